@@ -1,0 +1,264 @@
+"""The client: what users call, and what both adapters are thin covers of."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from electronhub_embeddings.errors import ElectronHubError
+from electronhub_embeddings.inputs import prepare
+from electronhub_embeddings.job import Job
+from electronhub_embeddings.lines import Ticket, join
+from electronhub_embeddings.progress import REDRAW, Bar, Progress
+from electronhub_embeddings.settings import (
+    DEFAULT_MODEL,
+    LARGEST_BATCH,
+    Account,
+    EncodingFormat,
+    Recipe,
+    freeze_headers,
+)
+from electronhub_embeddings.stream import stream
+from electronhub_embeddings.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    import httpx
+    import numpy as np
+    from typing_extensions import Self
+
+    from electronhub_embeddings.inputs import Inputs
+    from electronhub_embeddings.stores import RateLimitStore
+
+
+class EmbeddingsClient:
+    """Turns texts into vectors, through the one line that all clients of an account share.
+
+    Nothing is sent and nothing is started before the first text. A client may be used from any number of threads and
+    event loops at once, pickled, copied, and used again after a fork.
+
+    Args:
+        model: Any model id of the service; there is no list of allowed ones.
+        api_key: Falls back to the environment variable ELECTRONHUB_API_KEY.
+        base_url: Falls back to ELECTRONHUB_BASE_URL, then to https://api.electronhub.ai/v1.
+        dimensions: Length of the vectors, for models that can shorten them; None: the model's own.
+        user: An id of your end user, for the service's abuse reports; None: not sent.
+        encoding_format: How vectors travel. "base64" is four times smaller than "float", and exact.
+        batch_size: Inputs in one request at most; 1 to 2048.
+        max_retries: Attempts after the first, for failures that can pass; 6 means at most 7 requests.
+        timeout: Seconds that one attempt may take, from connecting to the last byte.
+        max_wait: Seconds that one call may stand waiting for the rate limit; as soon as the wait is known to be
+            longer, RateLimitError. None: as long as it takes.
+        requests_per_minute: The most to send, whatever the service would allow; None: what its headers say.
+        max_concurrency: Requests on the wire at once; above 1, one place is kept for queries.
+        query_prefix: Put before every query, for models that tell queries from documents.
+        document_prefix: Put before every document.
+        rate_limit_store: Where the limiter keeps its window; None: in this process's memory.
+        default_headers: Further headers for every request.
+        http_client: An httpx.Client of your own (proxies, private certificates); yours to close.
+
+    Raises:
+        ValueError: An argument is out of range, or there is no key.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        dimensions: int | None = None,
+        user: str | None = None,
+        encoding_format: EncodingFormat = "base64",
+        batch_size: int = LARGEST_BATCH,
+        max_retries: int = 6,
+        timeout: float = 60.0,
+        max_wait: float | None = None,
+        requests_per_minute: int | None = None,
+        max_concurrency: int = 8,
+        query_prefix: str = "",
+        document_prefix: str = "",
+        rate_limit_store: RateLimitStore | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        if max_wait is not None and not max_wait >= 0:
+            raise ValueError(f"max_wait must be None or at least 0 seconds, not {max_wait!r}.")
+        self._account = Account.resolve(api_key, base_url)
+        self._recipe = Recipe(
+            model=model,
+            dimensions=dimensions,
+            user=user,
+            encoding_format=encoding_format,
+            batch_size=batch_size,
+            max_retries=max_retries,
+            timeout=timeout,
+            requests_per_minute=requests_per_minute,
+            max_concurrency=max_concurrency,
+            default_headers=freeze_headers(default_headers),
+            http_client=http_client,
+        )
+        self._max_wait = max_wait
+        self._query_prefix = query_prefix
+        self._document_prefix = document_prefix
+        self._store = rate_limit_store
+        self._start()
+
+    def _start(self) -> None:
+        self._usage = Usage()
+        self._lock = threading.Lock()
+        self._ticket: Ticket | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._closed = False
+
+    def embed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
+        """Embed documents.
+
+        Args:
+            texts: Any number of strings; equal ones are sent once.
+            show_progress: Draw a bar that ticks as vectors come, and says why it stands still.
+
+        Returns:
+            A float32 array of shape (len(texts), d), row i for text i; of shape (0, dimensions or 0) for no texts.
+
+        Raises:
+            InputError: A text is not a string, is empty or not encodable; nothing was sent.
+            ElectronHubError: Any of the tree in `electronhub_embeddings.errors`, with `.partial`.
+        """
+        inputs = prepare(texts, self._document_prefix)
+        return self._wait(inputs, is_query=False, show_progress=show_progress)
+
+    def embed_query(self, text: str) -> np.ndarray:
+        """Embed one query, ahead of all documents that wait.
+
+        Returns:
+            A float32 array of shape (d,).
+
+        Raises:
+            InputError: The text is not a string, is empty or not encodable; nothing was sent.
+            ElectronHubError: Any of the tree in `electronhub_embeddings.errors`.
+        """
+        row: np.ndarray = self._wait(prepare([text], self._query_prefix), is_query=True)[0]
+        return row
+
+    async def aembed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
+        """Embed documents without blocking the event loop; everything else is as in `embed`.
+
+        Cancelling the task takes back what was not sent yet.
+        """
+        inputs = prepare(texts, self._document_prefix)
+        return await self._await(inputs, is_query=False, show_progress=show_progress)
+
+    async def aembed_query(self, text: str) -> np.ndarray:
+        """Embed one query without blocking the event loop; everything else is as in `embed_query`."""
+        row: np.ndarray = (await self._await(prepare([text], self._query_prefix), is_query=True))[0]
+        return row
+
+    def iter_embed(self, texts: Iterable[str], *, show_progress: bool = False) -> Iterator[np.ndarray]:
+        """Embed documents from any iterable, of any length, in bounded memory.
+
+        Yields:
+            For each text in order a float32 array of shape (d,). `texts` is read a few batches ahead.
+
+        Raises:
+            InputError: As in `embed`; `.index` counts from the first text of the iterable.
+            ElectronHubError: As in `embed`; `.partial` has the vectors that were not yielded any more.
+        """
+        if isinstance(texts, (str, bytes)):
+            prepare(texts)  # raises: an iterable of characters is never meant
+        progress = Progress()
+        vectors = stream(
+            texts,
+            prepare=partial(prepare, prefix=self._document_prefix),
+            submit=partial(self._submit, is_query=False, progress=progress),
+            batch_size=self._recipe.batch_size,
+            ahead=self._recipe.max_concurrency,
+        )
+        if not show_progress:
+            yield from vectors
+            return
+        with Bar(progress, None) as bar:
+            for vector in vectors:
+                bar.draw()
+                yield vector
+
+    @property
+    def usage(self) -> Usage:
+        """What this client has used so far: a snapshot."""
+        return replace(self._usage)
+
+    def close(self) -> None:
+        """Stop: calls that still wait fail, requests on the wire are finished, connections are closed."""
+        with self._lock:
+            self._closed = True
+            ticket, self._ticket = self._ticket, None
+            if self._finalizer is not None:
+                self._finalizer.detach()
+        if ticket is not None:
+            ticket.give_back(self._usage, wait=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"EmbeddingsClient(model={self._recipe.model!r}, base_url={self._account.base_url!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle and copy the arguments; a copy has counters of its own and the same line."""
+        own = ("_usage", "_lock", "_ticket", "_finalizer", "_closed")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    def _joined(self) -> Ticket:
+        """Join the account's line; anew in a forked child, whose parent's threads it has not got."""
+        with self._lock:
+            if self._closed:
+                raise ElectronHubError("The client is closed.")
+            if self._ticket is None or self._ticket.process != os.getpid():
+                self._ticket = join(self._account, self._recipe, self._store)
+                self._finalizer = weakref.finalize(self, self._ticket.forsake, self._usage)
+            return self._ticket
+
+    def _submit(self, inputs: Inputs, *, is_query: bool, progress: Progress) -> Job:
+        job = Job(inputs, is_query=is_query, max_wait=self._max_wait, usage=self._usage, progress=progress)
+        if inputs.texts:
+            ticket = self._joined()
+            ticket.line.submit(ticket.lane, job)
+        else:
+            job.make_room(self._recipe.dimensions or 0)
+            job.resolve()
+        return job
+
+    def _wait(self, inputs: Inputs, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
+        progress = Progress()
+        job = self._submit(inputs, is_query=is_query, progress=progress)
+        if show_progress:
+            with Bar(progress, len(inputs.texts)) as bar:
+                while not job.wait(REDRAW):
+                    bar.draw()
+        return job.result()
+
+    async def _await(self, inputs: Inputs, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
+        progress = Progress()
+        future = asyncio.wrap_future(self._submit(inputs, is_query=is_query, progress=progress).future)
+        if show_progress:
+            with Bar(progress, len(inputs.texts)) as bar:
+                while not future.done():
+                    await asyncio.wait([future], timeout=REDRAW)
+                    bar.draw()
+        return await future

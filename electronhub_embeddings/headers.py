@@ -1,0 +1,80 @@
+"""What the response headers say about the rate limit: pure, and forgiving, for every header is optional."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UNIX_SECONDS = 1e9
+"""From here on a number is a point in time in Unix seconds (since 2001); below, seconds from now."""
+
+UNIX_MILLISECONDS = 1e11
+"""From here on a number is a point in time in Unix milliseconds."""
+
+LONGEST_RESET = 3600.0
+"""A reset further away (seconds) is not about requests a minute, or a clock is wrong: it is not believed."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one answer says of the limit; None where it says nothing."""
+
+    limit: int | None = None
+    """Requests a minute (`X-RateLimit-Limit`)."""
+    remaining: int | None = None
+    """Requests left in the window when this one was counted (`X-RateLimit-Remaining`)."""
+    reset: float | None = None
+    """Seconds until the window resets (`X-RateLimit-Reset`)."""
+    retry_after: float | None = None
+    """Seconds the service asks to wait (`Retry-After`, as seconds or as a date)."""
+
+
+def read_report(headers: Mapping[str, str], wall_clock: float) -> Report:
+    """Read the limit headers.
+
+    Args:
+        headers: Response headers, looked up by lower-case name.
+        wall_clock: The local time in Unix seconds, used where the answer has no `Date` of its own:
+            a point in time is measured against the service's clock if possible.
+    """
+    now = _date(headers.get("date")) or wall_clock
+    limit = _number(headers.get("x-ratelimit-limit"))
+    remaining = _number(headers.get("x-ratelimit-remaining"))
+    return Report(
+        limit=int(limit) if limit is not None and limit >= 1 else None,
+        remaining=int(remaining) if remaining is not None else None,
+        reset=_seconds_until(headers.get("x-ratelimit-reset"), now),
+        retry_after=_seconds_until(headers.get("retry-after"), now),
+    )
+
+
+def _seconds_until(value: str | None, now: float) -> float | None:
+    number = _number(value)
+    if number is None:
+        moment = _date(value)
+        return None if moment is None else max(0.0, moment - now)
+    if number >= UNIX_MILLISECONDS:
+        number = number / 1000 - now
+    elif number >= UNIX_SECONDS:
+        number -= now
+    return max(0.0, number) if number <= LONGEST_RESET else None
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _date(value: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(value or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,75 @@
+"""The caller's texts, checked before anything is sent, and made ready for the wire. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from electronhub_embeddings.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Texts as they go on the wire, each only once."""
+
+    texts: Sequence[str]
+    """The different texts, prefix included, in order of their first appearance."""
+    ends: Sequence[int]
+    """Bytes of all texts up to and including each: a running sum."""
+    places: Sequence[int] | None
+    """For each input the position of its text in `texts`; None: input i is text i."""
+
+    def __len__(self) -> int:
+        return len(self.texts) if self.places is None else len(self.places)
+
+    def first_input(self, position: int) -> int:
+        """Find the first input whose text stands at `position`."""
+        return position if self.places is None else self.places.index(position)
+
+
+def prepare(texts: Iterable[str], prefix: str = "") -> Inputs:
+    """Check texts and make them ready: prefix, size in bytes, equal ones only once.
+
+    Raises:
+        InputError: A text is not a string, is empty, or cannot be encoded as UTF-8; `.index` says which.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise InputError("texts must be a list of strings, not one string: embed_query is for one text.")
+    positions: dict[str, int] = {}
+    places: list[int] = []
+    sizes: list[int] = []
+    prefix_size = _size(prefix, None)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"A text must be a string, not {_kind(text)}.", index=index)
+        if not text:
+            raise InputError("A text must not be empty: the service refuses the whole request for it.", index=index)
+        place = positions.setdefault(text, len(positions))
+        if place == len(sizes):
+            sizes.append(prefix_size + _size(text, index))
+        places.append(place)
+    wire = [str.__add__(prefix, text) for text in positions]
+    return Inputs(wire, list(accumulate(sizes)), places if len(places) != len(wire) else None)
+
+
+def _size(text: str, index: int | None) -> int:
+    """Measure a text in bytes of UTF-8."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        char = text[error.start]
+        message = (
+            f"Character {error.start} is {char!r}, half of a surrogate pair, and cannot be encoded as UTF-8; "
+            "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace') repairs such a text."
+        )
+        raise InputError(message, index=index) from None
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__name__

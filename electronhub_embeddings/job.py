@@ -1,0 +1,127 @@
+"""One call on its way: its texts, the rows that have come, and the future its caller waits on."""
+
+from __future__ import annotations
+
+from concurrent import futures
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from electronhub_embeddings.errors import ElectronHubError
+    from electronhub_embeddings.inputs import Inputs
+    from electronhub_embeddings.packing import Piece
+    from electronhub_embeddings.progress import Progress
+    from electronhub_embeddings.usage import Usage
+
+
+_numbers = count()
+
+
+class Job:
+    """Collects the rows of one call.
+
+    The line calls its methods with the lock held, except `place` and `resolve`; `wait` and `result` are the caller's.
+
+    Args:
+        inputs: The texts, checked.
+        is_query: Whether it goes ahead of documents.
+        max_wait: Seconds that it may stand waiting for the limit; None: as long as it takes.
+        usage: The client's counters.
+        progress: What is told as rows come in.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        *,
+        is_query: bool,
+        max_wait: float | None,
+        usage: Usage,
+        progress: Progress,
+    ) -> None:
+        self.number = next(_numbers)
+        self.inputs = inputs
+        self.ends = inputs.ends
+        self.is_query = is_query
+        self.max_wait = max_wait
+        self.usage = usage
+        self.progress = progress
+        self.joined_at = 0.0
+        """Seconds that the line had stood waiting for the limit when this call joined it."""
+        self.future: futures.Future[np.ndarray] = futures.Future()
+        self.withdraw: Callable[[], None] = lambda: None
+        """Let the call fail: what was not sent yet is taken out, what is on the wire still comes. Set by the line."""
+        self.error: ElectronHubError | None = None
+        self.outstanding = len(inputs.texts)
+        self._rows: np.ndarray | None = None
+        self._done: list[tuple[int, int]] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more is worth a retry: the call has failed or nobody waits for it."""
+        return self.error is not None or self.future.cancelled()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait a little; True: the call is finished."""
+        return bool(futures.wait([self.future], seconds).done)
+
+    def result(self) -> np.ndarray:
+        """Wait for the rows, float32 of shape (len(inputs), d), or raise; giving up takes back what was not sent."""
+        try:
+            return self.future.result()
+        except BaseException:
+            self.future.cancel()
+            raise
+
+    def make_room(self, width: int) -> None:
+        """Make the array that all rows go into, when the first ones have come."""
+        if self._rows is None:
+            self._rows = np.empty((len(self.inputs.texts), width), np.float32)
+
+    def place(self, piece: Piece[Job], rows: np.ndarray) -> None:
+        """Copy the rows of a piece to where they belong."""
+        if self._rows is not None:
+            self._rows[piece.start : piece.stop] = rows
+
+    def land(self, piece: Piece[Job]) -> bool:
+        """Note that the rows of a piece are in place; True: the call is finished."""
+        self._done.append((piece.start, piece.stop))
+        self.progress.advance(len(piece))
+        return self.give_up(piece)
+
+    def fail(self, error: ElectronHubError) -> None:
+        """Let the call fail; the first error counts. It is raised when nothing of the call is under way any more."""
+        if self.error is None:
+            index = error.index
+            self.error = error.for_caller(None if index is None else self.inputs.first_input(index))
+
+    def give_up(self, piece: Piece[Job]) -> bool:
+        """Note that nothing more comes for a piece; True: the call is finished."""
+        self.outstanding -= len(piece)
+        return self.outstanding == 0
+
+    def resolve(self) -> None:
+        """Wake the caller, with the rows or with the error and the rows that had come before it."""
+        try:
+            if self.error is None:
+                self.future.set_result(self._arrange())
+            else:
+                self.error.partial = self._partial()
+                self.future.set_exception(self.error)
+        except futures.InvalidStateError:  # cancelled meanwhile: nobody waits
+            pass
+
+    def _arrange(self) -> np.ndarray:
+        rows = self._rows if self._rows is not None else np.empty((0, 0), np.float32)
+        return rows if self.inputs.places is None else rows[np.asarray(self.inputs.places)]
+
+    def _partial(self) -> dict[int, np.ndarray]:
+        if self._rows is None:
+            return {}
+        rows = {i: self._rows[i] for start, stop in sorted(self._done) for i in range(start, stop)}
+        places = self.inputs.places
+        return rows if places is None else {i: rows[place] for i, place in enumerate(places) if place in rows}

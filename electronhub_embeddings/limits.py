@@ -1,0 +1,188 @@
+"""The rate limit as the service sees it: a sliding window and a cooldown. Pure: time is an argument.
+
+Laws of this module:
+- Every call takes one slot before it is sent. Slots in flight, slots held, and what others spend stay in the limit.
+- A slot is free again one period after the service can have counted the call at the latest: not one period after
+  we began to send.
+- What the headers say corrects what we counted.
+- Until an answer has told the limit, and again after each 429, one call at a time: no burst into the unknown.
+- After a 429 nobody starts before the cooldown is over.
+
+Times are seconds of one clock that never jumps; which one, the store of the window knows.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from electronhub_embeddings.headers import Report
+
+PERIOD = 60.0
+"""Seconds over which the service counts requests."""
+
+MARGIN = 0.1
+"""Seconds added to every hold, for clocks that do not run quite alike; doubled by each 429."""
+
+LARGEST_MARGIN = 5.0
+"""Seconds that the margin can grow to."""
+
+STRAGGLER = 2.0
+"""Seconds a call that got no answer can still be under way to the service after we gave it up."""
+
+GRUDGE = 600.0
+"""Seconds after a cooldown for which the share that others took when the limit was passed is left to them."""
+
+REMEMBERED = 1000
+"""Slots remembered while no limit is known."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Why no call may start now."""
+
+    seconds: float
+    """Until one may, at the earliest; 0.0: as soon as an answer that is under way has come."""
+    reason: str
+
+
+class Window(msgspec.Struct):
+    """What is known of one account's limit, and the slots that are taken.
+
+    It is plain data, so that a store can keep it anywhere; every change is one of the methods.
+    """
+
+    period: float = PERIOD
+    margin: float = MARGIN
+    limit: int | None = None
+    """Requests a period, as the service says; None: it has not said, or there is none."""
+    probing: bool = True
+    """One call at a time, until an answer shows that calls are welcome."""
+    cooldown_until: float = float("-inf")
+    flying: dict[str, tuple[float, float]] = {}
+    """Slots of calls without an answer yet: slot -> start, and when to take it for lost (its process may have died)."""
+    held: dict[str, float] = {}
+    """Slots of finished calls: slot -> when it is free again."""
+    others: list[tuple[float, int]] = []
+    """What others were seen to spend: (until when to believe it, how many slots), fewer slots later."""
+
+    def start(self, now: float, slot: str, *, lease: float, cap: int | None = None) -> Pause | None:
+        """Take a slot and return None, or return why and for how long not.
+
+        Args:
+            now: The time.
+            slot: A name for the slot, not used before.
+            lease: Seconds after which the call must have ended; then its slot counts as held.
+            cap: Requests a period that the caller wants at most, whatever the service allows.
+        """
+        self._expire(now)
+        if now < self.cooldown_until:
+            return Pause(self.cooldown_until - now, "cooldown after a refused request")
+        if self.probing and self.flying:
+            return Pause(0.0, "waiting for the first answer")
+        if seconds := self.wait(now, cap=cap):
+            return Pause(seconds, "rate limit")
+        self.flying[slot] = (now, now + lease)
+        return None
+
+    def wait(self, now: float, *, cap: int | None = None, starts: int = 1) -> float:
+        """Tell the seconds until the last of `starts` more calls can start, at the earliest; 0.0: now."""
+        wait = max(0.0, self.cooldown_until - now)
+        limit = min(filter(None, (self.limit, cap)), default=None)
+        if limit is None:
+            return wait
+        hold = self.period + self.margin
+        reserve, until = self._reserve(now, limit)
+        taken = [
+            *(end for end in self.held.values() if end > now),
+            *[now + hold] * len(self.flying),
+            *[until] * reserve,
+        ]
+        heapq.heapify(taken)
+        moment = now + wait
+        for _ in range(starts):
+            while len(taken) >= limit:
+                moment = max(moment, heapq.heappop(taken))
+            heapq.heappush(taken, moment + hold)
+        return moment - now
+
+    def settle(self, now: float, slot: str, report: Report, *, counted: float | None, good: bool) -> None:
+        """Turn the slot of a call that has ended into one that is held.
+
+        Args:
+            now: The time.
+            slot: The slot.
+            report: What the headers say.
+            counted: When the service has counted the call at the latest: the arrival of the headers; None: no
+                answer came.
+            good: Whether the answer shows that calls are welcome.
+        """
+        started, _ = self.flying.pop(slot, (now, now))
+        self.held[slot] = (now + STRAGGLER if counted is None else counted) + self.period + self.margin
+        self.limit = report.limit or self.limit
+        if good or (report.limit is not None and counted is not None):
+            self.probing = False
+        if self.limit is not None and report.remaining is not None:
+            used = self.limit - report.remaining
+            self._see_others(used - self._ours(started), now + self.period + self.margin)
+
+    def refuse(self, now: float, seconds: float) -> None:
+        """Take note of a 429: nobody starts for `seconds`, and we become more careful.
+
+        A refusal that our own count does not explain was caused by others on the same key: what they took is left
+        to them for ten minutes. Without any header, our count at the refusal is the best guess of the limit.
+        """
+        first = now >= self.cooldown_until  # the others were under way with it, and teach nothing new
+        self.cooldown_until = max(self.cooldown_until, now + seconds + self.margin)
+        self.probing = True
+        if not first:
+            return
+        self.margin = min(2 * self.margin, LARGEST_MARGIN)
+        ours = self._ours(now)
+        if self.limit is None:
+            self.limit = max(1, ours - 1)
+        self._see_others(self.limit + 1 - ours, self.cooldown_until + GRUDGE)
+
+    def give_back(self, slot: str) -> None:
+        """Free the slot of a call that was never sent."""
+        self.flying.pop(slot, None)
+
+    def rebase(self, shift: float) -> None:
+        """Move every time by `shift` seconds: the clock was started anew, as after a reboot."""
+        self.cooldown_until += shift
+        self.flying = {slot: (start + shift, end + shift) for slot, (start, end) in self.flying.items()}
+        self.held = {slot: end + shift for slot, end in self.held.items()}
+        self.others = [(until + shift, count) for until, count in self.others]
+
+    def _ours(self, since: float) -> int:
+        """Count the calls of ours that the service can have had in its window at any time from `since` on."""
+        return len(self.flying) + sum(end > since for end in self.held.values())
+
+    def _reserve(self, now: float, limit: int) -> tuple[int, float]:
+        """Slots to leave to others, a quarter more than they were seen to take, and until when; one stays ours."""
+        current = [(until, count) for until, count in self.others if until > now]
+        if not current:
+            return 0, now
+        until, count = current[0]
+        return min(count + max(1, count // 4), limit - 1), until
+
+    def _see_others(self, count: int, until: float) -> None:
+        if count > 0:
+            self.others = [seen for seen in self.others if seen[1] > count or seen[0] > until]
+            self.others.append((until, count))
+            self.others.sort(key=lambda seen: -seen[1])
+
+    def _expire(self, now: float) -> None:
+        for slot, (_, end) in list(self.flying.items()):
+            if end <= now:
+                del self.flying[slot]
+                self.held[slot] = end + self.period + self.margin
+        if self.limit is None and len(self.held) > REMEMBERED:
+            self.held = dict(list(self.held.items())[-REMEMBERED // 2 :])
+        oldest = min((start for start, _ in self.flying.values()), default=now)
+        self.held = {slot: end for slot, end in self.held.items() if end > oldest}
+        self.others = [seen for seen in self.others if seen[0] > now]

@@ -1,0 +1,126 @@
+"""The arguments of a client, resolved and checked once: frozen values that the rest of the core hands around."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+DEFAULT_MODEL = "text-embedding-3-small"
+DEFAULT_BASE_URL = "https://api.electronhub.ai/v1"
+LARGEST_BATCH = 2048
+"""Inputs in one request: the limit of the OpenAI models behind the service."""
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+EncodingFormat = Literal["base64", "float"]
+
+
+class Secret:
+    """A key that shows nowhere: not in repr, str, formatting, JSON or a debugger's list of variables."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Hand out the key itself, for the Authorization header and for nothing else."""
+        return self._value
+
+    def remove_from(self, content: bytes) -> bytes:
+        """Replace the key where somebody quotes it."""
+        return content.replace(self._value.encode(), b"**********")
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose requests are counted: one queue and one limiter belong to each."""
+
+    base_url: str
+    api_key: Secret
+
+    @classmethod
+    def resolve(cls, api_key: str | None, base_url: str | None) -> Account:
+        """Fill in from `ELECTRONHUB_API_KEY` and `ELECTRONHUB_BASE_URL`; no other variable is ever read.
+
+        Raises:
+            ValueError: There is no key, or the URL is not an https one (http is for loopback only).
+        """
+        key = api_key or os.environ.get("ELECTRONHUB_API_KEY")
+        if not key:
+            raise ValueError("No API key: pass api_key or set ELECTRONHUB_API_KEY.")
+        if not key.isascii() or not key.isprintable() or key != key.strip():
+            raise ValueError("api_key has characters that cannot stand in a header; was it copied whole?")
+        url = (base_url or os.environ.get("ELECTRONHUB_BASE_URL") or DEFAULT_BASE_URL).rstrip("/")
+        parts = urlsplit(url)
+        if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(f"base_url must look like {DEFAULT_BASE_URL}, without user, query or fragment.")
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+            raise ValueError("base_url must begin with https:// (http:// is for loopback only).")
+        return cls(url, Secret(key))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that makes a request but its texts: texts with an equal recipe may travel together."""
+
+    model: str
+    dimensions: int | None
+    user: str | None
+    encoding_format: EncodingFormat
+    batch_size: int
+    max_retries: int
+    timeout: float
+    requests_per_minute: int | None
+    max_concurrency: int
+    default_headers: tuple[tuple[str, str], ...] = field(repr=False)
+    http_client: httpx.Client | None = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model:
+            raise ValueError("model must be the name of a model.")
+        if self.encoding_format not in ("base64", "float"):
+            raise ValueError(f"encoding_format must be 'base64' or 'float', not {self.encoding_format!r}.")
+        _check_count("dimensions", self.dimensions, 1)
+        _check_count("batch_size", self.batch_size, 1, LARGEST_BATCH)
+        _check_count("max_retries", self.max_retries, 0)
+        _check_count("max_concurrency", self.max_concurrency, 1)
+        _check_count("requests_per_minute", self.requests_per_minute, 1)
+        if not self.timeout > 0:
+            raise ValueError(f"timeout must be a positive number of seconds, not {self.timeout!r}.")
+
+
+def freeze_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Turn headers into a value that can be compared; the key has its own way and is refused here.
+
+    Raises:
+        ValueError: `Authorization` is among them.
+    """
+    frozen = tuple(sorted((name.lower(), value) for name, value in (headers or {}).items()))
+    if "authorization" in dict(frozen):
+        raise ValueError("default_headers must not set Authorization: pass api_key.")
+    return frozen
+
+
+def _check_count(name: str, value: Any, least: int, most: int | None = None) -> None:
+    if value is None and name in {"dimensions", "requests_per_minute"}:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most and value > most):
+        span = f"from {least} to {most}" if most else f"of at least {least}"
+        raise ValueError(f"{name} must be a whole number {span}, not {value!r}.")
