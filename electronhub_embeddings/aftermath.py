@@ -53,12 +53,28 @@ class Aftermath(Generic[J]):
 
 
 def sort_out(
-    pieces: Sequence[Piece[J]], error: ElectronHubError, policy: RetryPolicy, experience: Experience
+    pieces: Sequence[Piece[J]],
+    error: ElectronHubError,
+    encoding_format: str,
+    policy: RetryPolicy,
+    experience: Experience,
 ) -> Aftermath[J]:
-    """Decide what becomes of each piece of a request that failed with `error`; `experience` learns from it."""
+    """Decide what becomes of each piece of a request that failed; `experience` learns from it.
+
+    Args:
+        pieces: What the request carried.
+        error: How it failed.
+        encoding_format: How it asked for vectors; by now others may ask differently.
+        policy: Which failures are worth another attempt.
+        experience: What is known of the service.
+    """
     inputs = sum(map(len, pieces))
     if isinstance(error, BadRequestError):
-        return _after_refusal(pieces, error, judge(error, inputs), experience)
+        verdict = judge(error, inputs)
+        if verdict.blame is Blame.ENCODING and encoding_format == "base64":
+            experience.encoding_format = "float"
+            return _send_again(pieces)
+        return _after_refusal(pieces, error, verdict, experience)
     return _after_failure(pieces, error, policy)
 
 
@@ -82,9 +98,6 @@ def _after_refusal(
 ) -> Aftermath[J]:
     inputs = sum(map(len, pieces))
     alone, guilty = inputs == 1, verdict.index
-    if verdict.blame is Blame.ENCODING and experience.encoding_format == "base64":
-        experience.encoding_format = "float"
-        return _send_again(pieces)
     if verdict.blame in {Blame.REQUEST, Blame.ENCODING}:
         return _fail_all(pieces, error)
     if alone or guilty is not None:

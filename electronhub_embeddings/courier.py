@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings.aftermath import Experience
     from electronhub_embeddings.limits import Window
     from electronhub_embeddings.settings import Account, Recipe
-    from electronhub_embeddings.transport import Answer
 
 
 @dataclass
@@ -41,6 +39,11 @@ class Outcome:
     def sent(self) -> bool:
         """Whether the request may have reached the service."""
         return not isinstance(self.error, APIConnectionError) or self.error.sent
+
+    def blunder(self, bug: Exception) -> None:
+        """Turn a fault of this package into an error that its callers can see."""
+        self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
+        self.error.__cause__ = bug
 
     def account(self, slot: str, window: Window, now: float) -> None:
         """Settle the slot of this request in the window."""
@@ -67,33 +70,34 @@ class Courier:
         """Seconds after which a request has certainly ended."""
         return recipe.timeout + LONGEST_CONNECT
 
-    def carry(self, texts: Sequence[str], experience: Experience) -> Outcome:
-        """Send texts and read what comes back; every failure is in the outcome, none is raised."""
-        outcome = Outcome()
+    def carry(self, texts: Sequence[str], encoding_format: str, width: int | None) -> Outcome:
+        """Send texts and read what comes back; every failure is in the outcome, none is raised.
+
+        Args:
+            texts: What to embed.
+            encoding_format: How to ask for vectors.
+            width: Dimensions that every vector must have; None: any, but the same for all.
+        """
+        outcome, recipe = Outcome(), self._recipe
         try:
-            answer = self._send(texts, experience)
+            body = write_request(
+                texts,
+                model=recipe.model,
+                encoding_format=encoding_format,
+                dimensions=recipe.dimensions,
+                user=recipe.user,
+            )
+            answer = self._transport.post(body)
             outcome.status, outcome.headers_at = answer.status, answer.headers_at
-            outcome.report = read_report(answer.headers, time.time())
+            outcome.report = report = read_report(answer.headers, time.time())
             outcome.rows, outcome.charge = read_answer(
-                answer.status, answer.content, outcome.report, count=len(texts), dimensions=experience.width
+                answer.status, answer.content, report, count=len(texts), dimensions=width
             )
         except ElectronHubError as error:
             outcome.error = error
-        except Exception as bug:  # noqa: BLE001 - a fault of ours must wake the callers, not strand them
-            outcome.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
-            outcome.error.__cause__ = bug
+        except Exception as bug:  # noqa: BLE001 - it must wake the callers, not strand them
+            outcome.blunder(bug)
         return outcome
-
-    def _send(self, texts: Sequence[str], experience: Experience) -> Answer:
-        recipe = self._recipe
-        body = write_request(
-            texts,
-            model=recipe.model,
-            encoding_format=experience.encoding_format,
-            dimensions=recipe.dimensions,
-            user=recipe.user,
-        )
-        return self._transport.post(body)
 
     def close(self) -> None:
         """Close the connections."""

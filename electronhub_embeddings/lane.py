@@ -37,11 +37,14 @@ class Lane:
         self._apart: list[list[Piece[Job]]] = []
         self._later: list[tuple[float, int, Piece[Job]]] = []
         self._order = count()
+        self._inputs = 0
+        self._size = 0
 
     def join(self, job: Job) -> None:
         """Let all texts of a call wait at the end of their queue."""
-        queue = self._queries if job.is_query else self._documents
-        queue.append(Piece(job, 0, len(job.inputs.texts)))
+        piece = Piece(job, 0, len(job.inputs.texts))
+        self._queue(piece).append(piece)
+        self._weigh([piece], 1)
 
     def rejoin(self, piece: Piece[Job], due: float) -> None:
         """Let texts of a failed request wait again, at the head of their queue, from the time `due` on."""
@@ -65,12 +68,19 @@ class Lane:
             due.append(heapq.heappop(self._later)[2])
         for piece in reversed(due):
             self._queue(piece).appendleft(piece)
+        self._weigh(due, 1)
         places = self.recipe.max_concurrency
         if self.flying < places and (self._apart or self._queries):
             return 2, -(self._apart[-1] if self._apart else self._queries)[0].job.number
         if self._documents and self.flying < max(1, places - 1):
             return 1, -self._documents[0].job.number
         return None
+
+    @property
+    def full(self) -> bool:
+        """Whether what is waiting fills a request, so that nothing is gained by waiting for more."""
+        capacity = self.experience.capacity
+        return bool(self._apart) or self._inputs >= capacity.max_inputs or self._size >= capacity.max_bytes
 
     def form(self, *, limited: bool) -> list[Piece[Job]]:
         """Form one request from what is waiting: queries first, filled up with documents where requests are scarce.
@@ -92,6 +102,7 @@ class Lane:
             pieces = take(self._documents, inputs if limited else min(inputs, self._portion()), size)
         if not pieces and (self._queries or self._documents):
             pieces = take_one(self._queries or self._documents)
+        self._weigh(pieces, -1)
         return pieces
 
     def _portion(self) -> int:
@@ -107,6 +118,7 @@ class Lane:
         if job.future.cancelled():
             self._apart = [kept for ps in self._apart if (kept := [p for p in ps if p.job is not job])]
         removed = [piece for piece in (*self._queries, *self._documents) if piece.job is job]
+        self._weigh(removed, -1)
         removed += [piece for *_, piece in self._later if piece.job is job]
         self._queries = deque(piece for piece in self._queries if piece.job is not job)
         self._documents = deque(piece for piece in self._documents if piece.job is not job)
@@ -124,6 +136,11 @@ class Lane:
         """Close the connections when no client is left and nothing is on the wire."""
         if self.clients == 0 and self.flying == 0:
             self.courier.close()
+
+    def _weigh(self, pieces: list[Piece[Job]], sign: int) -> None:
+        """Keep count of what is in the two queues."""
+        self._inputs += sign * sum(map(len, pieces))
+        self._size += sign * sum(piece.size for piece in pieces)
 
     def _queue(self, piece: Piece[Job]) -> deque[Piece[Job]]:
         return self._queries if piece.job.is_query else self._documents

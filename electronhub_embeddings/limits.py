@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from electronhub_embeddings.headers import Report
+from electronhub_embeddings.headers import Report
 
 PERIOD = 60.0
 """Seconds over which the service counts requests."""
@@ -150,6 +148,11 @@ class Window(msgspec.Struct):
     def give_back(self, slot: str) -> None:
         """Free the slot of a call that was never sent."""
         self.flying.pop(slot, None)
+
+    def orphan(self, now: float) -> None:
+        """Take all calls in flight for lost: they were somebody else's, who is not here to settle them."""
+        for slot in list(self.flying):
+            self.settle(now, slot, Report(), counted=None, good=False)
 
     def rebase(self, shift: float) -> None:
         """Move every time by `shift` seconds: the clock was started anew, as after a reboot."""

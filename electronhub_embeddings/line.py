@@ -17,26 +17,28 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings.aftermath import sort_out
+from electronhub_embeddings.aftermath import Aftermath, sort_out
 from electronhub_embeddings.courier import Courier
-from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.lane import Lane
 from electronhub_embeddings.request import Request
+from electronhub_embeddings.standstill import Standstill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from electronhub_embeddings.job import Job
     from electronhub_embeddings.limits import Pause, Window
-    from electronhub_embeddings.packing import Piece
     from electronhub_embeddings.settings import Account, Recipe
     from electronhub_embeddings.stores import RateLimitStore
     from electronhub_embeddings.usage import Usage
 
 logger = logging.getLogger("electronhub_embeddings")
 
-LONG_WAIT = 5.0
-"""Seconds from which on a wait for the limit is worth a line in the log."""
+GATHER = 0.02
+"""Share of the time that a slot is worth (the period over the limit: 12 s at 5 a minute) for which a request that is
+not full waits for company, when another one has only just left. So 500 queries at once become two requests: the first
+leaves at once, the others together."""
 
 SWEEP = 5.0
 """Seconds between two looks for clients that were garbage collected, while there is nothing to do."""
@@ -60,8 +62,9 @@ class Line:
         self._idle = 0
         self._news = 0
         self._limited = True
-        self._stood = 0.0
-        self._standing_since: float | None = None
+        self._gap = 0.0
+        self._last_start = float("-inf")
+        self._standstill = Standstill()
         self._closed = False
         self.forsaken: deque[Callable[[], None]] = deque()
         """What to do for clients that were garbage collected. A finaliser may run anywhere, also inside our own
@@ -70,7 +73,7 @@ class Line:
     # The callers' side.
 
     def attach(self, recipe: Recipe) -> Lane:
-        """Open the lane for a client's recipe; `detach` when the client is done."""
+        """Open the lane for a client's recipe; `leave` it when the client is done."""
         with self._changed:
             if recipe not in self._lanes:
                 self._lanes[recipe] = Lane(recipe, Courier(self._account, recipe))
@@ -78,31 +81,38 @@ class Line:
             lane.clients += 1
             return lane
 
-    def detach(self, lane: Lane) -> bool:
-        """Leave a lane; the last client takes it away. True: no client is left on the whole line."""
+    def leave(self, lane: Lane, usage: Usage) -> bool:
+        """Leave a lane; a client's texts that still wait fail, those on the wire come. True: no client is left."""
         with self._changed:
             lane.clients -= 1
+            jobs = [job for job in lane.waiting_jobs() if job.usage is usage or lane.clients == 0]
+            done = [job for job in jobs if self._fail(lane, job, ElectronHubError("The client was closed."))]
             if lane.clients == 0:
                 self._lanes.pop(lane.recipe, None)
                 lane.close_if_done()
-            return not self._lanes
+            deserted = not self._lanes
+        self._wake(done)
+        return deserted
 
     def submit(self, lane: Lane, job: Job) -> None:
-        """Put the texts of a call into the line; cancelling its future takes out what was not sent yet."""
-        job.withdraw = partial(self._withdraw, lane, job, "The call was withdrawn.")
-        job.future.add_done_callback(lambda future: self._leave(lane, job) if future.cancelled() else None)
+        """Put the texts of a call into the line; cancelling its future takes out what was not sent yet.
+
+        Raises:
+            ElectronHubError: The client is closed.
+        """
+        job.withdraw = partial(self._withdraw, lane, job)
+        job.future.add_done_callback(lambda future: self._take_out(lane, job) if future.cancelled() else None)
         with self._changed:
-            job.joined_at = self._standstill()
+            if lane.clients == 0:
+                raise ElectronHubError("The client is closed.")
+            job.joined_at = self._standstill.total
             lane.join(job)
             self._hire()
-            self._tell()
-
-    def abandon(self, lane: Lane, usage: Usage) -> None:
-        """Fail what still waits of a client that closes; what is on the wire is finished."""
-        with self._changed:
-            jobs = [job for job in lane.waiting_jobs() if job.usage is usage]
-        for job in jobs:
-            self._withdraw(lane, job, "The client was closed.")
+            impatient = self._standstill.tell(job)
+            done = [job] if impatient and self._fail(lane, job, impatient) else []
+            if job.max_wait is not None or not self._standstill.lasts:
+                self._tell()
+        self._wake(done)
 
     def close(self, *, wait: bool) -> None:
         """Send the workers home; `wait` for the requests on the wire."""
@@ -114,12 +124,12 @@ class Line:
             worker.join()
         self.store.close()
 
-    def _withdraw(self, lane: Lane, job: Job, why: str) -> None:
+    def _withdraw(self, lane: Lane, job: Job) -> None:
         with self._changed:
-            done = [job] if self._fail(lane, job, ElectronHubError(why)) else []
+            done = [job] if self._fail(lane, job, ElectronHubError("The call was withdrawn.")) else []
         self._wake(done)
 
-    def _leave(self, lane: Lane, job: Job) -> None:
+    def _take_out(self, lane: Lane, job: Job) -> None:
         with self._changed:
             lane.remove(job)
             self._tell()
@@ -146,15 +156,14 @@ class Line:
                 news, slot = self._news, uuid.uuid4().hex
                 try:
                     pause = self.store.update(partial(self._start, slot=slot, recipe=lane.recipe))
+                    if pause is not None:
+                        self._wake(self._stand_still(pause, news))
+                    elif request := self._form(lane, slot):
+                        return request
+                    else:
+                        self.store.update(partial(self._give_back, slot=slot))
                 except Exception as error:  # noqa: BLE001 - the store is gone, and nobody may be left waiting
                     self._fail_all(error)
-                    continue
-                if pause is not None:
-                    self._wake(self._stand_still(pause, news))
-                    continue
-                if pieces := self._form(lane):
-                    return Request(lane, pieces, slot)
-                self.store.update(partial(self._give_back, slot=slot))
         return None
 
     def _wait_for_texts(self) -> Lane | None:
@@ -165,10 +174,14 @@ class Line:
                 if self._closed:
                     self._idle -= 1
                     return None
-                if (lane := self._most_urgent()) is not None:
+                now = time.monotonic()
+                gathered = self._last_start + self._gap
+                lane = self._most_urgent()
+                if lane is not None and (now >= gathered or lane.full):
                     return lane
                 dues = [due for lane in self._lanes.values() if (due := lane.next_due()) is not None]
-                self._changed.wait(min(SWEEP, max(0.0, min(dues) - time.monotonic())) if dues else SWEEP)
+                dues += [gathered] if lane is not None else []
+                self._changed.wait(max(0.0, min([now + SWEEP, *dues]) - now))
 
     def _most_urgent(self) -> Lane | None:
         now = time.monotonic()
@@ -180,59 +193,52 @@ class Line:
         window.give_back(slot)
 
     def _start(self, window: Window, now: float, *, slot: str, recipe: Recipe) -> Pause | None:
-        self._limited = window.probing or window.limit is not None or recipe.requests_per_minute is not None
+        limit = min(filter(None, (window.limit, recipe.requests_per_minute)), default=None)
+        self._limited = window.probing or limit is not None
+        self._gap = GATHER * window.period / limit if limit else 0.0
         return window.start(now, slot, lease=Courier.lease(recipe), cap=recipe.requests_per_minute)
 
     def _stand_still(self, pause: Pause, news: int) -> list[Job]:
         """Wait for the limit, or until something has changed; return the calls that must not wait so long, failed."""
         with self._changed:
-            if self._standing_since is None:
-                self._standing_since = time.monotonic()
-                if pause.seconds >= LONG_WAIT:
-                    logger.info("%s: next request in %.0f s", pause.reason, pause.seconds)
-            done, patience = [], pause.seconds or float("inf")
-            for lane in self._lanes.values():
-                for job in lane.waiting_jobs():
-                    job.progress.standstill(pause)
-                    if job.max_wait is None:
-                        continue
-                    left = job.max_wait - (self._standstill() - job.joined_at)
-                    if left <= 0 or pause.seconds > left:
-                        done += [job] if self._fail(lane, job, _too_long(job, pause)) else []
-                    patience = min(patience, left)
+            self._standstill.begin(pause)
+            waiting = [(lane, job) for lane in self._lanes.values() for job in lane.waiting_jobs()]
+            done = [
+                job
+                for lane, job in waiting
+                if (impatient := self._standstill.tell(job)) and self._fail(lane, job, impatient)
+            ]
             if self._news == news and not done:
-                patience = min(patience, self.store.poll or patience)
-                self._changed.wait(patience if patience < threading.TIMEOUT_MAX else None)
+                self._changed.wait(self._standstill.next_look((job for _, job in waiting), self.store.poll))
             return done
 
-    def _form(self, lane: Lane) -> list[Piece[Job]]:
-        """Form the request that the slot was taken for; nothing, if its texts are gone or others more urgent."""
+    def _form(self, lane: Lane, slot: str) -> Request | None:
+        """Form the request that the slot was taken for; none, if its texts are gone or others more urgent."""
         with self._changed:
-            self._stood, self._standing_since = self._standstill(), None
-            if self._most_urgent() is not lane:
-                return []
-            pieces = lane.form(limited=self._limited)
-            if pieces:
-                lane.flying += 1
-                self._idle -= 1
-                if self._most_urgent() is not None:
-                    self._hire()
-            return pieces
+            self._standstill.end()
+            pieces = lane.form(limited=self._limited) if self._most_urgent() is lane else []
+            if not pieces:
+                return None
+            lane.flying += 1
+            self._idle -= 1
+            self._last_start = time.monotonic()
+            if self._most_urgent() is not None:
+                self._hire()
+            return Request(lane, pieces, slot, lane.experience.encoding_format)
 
     def _carry(self, request: Request) -> None:
         """Send a request, hand out what comes back, and settle its slot."""
         lane = request.lane
-        outcome = lane.courier.carry(request.texts, lane.experience)
+        outcome = lane.courier.carry(request.texts, request.encoding_format, lane.experience.width)
         try:
             self.store.update(lambda window, now: outcome.account(request.slot, window, now))
-        except Exception:
-            logger.exception("the rate limit store failed")
-        with self._changed:
-            request.learn(outcome)
-            request.count(outcome)
-        if outcome.error is None:
+            with self._changed:
+                request.learn(outcome)
             request.place(outcome)
+        except Exception as bug:  # noqa: BLE001 - a fault here must wake the callers, not strand them
+            outcome.blunder(bug)
         with self._changed:
+            request.count(outcome)
             done = request.land() if outcome.error is None else self._sort_out(request, outcome.error)
             lane.flying -= 1
             lane.close_if_done()
@@ -243,8 +249,10 @@ class Line:
     def _sort_out(self, request: Request, error: ElectronHubError) -> list[Job]:
         """Send back into the line what deserves another attempt; return the calls that are finished: failed."""
         lane = request.lane
-        aftermath = sort_out(request.pieces, error, lane.policy, lane.experience)
         logger.debug("attempt failed: %s", type(error).__name__)
+        aftermath = sort_out(request.pieces, error, request.encoding_format, lane.policy, lane.experience)
+        if lane.clients == 0:  # closed meanwhile: nothing is sent any more
+            aftermath = Aftermath(failed=[(piece, error) for piece in request.pieces])
         now = time.monotonic()
         lane.set_apart(aftermath.apart)
         done = []
@@ -275,7 +283,10 @@ class Line:
             done = [job for lane, job in pairs if self._fail(lane, job, reason)]
         self._wake(done)
 
-    def _wake(self, jobs: Iterable[Job]) -> None:
+    def _wake(self, jobs: list[Job]) -> None:
+        with self._changed:
+            for job in jobs:
+                job.usage.seconds_waited += self._standstill.total - job.joined_at
         for job in jobs:
             job.resolve()
 
@@ -283,13 +294,3 @@ class Line:
         """Let the worker at the turnstile look again; the lock is held."""
         self._news += 1
         self._changed.notify()
-
-    def _standstill(self) -> float:
-        """Seconds that the line has stood waiting for the limit, all in all."""
-        since = self._standing_since
-        return self._stood + (time.monotonic() - since if since is not None else 0.0)
-
-
-def _too_long(job: Job, pause: Pause) -> RateLimitError:
-    message = f"The next request may start in {pause.seconds:.1f} s ({pause.reason}), max_wait is {job.max_wait:g} s."
-    return RateLimitError(message, status_code=429, retry_after=pause.seconds)

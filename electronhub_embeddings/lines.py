@@ -29,9 +29,8 @@ class Ticket:
         """Leave the line; with the last client it closes. In a forked child there is nothing to leave."""
         if self.process != os.getpid():
             return
-        self.line.abandon(self.lane, usage)
         with _lock:
-            deserted = self.line.detach(self.lane)
+            deserted = self.line.leave(self.lane, usage)
             if deserted and _lines.get(self.account, (None, None))[0] is self.line:
                 del _lines[self.account]
         if deserted:

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from electronhub_embeddings.limits import Pause
-
 REDRAW = 0.25
 """Seconds between two looks at the counters."""
 
@@ -31,9 +29,9 @@ class Progress:
         self.done += count
         self.until = 0.0
 
-    def standstill(self, pause: Pause) -> None:
-        """Note that the limit does not allow a request now."""
-        self.reason, self.until = pause.reason, time.monotonic() + pause.seconds
+    def standstill(self, reason: str, until: float) -> None:
+        """Note that the limit does not allow a request before `until`, in seconds of `time.monotonic()`."""
+        self.reason, self.until = reason, until
 
     @property
     def note(self) -> str:

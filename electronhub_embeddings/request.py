@@ -23,6 +23,8 @@ class Request:
     pieces: list[Piece[Job]]
     slot: str
     """Its slot in the window of the limit."""
+    encoding_format: str
+    """How vectors are asked for."""
 
     @property
     def texts(self) -> list[str]:
@@ -61,7 +63,7 @@ class Request:
 
     def place(self, outcome: Outcome) -> None:
         """Copy the rows to where they belong."""
-        if outcome.rows is None:
+        if outcome.rows is None or outcome.error is not None:
             return
         position = 0
         for piece in self.pieces:

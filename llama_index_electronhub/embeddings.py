@@ -245,9 +245,10 @@ def _given(**arguments: Any) -> dict[str, Any]:
 
 def _supported(**arguments: Any) -> dict[str, Any]:
     """Keep the arguments that were given, if the installed core knows them: it would ignore others silently."""
-    fields: Any = getattr(BaseEmbedding, "model_fields", None)  # pydantic 2
+    core: Any = BaseEmbedding
+    known = core.model_fields if hasattr(core, "model_fields") else core.__fields__  # pydantic 2, pydantic 1
     given = _given(**arguments)
     for name in given:
-        if name not in (fields or BaseEmbedding.__fields__):  # pydantic 1
+        if name not in known:
             raise ValueError(f"{name} is not supported by the installed llama-index-core: update it or leave it out.")
     return given

@@ -35,7 +35,8 @@ class MemoryStore:
             return change(self._window, self._clock())
 
     def after_fork(self) -> MemoryStore:
-        """Return a copy for a child process: what was counted stays counted, a lock held elsewhere does not stay."""
+        """Return a store for a child process: what was counted stays counted, the parent's threads and lock do not."""
+        self._window.orphan(self._clock())
         return MemoryStore(self._window, self._clock)
 
     def close(self) -> None:

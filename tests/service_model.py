@@ -1,0 +1,196 @@
+"""A service that counts calls, and a job that makes them, on a clock that only events move.
+
+Written from the API's documentation alone: it shares no code, and no idea of how to count, with the limiter it tests.
+"""
+
+import heapq
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+from electronhub_embeddings.headers import Report
+from electronhub_embeddings.limits import Window
+
+PERIOD = 60.0
+COOLDOWN = 180.0
+UPLINK = 1.5
+ANSWER = 2.0
+BODY = 1.0
+LONGEST_CALL = UPLINK + ANSWER + BODY
+
+
+class Service:
+    """Counts each call as it arrives, and locks the key for three minutes when there was one too many."""
+
+    def __init__(self, limit):
+        self.limit = limit
+        self.arrivals = []
+        self.locked_until = float("-inf")
+        self.lockings = 0
+
+    def arrive(self, now):
+        """Count a call; return whether it is welcome. One that comes while the key is locked locks it anew."""
+        self.arrivals.append(now)
+        locked = now < self.locked_until
+        if not locked and self.in_window(now) <= self.limit:
+            return True
+        self.lockings += not locked
+        self.locked_until = now + COOLDOWN
+        return False
+
+    def in_window(self, now):
+        """Count the calls of the last minute; one that is a whole minute old is forgotten."""
+        return len(self.arrivals) - bisect_right(self.arrivals, now - PERIOD)
+
+    def fullest(self):
+        """Count the calls of the fullest minute there ever was."""
+        return max((i + 1 - bisect_right(self.arrivals, t - PERIOD) for i, t in enumerate(self.arrivals)), default=0)
+
+
+@dataclass
+class Job:
+    """A number of calls that somebody wants to have answered, and how the world treats them."""
+
+    calls: int
+    limit: int
+    concurrency: int
+    seed: int
+    cap: int | None = None
+    faults: float = 0.0
+    """Share of the calls that are lost on their way, or answered with a 5xx."""
+    headers: float = 1.0
+    """Share of the answers that have limit headers; the first one has them always, unless it is 0."""
+    others: float = 0.0
+    """Calls that others make in a minute, with the same key, evenly; they rest while the key is locked."""
+    body: float = BODY
+    """Seconds at most between the headers and the end of an answer."""
+
+
+@dataclass
+class Run:
+    """What happened."""
+
+    service: Service
+    window: Window
+    starts: list = field(default_factory=list)
+    refused: list = field(default_factory=list)
+    """When each 429 was read."""
+    good: list = field(default_factory=list)
+    """When each good answer was read."""
+    forecasts: list = field(default_factory=list)
+    """(calls started before, how many more, when the last of them can start at the earliest)."""
+    finished: float | None = None
+
+
+def simulate(job, *, until=1e6):
+    """Let a job run over a fresh window, to its end or until a time."""
+    return _Simulation(job).run(until)
+
+
+class _Simulation:
+    def __init__(self, job):
+        self.job = job
+        self.random = Random(job.seed)  # noqa: S311 - a repeatable world, no secrets
+        self.run_ = Run(Service(job.limit), Window())
+        self.events = []
+        self.order = count()
+        self.now = 0.0
+        self.flying = 0
+        self.done = 0
+        self.answers = 0
+        self.waking = None
+
+    def run(self, until):
+        if self.job.others:
+            self.other(self.random.uniform(0, 60 / self.job.others))
+            self.at(2 * PERIOD, self.start_calls)
+        else:
+            self.at(0.0, self.start_calls)
+        while self.events and self.run_.finished is None:
+            self.now, _, action = heapq.heappop(self.events)
+            if self.now > until:
+                break
+            action()
+        return self.run_
+
+    def at(self, when, action):
+        heapq.heappush(self.events, (when, next(self.order), action))
+
+    def other(self, when):
+        def call():
+            service = self.run_.service
+            if self.now >= service.locked_until:
+                service.arrive(self.now)
+            self.other(self.now + 60 / self.job.others)
+
+        self.at(when, call)
+
+    def start_calls(self):
+        """Start what may start, and look again when the window says so."""
+        job, run = self.job, self.run_
+        while self.flying < job.concurrency and self.done + self.flying < job.calls:
+            more = self.random.randint(1, 5)
+            forecast = (len(run.starts), more, self.now + run.window.wait(self.now, cap=job.cap, starts=more))
+            run.forecasts.append(forecast)
+            slot = str(len(run.starts))
+            pause = run.window.start(self.now, slot, lease=70.0, cap=job.cap)
+            if pause is None:
+                run.starts.append(self.now)
+                self.flying += 1
+                self.send(slot)
+                continue
+            due = self.now + max(pause.seconds, 1e-6)
+            if pause.seconds and due != self.waking:
+                self.waking = due
+                self.at(due, self.start_calls)
+            return
+
+    def send(self, slot):
+        job, random = self.job, self.random
+        arrival = self.now + random.uniform(0, UPLINK)
+        fate = "good"
+        if random.random() < job.faults and (self.answers or job.cap):
+            fate = random.choice(["5xx", "reset by the service", "reset under way", "never arrives"])
+        if fate == "never arrives":
+            self.at(arrival, lambda: self.lose(slot))
+            return
+        self.at(arrival, lambda: self.arrive(slot, fate))
+        if fate == "reset under way":
+            self.at(random.uniform(self.now, arrival), lambda: self.lose(slot))
+
+    def arrive(self, slot, fate):
+        job, random, service = self.job, self.random, self.run_.service
+        welcome = service.arrive(self.now)
+        tells = job.headers > 0 and (self.answers == 0 or random.random() < job.headers)
+        remaining = max(0, service.limit - service.in_window(self.now))
+        report = Report(limit=service.limit, remaining=remaining) if tells else Report()
+        headers_at = self.now + random.uniform(0, ANSWER)
+        ended = headers_at + random.uniform(0, job.body)
+        if fate == "reset by the service":
+            self.at(headers_at, lambda: self.lose(slot))
+        elif fate != "reset under way":
+            self.answers += 1
+            self.at(ended, lambda: self.answer(slot, report, headers_at, welcome, fate))
+
+    def lose(self, slot):
+        self.run_.window.settle(self.now, slot, Report(), counted=None, good=False)
+        self.land()
+
+    def answer(self, slot, report, headers_at, welcome, fate):
+        run = self.run_
+        good = welcome and fate == "good"
+        run.window.settle(self.now, slot, report, counted=headers_at, good=good)
+        if not welcome:
+            run.refused.append(self.now)
+            run.window.refuse(self.now, COOLDOWN)
+        if good:
+            run.good.append(self.now)
+            self.done += 1
+        self.land()
+
+    def land(self):
+        self.flying -= 1
+        if self.done == self.job.calls:
+            self.run_.finished = self.now
+        self.start_calls()
