@@ -74,6 +74,8 @@ class Run:
     service: Service
     window: Window
     starts: list = field(default_factory=list)
+    ends: dict = field(default_factory=dict)
+    """When each started call ended, by its place in `starts`."""
     refused: list = field(default_factory=list)
     """When each 429 was read."""
     good: list = field(default_factory=list)
@@ -175,7 +177,7 @@ class _Simulation:
 
     def lose(self, slot):
         self.run_.window.settle(self.now, slot, Report(), counted=None, good=False)
-        self.land()
+        self.land(slot)
 
     def answer(self, slot, report, headers_at, welcome, fate):
         run = self.run_
@@ -187,10 +189,11 @@ class _Simulation:
         if good:
             run.good.append(self.now)
             self.done += 1
-        self.land()
+        self.land(slot)
 
-    def land(self):
+    def land(self, slot):
         self.flying -= 1
+        self.run_.ends[int(slot)] = self.now
         if self.done == self.job.calls:
             self.run_.finished = self.now
         self.start_calls()

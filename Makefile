@@ -1,0 +1,46 @@
+# make demo   search Python's standard library with LangChain and with LlamaIndex
+# make test   everything that must hold: lint, types, tests, the ServiceContext environment, the built wheel
+#
+# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet
+
+.PHONY: demo test lint types unit service-context packaging clean
+
+demo: .venv/ready
+	$(BIN)/python examples/quickstart.py
+
+test: lint types unit service-context packaging
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+unit: .venv/ready
+	$(BIN)/python -m pytest tests --ignore tests/packaging
+
+# LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
+service-context: .venv-0.10/ready
+	.venv-0.10/bin/python -m pytest tests/service_context tests/test_llama_index.py
+
+packaging: .venv/ready
+	$(BIN)/python -m pytest tests/packaging
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(UV) --python $(BIN)/python --editable ".[all]" --group dev
+	touch $@
+
+.venv-0.10/ready: .venv/ready
+	$(PYTHON) -m venv .venv-0.10
+	$(UV) --python .venv-0.10/bin/python --editable ".[all]" --group test "llama-index-core==0.10.68.post1"
+	touch $@
+
+clean:
+	rm -rf .venv .venv-0.10 dist

@@ -1,0 +1,90 @@
+"""The built wheel, in empty environments: what a user gets who installs it, with each extra and without any."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UV = Path(sys.executable).with_name("uv")
+PACKAGES = ["electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub"]
+
+
+def run(*command: object) -> str:
+    """Run a command and return what it printed; its complaint is the test's."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built once."""
+    out = tmp_path_factory.mktemp("dist")
+    run(UV, "build", "--quiet", "--wheel", "--out-dir", out, ROOT)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory, wheel):
+    """Makes an empty environment with the wheel and one extra, and returns a function that runs code in it."""
+
+    def make(extra: str | None):
+        python = tmp_path_factory.mktemp(extra or "bare") / "bin" / "python"
+        run(UV, "venv", "--quiet", "--python", sys.executable, python.parents[1])
+        what = f"electronhub-embeddings{f'[{extra}]' if extra else ''} @ {wheel.as_uri()}"
+        run(UV, "pip", "install", "--quiet", "--python", python, what)
+        return lambda code: run(python, "-W", "error", "-c", code)
+
+    return make
+
+
+def test_wheel_holds_three_typed_packages(wheel):
+    """The wheel has the three packages, each marked as typed, and the licence, and nothing else at its top."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert set(PACKAGES) == tops
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_bare_install_names_the_missing_extras(environment):
+    """Without an extra the client works, and each adapter and the emulator say which extra to install."""
+    python = environment(None)
+    assert python("import electronhub_embeddings as e; print(e.EmbeddingsClient(api_key='k'))").startswith(
+        "EmbeddingsClient("
+    )
+    for module, extra in {
+        "langchain_electronhub": "langchain",
+        "llama_index_electronhub": "llama-index",
+        "electronhub_embeddings.emulator": "emulator",
+    }.items():
+        said = python(f"try:\n import {module}\nexcept ImportError as error:\n print(error)")
+        assert f'pip install "electronhub-embeddings[{extra}]"' in said
+
+
+@pytest.mark.parametrize(
+    ("extra", "statement", "foreign"),
+    [
+        ("langchain", "from langchain_electronhub import ElectronHubEmbeddings as E", "llama_index"),
+        ("llama-index", "from llama_index_electronhub import ElectronHubEmbedding as E", "langchain_core"),
+    ],
+)
+def test_one_extra_is_enough_for_its_adapter(environment, extra, statement, foreign):
+    """Each adapter works with its own extra alone, and brings in nothing of the other framework."""
+    python = environment(extra)
+    assert python(f"{statement}; print(E(api_key='k').__class__.__name__)").startswith("ElectronHubEmbedding")
+    loaded = python(f"{statement}; import sys; print([name for name in sys.modules if name.startswith({foreign!r})])")
+    assert loaded == "[]"
+
+
+def test_all_extras_run_the_quickstart(environment):
+    """With all extras the wheel runs the quickstart against the emulator, and both frameworks answer."""
+    python = environment("all")
+    said = python(f"import runpy; runpy.run_path({str(ROOT / 'examples' / 'quickstart.py')!r}, run_name='__main__')")
+    assert [line for line in said.splitlines() if line in {"LangChain", "LlamaIndex"}] == ["LangChain", "LlamaIndex"]

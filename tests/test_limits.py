@@ -1,0 +1,384 @@
+"""The limiter: a job over it is simulated against a service that counts by itself, and must never see a refusal."""
+
+import copy
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from service_model import COOLDOWN, LONGEST_CALL, PERIOD, Job, simulate
+
+from electronhub_embeddings.headers import Report
+from electronhub_embeddings.limits import GRUDGE, LARGEST_MARGIN, MARGIN, STRAGGLER, Pause, Window
+
+HOLD = PERIOD + MARGIN
+SEEDS = st.integers(0, 2**32 - 1)
+CONCURRENCY = st.integers(1, 16)
+
+
+def told(limit=None, **state):
+    """Return a window that has had its first good answer, and so knows the limit if there is one."""
+    return Window(limit=limit, probing=False, **state)
+
+
+def call(window, now, slot, answered=None, report=None, *, good=True):
+    """Make one whole call: start it at `now`, and settle it at `answered` or at once."""
+    assert window.start(now, slot, lease=70.0) is None
+    end = now if answered is None else answered
+    window.settle(end, slot, report or Report(), counted=end, good=good)
+
+
+@st.composite
+def jobs(draw):
+    """Draw a job that is alone with its key, and knows its limit from the first answer or from its user."""
+    limit = draw(st.integers(1, 100))
+    cap = draw(st.sampled_from([None, limit]))
+    return Job(
+        calls=draw(st.integers(1, 200)),
+        limit=limit,
+        concurrency=draw(CONCURRENCY),
+        seed=draw(SEEDS),
+        cap=cap,
+        faults=draw(st.sampled_from([0.0, 0.1, 0.4])),
+        headers=draw(st.sampled_from([0.3, 1.0] if cap is None else [0.0, 0.3, 1.0])),
+    )
+
+
+@given(jobs())
+def test_a_job_that_is_alone_is_never_refused(job):
+    """No minute of the service ever holds more than the limit, whatever is lost, late or answered without headers."""
+    run = simulate(job)
+    assert [] == run.refused
+    assert run.service.fullest() <= job.limit
+
+
+@given(jobs())
+def test_a_job_that_is_alone_ends_as_early_as_can_be(job):
+    """A job takes its full minutes, a call's length and the margins for each, and the time of its calls; no more."""
+    run = simulate(job)
+    starts = len(run.starts)
+    minutes = (starts - 1) // job.limit
+    busy = (starts // job.concurrency + 2) * LONGEST_CALL
+    assert run.finished is not None
+    assert run.finished <= minutes * (HOLD + LONGEST_CALL + STRAGGLER) + busy
+
+
+@given(jobs())
+def test_a_wait_is_never_told_too_long(job):
+    """The k-th of the next calls never starts before the time that `wait` told for it."""
+    run = simulate(job)
+    early = [
+        (before, more, due, run.starts[before + more - 1])
+        for before, more, due in run.forecasts
+        if before + more <= len(run.starts) and run.starts[before + more - 1] < due - 1e-6
+    ]
+    assert [] == early
+
+
+@given(st.integers(3, 100), CONCURRENCY, SEEDS, st.sampled_from([0.5, 1.0]))
+def test_others_on_the_same_key_are_left_their_half(limit, concurrency, seed, headers):
+    """While others spend half of the limit, ten minutes of a busy job see at most one refusal."""
+    job = Job(20 * limit, limit, concurrency, seed, headers=headers, others=limit / 2)
+    assert simulate(job, until=2 * PERIOD + 600).service.lockings <= 1
+
+
+@given(st.integers(3, 100), CONCURRENCY, SEEDS)
+def test_a_job_finishes_beside_others(limit, concurrency, seed):
+    """A job of two full minutes ends although others spend half of the limit all the time."""
+    job = Job(2 * limit, limit, concurrency, seed, others=limit / 2)
+    assert simulate(job).finished is not None
+
+
+@given(st.integers(1, 20), CONCURRENCY, SEEDS)
+def test_an_unknown_limit_is_found(limit, concurrency, seed):
+    """Without any header a job is refused a few times, and finishes all the same."""
+    job = Job(4 * limit, limit, concurrency, seed, headers=0.0)
+    run = simulate(job)
+    assert run.finished is not None
+    assert run.service.lockings <= 8
+
+
+@given(st.integers(1, 20), CONCURRENCY, SEEDS)
+def test_nobody_starts_in_a_cooldown_and_then_one_at_a_time(limit, concurrency, seed):
+    """From a 429 on nothing starts for three minutes, then nothing beside the first call until its good answer."""
+    run = simulate(Job(4 * limit, limit, concurrency, seed, headers=0.0, faults=0.2))
+    for refused in run.refused:
+        over = refused + COOLDOWN
+        assert [] == [start for start in run.starts if refused < start < over]
+        welcome = min((good for good in run.good if good > over), default=float("inf"))
+        alone = [i for i, start in enumerate(run.starts) if over <= start < welcome]
+        assert [] == [i for i in alone[1:] if run.ends[i - 1] > run.starts[i]]
+
+
+def test_the_first_call_travels_alone():
+    """Until an answer has come a second call waits for it, for no known time."""
+    window = Window()
+    assert window.start(0.0, "a", lease=70.0) is None
+    assert Pause(0.0, "waiting for the first answer") == window.start(0.1, "b", lease=70.0)
+
+
+@pytest.mark.parametrize(
+    ("report", "counted", "good", "alone"),
+    [
+        (Report(), 1.0, True, False),
+        (Report(limit=5, remaining=4), 1.0, False, False),
+        (Report(), 1.0, False, True),
+        (Report(), None, False, True),
+    ],
+    ids=["a good answer", "an error that tells the limit", "an error that tells nothing", "no answer"],
+)
+def test_what_ends_the_probing(report, counted, good, alone):
+    """A good answer, or any that tells the limit, opens the way for more than one call."""
+    window = Window()
+    window.start(0.0, "a", lease=70.0)
+    window.settle(1.0, "a", report, counted=counted, good=good)
+    assert window.start(1.0, "b", lease=70.0) is None
+    assert alone == (window.start(1.0, "c", lease=70.0) is not None)
+
+
+def test_without_a_limit_nothing_waits():
+    """A service that names no limit and refuses nothing is not slowed down."""
+    window = told()
+    assert [None] * 500 == [window.start(0.0, str(i), lease=70.0) for i in range(500)]
+    assert window.wait(0.0, starts=1000) == 0.0
+
+
+def test_what_is_remembered_without_a_limit_is_bounded():
+    """A million calls without a limit do not fill the memory."""
+    window = told()
+    for i in range(3000):
+        call(window, i * 0.001, str(i))
+    assert len(window.held) <= 1001
+
+
+def test_a_slot_is_free_a_period_after_the_service_counted():
+    """The minute is counted from the arrival of the headers, not from the start of the call."""
+    window = told(1)
+    call(window, 0.0, "a", answered=7.0)
+    pause = window.start(8.0, "b", lease=70.0)
+    assert pause is not None
+    assert ("rate limit", pytest.approx(7.0 + HOLD - 8.0)) == (pause.reason, pause.seconds)
+    assert window.start(7.0 + HOLD - 0.001, "b", lease=70.0) is not None
+    assert window.start(7.0 + HOLD, "b", lease=70.0) is None
+
+
+def test_a_call_without_an_answer_may_have_been_counted_late():
+    """A lost call holds its slot for a period after it was given up, and for a straggler's time more."""
+    window = told(1)
+    window.start(0.0, "a", lease=70.0)
+    window.settle(30.0, "a", Report(), counted=None, good=False)
+    assert pytest.approx(30.0 + STRAGGLER + HOLD) == 31.0 + window.wait(31.0)
+
+
+def test_a_call_that_was_never_sent_costs_nothing():
+    """A slot that is given back is free at once."""
+    window = told(1)
+    window.start(0.0, "a", lease=70.0)
+    window.give_back("a")
+    assert window.start(0.0, "b", lease=70.0) is None
+
+
+def test_a_dead_process_gives_its_slot_back():
+    """A slot whose call never ended is held for a period after its lease, and free then."""
+    window = told(1)
+    window.start(0.0, "of a dead process", lease=10.0)
+    assert window.start(9.0, "b", lease=10.0) is not None
+    pause = window.start(10.0, "b", lease=10.0)
+    assert pause is not None
+    assert pytest.approx(HOLD) == pause.seconds
+    assert window.start(10.0 + HOLD - 0.001, "b", lease=10.0) is not None
+    assert window.start(10.0 + HOLD, "b", lease=10.0) is None
+
+
+def test_a_dead_process_does_not_stop_the_probing_for_good():
+    """When the first call of all died with its process, the next one goes after the lease."""
+    window = Window()
+    window.start(0.0, "of a dead process", lease=10.0)
+    assert window.start(9.9, "b", lease=10.0) is not None
+    assert window.start(10.0, "b", lease=10.0) is None
+
+
+@pytest.mark.parametrize(("limit", "cap", "starts"), [(None, 3, 3), (5, 3, 3), (3, 5, 3), (4, None, 4)])
+def test_the_smaller_of_limit_and_cap_counts(limit, cap, starts):
+    """A cap holds where the service tells nothing or allows more, and never allows more than the service."""
+    window = told(limit)
+    begun = [window.start(0.0, str(i), lease=70.0, cap=cap) is None for i in range(6)]
+    assert [True] * starts + [False] * (6 - starts) == begun
+
+
+def test_others_are_seen_in_the_remaining():
+    """When the service has counted more than we did, the difference and a quarter is left to others."""
+    window = told(20)
+    call(window, 0.0, "a", report=Report(limit=20, remaining=11))
+    begun = sum(window.start(0.0, str(i), lease=70.0) is None for i in range(20))
+    assert 20 - 1 - (8 + 2) == begun
+
+
+def test_one_slot_stays_ours():
+    """However much others spend, one call a period goes on."""
+    window = told(5)
+    call(window, 0.0, "a", report=Report(limit=5, remaining=0))
+    assert window.start(HOLD, "b", lease=70.0) is None
+
+
+def test_others_are_not_remembered_for_ever():
+    """A few minutes after others were last seen, the whole limit is ours again."""
+    window = told(5)
+    call(window, 0.0, "a", report=Report(limit=5, remaining=0))
+    begun = [window.start(10 * PERIOD, str(i), lease=70.0) is None for i in range(6)]
+    assert [True] * 5 + [False] == begun
+
+
+def test_others_seen_once_are_still_seen_when_our_slots_come_back():
+    """When a period is over and ours are free, nobody takes the others' for free until an answer says so."""
+    window = told(5)
+    call(window, 0.0, "a", answered=0.2, report=Report(limit=5, remaining=1))
+    begun = [window.start(0.2 + HOLD + 0.1, str(i), lease=70.0) is None for i in range(5)]
+    assert sum(begun) <= 2
+
+
+def test_a_limit_that_shrinks_holds_at_once():
+    """Slots taken under an old limit count against a new and smaller one."""
+    window = told(10)
+    for i in range(6):
+        call(window, float(i), str(i))
+    call(window, 6.0, "6", report=Report(limit=2))
+    assert window.start(7.0, "7", lease=70.0) is not None
+    assert pytest.approx(5.0 + HOLD) == 7.0 + window.wait(7.0)
+    assert pytest.approx(6.0 + HOLD) == 7.0 + window.wait(7.0, starts=2)
+
+
+def test_a_limit_that_grows_holds_at_once():
+    """A better plan is used from the first answer on that tells of it."""
+    window = told(1)
+    call(window, 0.0, "a", report=Report(limit=3))
+    begun = [window.start(0.0, str(i), lease=70.0) is None for i in range(3)]
+    assert [True, True, False] == begun
+
+
+def test_an_answer_without_headers_leaves_the_limit_as_it_was():
+    """What was once told stays true."""
+    window = told()
+    call(window, 0.0, "a", report=Report(limit=7))
+    call(window, 1.0, "b")
+    assert window.limit == 7
+
+
+def test_a_refusal_without_headers_tells_the_limit():
+    """When the sixth call is refused and nothing is told, five is the limit from then on."""
+    window = told()
+    for i in range(6):
+        call(window, float(i), str(i), good=i < 5)
+    window.refuse(5.0, 180.0)
+    assert window.limit == 5
+
+
+def test_a_refusal_of_the_very_first_call_leaves_one():
+    """A limit that is guessed is never nothing."""
+    window = Window()
+    call(window, 0.0, "a", good=False)
+    window.refuse(0.0, 180.0)
+    assert window.limit == 1
+
+
+def test_a_good_answer_from_before_a_refusal_ends_no_probing():
+    """A call that was welcome before the 429 shows nothing of the time after it."""
+    window = told(5)
+    window.start(0.0, "a", lease=70.0)
+    call(window, 0.1, "b", good=False)
+    window.refuse(0.1, 180.0)
+    window.settle(0.2, "a", Report(limit=5, remaining=0), counted=0.2, good=True)
+    assert window.start(400.0, "c", lease=70.0) is None
+    assert window.start(400.0, "d", lease=70.0) is not None
+    assert window.probing
+
+
+@pytest.mark.parametrize("seconds", [180.0, 7.0])
+def test_a_cooldown_lasts_as_long_as_was_said(seconds):
+    """Nobody starts until the seconds that the service named are over."""
+    window = told(5)
+    call(window, 0.0, "a", good=False)
+    window.refuse(0.0, seconds)
+    assert Pause(pytest.approx(seconds + MARGIN), "cooldown after a refused request") == window.start(
+        0.0, "b", lease=70.0
+    )
+    assert window.start(seconds + MARGIN - 0.001, "b", lease=70.0) is not None
+
+
+def test_a_cooldown_is_part_of_the_wait():
+    """Also where slots are free, the next start is told for the end of the cooldown."""
+    window = told(5)
+    window.refuse(0.0, 180.0)
+    assert pytest.approx(150.0 + MARGIN) == window.wait(30.0)
+
+
+def test_a_later_refusal_never_shortens_a_cooldown():
+    """Of two cooldowns the one that ends later holds."""
+    window = told(5)
+    window.refuse(0.0, 180.0)
+    window.refuse(1.0, 10.0)
+    assert pytest.approx(180.0 + MARGIN) == window.cooldown_until
+
+
+def test_calls_refused_together_teach_once():
+    """The others that were under way with the first refused call double no margin."""
+    window = told(5)
+    for now in (0.0, 0.1, 0.2):
+        window.refuse(now, 180.0)
+    assert pytest.approx(2 * MARGIN) == window.margin
+
+
+def test_the_margin_grows_to_its_bound():
+    """Each cooldown makes us more careful, up to a point."""
+    window = told(5)
+    for i in range(20):
+        window.refuse(1000.0 * i, 180.0)
+    assert LARGEST_MARGIN == window.margin
+
+
+def test_a_refusal_that_we_do_not_explain_is_laid_to_others():
+    """What others took when the limit was passed is left to them for ten minutes after the cooldown."""
+    window = told(10)
+    call(window, 0.0, "a", good=False)
+    window.refuse(0.0, 180.0)
+    window.probing = False
+    soon = 180.0 + GRUDGE - 10.0
+    late = 180.0 + GRUDGE + PERIOD + 10.0
+    assert window.start(soon, "b", lease=1.0) is None
+    assert window.start(soon, "c", lease=1.0) is not None
+    assert [None] * 10 == [window.start(late, f"late {i}", lease=1.0) for i in range(10)]
+
+
+@st.composite
+def used_windows(draw):
+    """Draw a window in the middle of a job, and the time."""
+    limit = draw(st.integers(2, 20))
+    until = draw(st.floats(1.0, 900.0))
+    others = draw(st.sampled_from([0.0, limit / 2]))
+    run = simulate(Job(500, limit, draw(CONCURRENCY), draw(SEEDS), others=others, headers=0.9), until=until)
+    return run.window, until
+
+
+@given(used_windows(), st.floats(-1e6, 1e6), st.integers(1, 5))
+def test_a_clock_started_anew_changes_nothing(used, shift, starts):
+    """After `rebase` every wait is what it was, on the new clock."""
+    window, now = used
+    moved = copy.deepcopy(window)
+    moved.rebase(shift)
+    assert pytest.approx(window.wait(now, starts=starts), abs=1e-6) == moved.wait(now + shift, starts=starts)
+    begun, again = window.start(now, "new", lease=70.0), moved.start(now + shift, "new", lease=70.0)
+    assert (begun is None) == (again is None)
+    assert {slot: pytest.approx(end + shift) for slot, end in window.held.items()} == moved.held
+    assert set(window.flying) == set(moved.flying)
+
+
+@given(used_windows())
+def test_a_window_survives_json(used):
+    """A store can keep a window as JSON: what is read is what was written."""
+    window, _ = used
+    assert window == msgspec.json.decode(msgspec.json.encode(window), type=Window)
+
+
+def test_a_fresh_window_survives_json():
+    """Also a window that nobody has used yet can be stored."""
+    assert Window() == msgspec.json.decode(msgspec.json.encode(Window()), type=Window)

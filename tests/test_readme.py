@@ -1,0 +1,38 @@
+"""The README tells the truth."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from readme import errors, parameters, snippets
+
+import electronhub_embeddings
+from electronhub_embeddings import EmbeddingsClient
+from electronhub_embeddings.emulator import Emulator
+
+
+@pytest.mark.parametrize("code", snippets(), ids=lambda code: code.splitlines()[0])
+def test_snippet_runs(code, monkeypatch):
+    """Each snippet runs as it stands, against the service that the environment names."""
+    with Emulator(plan="pro") as service:
+        monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
+        monkeypatch.setenv("ELECTRONHUB_BASE_URL", service.base_url)
+        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102 - our own text
+        assert sum(call.texts for call in service.calls) > 0
+
+
+def test_table_has_every_parameter():
+    """The table of parameters names exactly those that the client takes."""
+    assert parameters() == set(inspect.signature(EmbeddingsClient).parameters)
+
+
+def test_tree_has_every_error():
+    """The tree of errors is the real one."""
+    exported = {name: getattr(electronhub_embeddings, name) for name in electronhub_embeddings.__all__}
+    real = {
+        name: len([base for base in kind.__mro__ if base.__module__ == "electronhub_embeddings.errors"]) - 1
+        for name, kind in exported.items()
+        if inspect.isclass(kind) and issubclass(kind, Exception)
+    }
+    assert errors() == real
