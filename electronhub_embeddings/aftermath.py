@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from electronhub_embeddings.packing import Capacity, Piece
     from electronhub_embeddings.retrying import RetryPolicy
 
+LAST_CHANCES = 8
+"""Requests in which texts of a call that has failed by another text are still tried: some may be guilty as well."""
+
 HOPELESS = 3
 """Single texts refused before anything was accepted, after which the request as such is taken to be at fault."""
 
@@ -79,17 +82,20 @@ def sort_out(
 
 
 def _after_failure(pieces: Sequence[Piece[J]], error: ElectronHubError, policy: RetryPolicy) -> Aftermath[J]:
-    """Retry what is worth it."""
+    """Retry what is worth it; if the answer has one wrong row to the end, only its text fails."""
     aftermath: Aftermath[J] = Aftermath()
+    named = error.index if isinstance(error, InvalidResponseError) else None
+    position = 0
     for piece in pieces:
         pause = None if piece.job.failed else policy.pause(error, piece.attempts + 1)
-        if pause is None:
-            aftermath.failed.append((piece, error))
-        else:
+        mine = named is not None and position <= named < position + len(piece)
+        position += len(piece)
+        if pause is not None:
             aftermath.again.append((pause, replace(piece, attempts=piece.attempts + 1)))
-    named = error.index if isinstance(error, InvalidResponseError) else None
-    if named is not None and aftermath.failed:
-        return _without(pieces, named, error)
+        elif mine and not piece.job.failed:
+            return _without(pieces, named or 0, error)
+        else:
+            aftermath.failed.append((piece, error.for_caller()))
     return aftermath
 
 
@@ -106,7 +112,7 @@ def _after_refusal(
     if verdict.blame is Blame.SIZE:
         _learn_size(verdict, experience.capacity, inputs, sum(piece.size for piece in pieces))
         return _send_again(pieces)
-    hopeless = verdict.blame is Blame.UNCLEAR and experience.refused_alone >= HOPELESS
+    hopeless = verdict.blame is Blame.UNCLEAR and not experience.proven and experience.refused_alone >= HOPELESS
     if hopeless or all(piece.job.failed for piece in pieces):
         return _fail_all(pieces, error)
     return Aftermath(apart=list(halve(pieces)))
@@ -117,7 +123,7 @@ def _send_again(pieces: Sequence[Piece[J]]) -> Aftermath[J]:
 
 
 def _fail_all(pieces: Sequence[Piece[J]], error: ElectronHubError) -> Aftermath[J]:
-    return Aftermath(failed=[(piece, error) for piece in pieces])
+    return Aftermath(failed=[(piece, error.for_caller()) for piece in pieces])
 
 
 def _learn_size(verdict: Verdict, capacity: Capacity, inputs: int, size: int) -> None:
@@ -137,9 +143,12 @@ def _without(pieces: Sequence[Piece[J]], guilty: int, error: ElectronHubError) -
         if not 0 <= place < len(piece):
             aftermath.again.append((0.0, piece))
             continue
-        head, rest = piece.split(place)
+        head, rest = replace(piece, refusals=piece.refusals + 1).split(place)
         one, tail = rest.split(1)
         aftermath.failed.append((one, error.for_caller(one.start)))
-        if innocent := [part for part in (head, tail) if len(part)]:
-            aftermath.apart.append(innocent)  # their call fails, but they were paid for with this request
+        innocent = [part for part in (head, tail) if len(part)]
+        if piece.refusals >= LAST_CHANCES:
+            aftermath.failed += [(part, error.for_caller()) for part in innocent]
+        elif innocent:
+            aftermath.apart.append(innocent)  # their call fails, but they may only have been in bad company
     return aftermath

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import weakref
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings.errors import ElectronHubError
-from electronhub_embeddings.inputs import prepare
+from electronhub_embeddings.inputs import check_prefix, prepare
 from electronhub_embeddings.job import Job
-from electronhub_embeddings.lines import Ticket, join
+from electronhub_embeddings.lines import Ticket, guard, join
 from electronhub_embeddings.progress import REDRAW, Bar, Progress
 from electronhub_embeddings.settings import (
     DEFAULT_MODEL,
@@ -91,6 +90,8 @@ class EmbeddingsClient:
     ) -> None:
         if max_wait is not None and not max_wait >= 0:
             raise ValueError(f"max_wait must be None or at least 0 seconds, not {max_wait!r}.")
+        check_prefix("query_prefix", query_prefix)
+        check_prefix("document_prefix", document_prefix)
         self._account = Account.resolve(api_key, base_url)
         self._recipe = Recipe(
             model=model,
@@ -109,11 +110,11 @@ class EmbeddingsClient:
         self._query_prefix = query_prefix
         self._document_prefix = document_prefix
         self._store = rate_limit_store
-        self._start()
+        self._process = os.getpid()
+        self._reset()
 
-    def _start(self) -> None:
+    def _reset(self) -> None:
         self._usage = Usage()
-        self._lock = threading.Lock()
         self._ticket: Ticket | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._closed = False
@@ -196,7 +197,7 @@ class EmbeddingsClient:
 
     def close(self) -> None:
         """Stop: calls that still wait fail, requests on the wire are finished, connections are closed."""
-        with self._lock:
+        with guard():
             self._closed = True
             ticket, self._ticket = self._ticket, None
             if self._finalizer is not None:
@@ -216,20 +217,43 @@ class EmbeddingsClient:
         return f"EmbeddingsClient(model={self._recipe.model!r}, base_url={self._account.base_url!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle and copy the arguments; a copy has counters of its own and the same line."""
-        own = ("_usage", "_lock", "_ticket", "_finalizer", "_closed")
-        return {name: value for name, value in self.__dict__.items() if name not in own}
+        """Pickle the arguments; a copy has counters of its own, and on this machine's account the same line.
+
+        Raises:
+            TypeError: There is an `http_client`: its connections cannot travel.
+        """
+        if self._recipe.http_client is not None:
+            raise TypeError("A client with an http_client of yours cannot be pickled: make one in each process.")
+        return self._arguments()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._start()
+        self.__dict__.update(state, _process=os.getpid())
+        self._reset()
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(self._arguments())
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy the arguments; stores and HTTP clients are shared, they cannot be doubled."""
+        return self.__copy__()
+
+    def _arguments(self) -> dict[str, Any]:
+        own = ("_usage", "_ticket", "_finalizer", "_closed", "_process")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def _joined(self) -> Ticket:
         """Join the account's line; anew in a forked child, whose parent's threads it has not got."""
-        with self._lock:
+        ticket = self._ticket
+        if ticket is not None and ticket.valid:
+            return ticket
+        with guard():
             if self._closed:
                 raise ElectronHubError("The client is closed.")
-            if self._ticket is None or self._ticket.process != os.getpid():
+            if self._recipe.http_client is not None and self._process != os.getpid():
+                raise ElectronHubError("http_client was made in another process, and connections cannot be shared.")
+            if self._ticket is None or not self._ticket.valid:
                 self._ticket = join(self._account, self._recipe, self._store)
                 self._finalizer = weakref.finalize(self, self._ticket.forsake, self._usage)
             return self._ticket
@@ -248,16 +272,17 @@ class EmbeddingsClient:
         progress = Progress()
         job = self._submit(inputs, is_query=is_query, progress=progress)
         if show_progress:
-            with Bar(progress, len(inputs.texts)) as bar:
+            with job.cancelled_on_error(), Bar(progress, len(inputs.texts)) as bar:
                 while not job.wait(REDRAW):
                     bar.draw()
         return job.result()
 
     async def _await(self, inputs: Inputs, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
         progress = Progress()
-        future = asyncio.wrap_future(self._submit(inputs, is_query=is_query, progress=progress).future)
+        job = self._submit(inputs, is_query=is_query, progress=progress)
+        future = asyncio.wrap_future(job.future)
         if show_progress:
-            with Bar(progress, len(inputs.texts)) as bar:
+            with job.cancelled_on_error(), Bar(progress, len(inputs.texts)) as bar:
                 while not future.done():
                     await asyncio.wait([future], timeout=REDRAW)
                     bar.draw()

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from electronhub_embeddings.settings import Account, Recipe
 
 
+LONGEST_ROW = 200_000
+"""Bytes that one vector can take in an answer: 8,000 numbers in decimal, more than any model has."""
+
+LONGEST_OVERHEAD = 1_000_000
+"""Bytes that an answer can have beside its vectors."""
+
+
 @dataclass
 class Outcome:
     """How a request ended: with rows, or with an error."""
@@ -45,7 +52,7 @@ class Outcome:
         self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
         self.error.__cause__ = bug
 
-    def account(self, slot: str, window: Window, now: float) -> None:
+    def settle_slot(self, slot: str, window: Window, now: float) -> None:
         """Settle the slot of this request in the window."""
         if not self.sent:
             window.give_back(slot)
@@ -63,11 +70,12 @@ class Courier:
 
     def __init__(self, account: Account, recipe: Recipe) -> None:
         self._recipe = recipe
+        self._key = account.api_key
         self._transport = Transport(account, recipe)
 
     @staticmethod
     def lease(recipe: Recipe) -> float:
-        """Seconds after which a request has certainly ended."""
+        """Seconds after which the service has counted a request, if it ever does."""
         return recipe.timeout + LONGEST_CONNECT
 
     def carry(self, texts: Sequence[str], encoding_format: str, width: int | None) -> Outcome:
@@ -87,13 +95,14 @@ class Courier:
                 dimensions=recipe.dimensions,
                 user=recipe.user,
             )
-            answer = self._transport.post(body)
+            answer = self._transport.post(body, LONGEST_OVERHEAD + LONGEST_ROW * len(texts))
             outcome.status, outcome.headers_at = answer.status, answer.headers_at
             outcome.report = report = read_report(answer.headers, time.time())
             outcome.rows, outcome.charge = read_answer(
                 answer.status, answer.content, report, count=len(texts), dimensions=width
             )
         except ElectronHubError as error:
+            error.rewrite(self._key.hide_in)  # some services quote the key in their refusal
             outcome.error = error
         except Exception as bug:  # noqa: BLE001 - it must wake the callers, not strand them
             outcome.blunder(bug)

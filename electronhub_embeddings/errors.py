@@ -31,7 +31,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from typing_extensions import Self
@@ -54,8 +54,12 @@ class ElectronHubError(Exception):
         """The vectors finished before the failure: input index -> float32 array of shape (d,)."""
 
     def __str__(self) -> str:
-        where = f" (input {self.index})" if self.index is not None else ""
+        where = f" (your input {self.index})" if self.index is not None else ""
         return f"{self.message}{where}{' ' if self.next_step else ''}{self.next_step}"
+
+    def rewrite(self, change: Callable[[Any], Any]) -> None:
+        """Pass all that the service has said through `change`, which hides the key."""
+        self.args, self.message = tuple(map(change, self.args)), change(self.message)
 
     def for_caller(self, index: int | None = None) -> Self:
         """Copy this error for one of several callers of a shared request, naming that caller's guilty input."""
@@ -114,6 +118,11 @@ class APIStatusError(ElectronHubError):
         self.param = param
         self.code = code
         self.retry_after = retry_after
+
+    def rewrite(self, change: Callable[[Any], Any]) -> None:
+        """Pass all that the service has said through `change`, which hides the key."""
+        super().rewrite(change)
+        self.body, self.param, self.code = map(change, (self.body, self.param, self.code))
 
     def __str__(self) -> str:
         return f"{self.status_code}: {super().__str__()}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings.client import EmbeddingsClient
+from electronhub_embeddings.lines import guard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,6 @@ class ClientKeeper:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._clients: list[tuple[Mapping[str, Any], EmbeddingsClient]] = []
 
     def client(self, arguments: Mapping[str, Any]) -> EmbeddingsClient:
@@ -45,7 +44,7 @@ class ClientKeeper:
         Raises:
             ValueError: One of them is out of range, or there is no key.
         """
-        with self._lock:
+        with guard():
             for known, client in self._clients:
                 if known == arguments:
                     return client
@@ -55,7 +54,7 @@ class ClientKeeper:
 
     def close(self) -> None:
         """Close every client that was made."""
-        with self._lock:
+        with guard():
             clients, self._clients = self._clients, []
         for _, client in clients:
             client.close()

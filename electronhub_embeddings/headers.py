@@ -16,6 +16,9 @@ UNIX_SECONDS = 1e9
 UNIX_MILLISECONDS = 1e11
 """From here on a number is a point in time in Unix milliseconds."""
 
+LARGEST_LIMIT = 100_000
+"""A larger number of requests a minute is no limit, or no number of requests."""
+
 LONGEST_RESET = 3600.0
 """A reset further away (seconds) is not about requests a minute, or a clock is wrong: it is not believed."""
 
@@ -45,10 +48,11 @@ def read_report(headers: Mapping[str, str], wall_clock: float) -> Report:
     now = _date(headers.get("date")) or wall_clock
     limit = _number(headers.get("x-ratelimit-limit"))
     remaining = _number(headers.get("x-ratelimit-remaining"))
+    reset = _seconds_until(headers.get("x-ratelimit-reset"), now)
     return Report(
-        limit=int(limit) if limit is not None and limit >= 1 else None,
-        remaining=int(remaining) if remaining is not None else None,
-        reset=_seconds_until(headers.get("x-ratelimit-reset"), now),
+        limit=int(limit) if limit is not None and 1 <= limit <= LARGEST_LIMIT else None,
+        remaining=int(remaining) if remaining is not None and remaining <= LARGEST_LIMIT else None,
+        reset=reset if reset is not None and reset <= LONGEST_RESET else None,
         retry_after=_seconds_until(headers.get("retry-after"), now),
     )
 
@@ -62,7 +66,7 @@ def _seconds_until(value: str | None, now: float) -> float | None:
         number = number / 1000 - now
     elif number >= UNIX_SECONDS:
         number -= now
-    return max(0.0, number) if number <= LONGEST_RESET else None
+    return max(0.0, number)
 
 
 def _number(value: str | None) -> float | None:

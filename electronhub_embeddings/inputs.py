@@ -56,6 +56,17 @@ def prepare(texts: Iterable[str], prefix: str = "") -> Inputs:
     return Inputs(wire, list(accumulate(sizes)), places if len(places) != len(wire) else None)
 
 
+def check_prefix(name: str, prefix: Any) -> None:
+    """Check a prefix when it is given, not when the first text is.
+
+    Raises:
+        ValueError: It is not a string, or cannot be encoded as UTF-8.
+    """
+    if not isinstance(prefix, str):
+        raise ValueError(f"{name} must be a string, not {_kind(prefix)}.")  # noqa: TRY004 - one kind for all arguments
+    _size(prefix, None)
+
+
 def _size(text: str, index: int | None) -> int:
     """Measure a text in bytes of UTF-8."""
     if text.isascii():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from concurrent import futures
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from electronhub_embeddings.errors import ElectronHubError
 
-    from electronhub_embeddings.errors import ElectronHubError
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from electronhub_embeddings.inputs import Inputs
     from electronhub_embeddings.packing import Piece
     from electronhub_embeddings.progress import Progress
@@ -62,7 +64,7 @@ class Job:
 
     @property
     def failed(self) -> bool:
-        """Whether nothing more is worth a retry: the call has failed or nobody waits for it."""
+        """Whether nothing more is worth a retry: the call has failed, or nobody waits for it any more."""
         return self.error is not None or self.future.cancelled()
 
     def wait(self, seconds: float) -> bool:
@@ -70,9 +72,15 @@ class Job:
         return bool(futures.wait([self.future], seconds).done)
 
     def result(self) -> np.ndarray:
-        """Wait for the rows, float32 of shape (len(inputs), d), or raise; giving up takes back what was not sent."""
-        try:
+        """Wait for the rows, float32 of shape (len(inputs), d), or raise."""
+        with self.cancelled_on_error():
             return self.future.result()
+
+    @contextmanager
+    def cancelled_on_error(self) -> Iterator[None]:
+        """Take back what was not sent yet when whoever waits gives up, by Ctrl-C, say."""
+        try:
+            yield
         except BaseException:
             self.future.cancel()
             raise
@@ -91,7 +99,7 @@ class Job:
         """Note that the rows of a piece are in place; True: the call is finished."""
         self._done.append((piece.start, piece.stop))
         self.progress.advance(len(piece))
-        return self.give_up(piece)
+        return self.settle(piece)
 
     def fail(self, error: ElectronHubError) -> None:
         """Let the call fail; the first error counts. It is raised when nothing of the call is under way any more."""
@@ -99,7 +107,7 @@ class Job:
             index = error.index
             self.error = error.for_caller(None if index is None else self.inputs.first_input(index))
 
-    def give_up(self, piece: Piece[Job]) -> bool:
+    def settle(self, piece: Piece[Job]) -> bool:
         """Note that nothing more comes for a piece; True: the call is finished."""
         self.outstanding -= len(piece)
         return self.outstanding == 0
@@ -107,13 +115,17 @@ class Job:
     def resolve(self) -> None:
         """Wake the caller, with the rows or with the error and the rows that had come before it."""
         try:
+            rows = self._arrange() if self.error is None else None
+            partial = {} if self.error is None else self._partial()
+        except Exception as bug:  # noqa: BLE001 - no memory, say: the caller must hear of it all the same
+            self.error, partial = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}"), {}
+            self.error.__cause__ = bug
+        with suppress(futures.InvalidStateError):  # cancelled meanwhile: nobody waits
             if self.error is None:
-                self.future.set_result(self._arrange())
+                self.future.set_result(rows)  # type: ignore[arg-type] # an array, as there is no error
             else:
-                self.error.partial = self._partial()
+                self.error.partial = partial
                 self.future.set_exception(self.error)
-        except futures.InvalidStateError:  # cancelled meanwhile: nobody waits
-            pass
 
     def _arrange(self) -> np.ndarray:
         rows = self._rows if self._rows is not None else np.empty((0, 0), np.float32)

@@ -12,6 +12,8 @@ from electronhub_embeddings.packing import Capacity, Piece, take, take_one
 from electronhub_embeddings.retrying import RetryPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from electronhub_embeddings.courier import Courier
     from electronhub_embeddings.job import Job
     from electronhub_embeddings.settings import Recipe
@@ -34,7 +36,7 @@ class Lane:
         """Requests on the wire."""
         self._queries: deque[Piece[Job]] = deque()
         self._documents: deque[Piece[Job]] = deque()
-        self._apart: list[list[Piece[Job]]] = []
+        self._apart: dict[bool, list[list[Piece[Job]]]] = {True: [], False: []}
         self._later: list[tuple[float, int, Piece[Job]]] = []
         self._order = count()
         self._inputs = 0
@@ -51,15 +53,16 @@ class Lane:
         heapq.heappush(self._later, (due, next(self._order), piece))
 
     def set_apart(self, requests: list[list[Piece[Job]]]) -> None:
-        """Keep pieces as requests of their own, ahead of all others, the first one first."""
-        self._apart += reversed(requests)
+        """Keep pieces as requests of their own, the first one first; with a query among them they rank as queries."""
+        for pieces in reversed(requests):
+            self._apart[any(piece.job.is_query for piece in pieces)].append(pieces)
 
     def next_due(self) -> float | None:
         """Tell when the next piece that pauses may travel again."""
         return self._later[0][0] if self._later else None
 
     def urgency(self, now: float) -> tuple[int, int] | None:
-        """Rank what can go now: queries and requests set apart above documents, older above younger; None: nothing.
+        """Rank what can go now: queries above documents, older ones above younger; None: nothing can.
 
         One of several places on the wire is kept for queries, so that ingestion never blocks search.
         """
@@ -70,17 +73,18 @@ class Lane:
             self._queue(piece).appendleft(piece)
         self._weigh(due, 1)
         places = self.recipe.max_concurrency
-        if self.flying < places and (self._apart or self._queries):
-            return 2, -(self._apart[-1] if self._apart else self._queries)[0].job.number
-        if self._documents and self.flying < max(1, places - 1):
-            return 1, -self._documents[0].job.number
+        for is_query, queue, limit in ((True, self._queries, places), (False, self._documents, max(1, places - 1))):
+            heads = [pieces[0] for pieces in (*self._apart[is_query][-1:], queue) if pieces]
+            if heads and self.flying < limit:
+                return int(is_query), -min(piece.job.number for piece in heads)
         return None
 
     @property
     def full(self) -> bool:
         """Whether what is waiting fills a request, so that nothing is gained by waiting for more."""
         capacity = self.experience.capacity
-        return bool(self._apart) or self._inputs >= capacity.max_inputs or self._size >= capacity.max_bytes
+        apart = any(self._apart.values())
+        return apart or self._inputs >= capacity.max_inputs or self._size >= capacity.max_bytes
 
     def form(self, *, limited: bool) -> list[Piece[Job]]:
         """Form one request from what is waiting: queries first, filled up with documents where requests are scarce.
@@ -89,8 +93,9 @@ class Lane:
             limited: Whether a limit is in force. If not, queries travel alone, and documents are divided among
                 the workers: a full request would only be slower.
         """
-        if self._apart:
-            return self._apart.pop()
+        self._take_out(lambda piece: piece.job.future.cancelled())
+        if self._apart[True] or (self._apart[False] and not self._queries):
+            return self._apart[bool(self._apart[True])].pop()
         capacity = self.experience.capacity
         inputs, size = capacity.max_inputs, capacity.max_bytes
         pieces = take(self._queries, inputs, size)
@@ -110,27 +115,36 @@ class Lane:
         waiting = sum(map(len, self._documents))
         return max(SMALLEST_SPLIT, -(-waiting // workers))
 
-    def remove(self, job: Job) -> list[Piece[Job]]:
+    def remove(self, job: Job, *, spare_apart: bool = False) -> list[Piece[Job]]:
         """Take out what waits of a call.
 
-        What was set apart stays while somebody waits for it: it was refused only for the company it was in.
+        Args:
+            job: The call.
+            spare_apart: Leave what was set apart: the call fails by another text, these may only have been refused
+                for its company.
         """
-        if job.future.cancelled():
-            self._apart = [kept for ps in self._apart if (kept := [p for p in ps if p.job is not job])]
-        removed = [piece for piece in (*self._queries, *self._documents) if piece.job is job]
-        self._weigh(removed, -1)
-        removed += [piece for *_, piece in self._later if piece.job is job]
-        self._queries = deque(piece for piece in self._queries if piece.job is not job)
-        self._documents = deque(piece for piece in self._documents if piece.job is not job)
-        self._later = [entry for entry in self._later if entry[2].job is not job]
-        heapq.heapify(self._later)
-        return removed
+        return self._take_out(lambda piece: piece.job is job, spare_apart=spare_apart)
 
-    def waiting_jobs(self) -> list[Job]:
+    def jobs(self) -> list[Job]:
         """List the calls with texts that wait here, each once, in order."""
-        pieces = [*(p for ps in reversed(self._apart) for p in ps), *self._queries, *self._documents]
-        pieces += [piece for *_, piece in self._later]
+        apart = [piece for requests in self._apart.values() for pieces in reversed(requests) for piece in pieces]
+        pieces = [*apart, *self._queries, *self._documents, *(piece for *_, piece in self._later)]
         return list(dict.fromkeys(piece.job for piece in pieces))
+
+    def _take_out(self, unwanted: Callable[[Piece[Job]], bool], *, spare_apart: bool = False) -> list[Piece[Job]]:
+        out = [piece for piece in (*self._queries, *self._documents) if unwanted(piece)]
+        self._weigh(out, -1)
+        out += [piece for *_, piece in self._later if unwanted(piece)]
+        if out:
+            self._queries = deque(piece for piece in self._queries if not unwanted(piece))
+            self._documents = deque(piece for piece in self._documents if not unwanted(piece))
+            self._later = [entry for entry in self._later if not unwanted(entry[2])]
+            heapq.heapify(self._later)
+        for is_query, requests in self._apart.items() if not spare_apart else ():
+            out += [piece for pieces in requests for piece in pieces if unwanted(piece)]
+            kept = ([piece for piece in pieces if not unwanted(piece)] for pieces in requests)
+            self._apart[is_query] = [pieces for pieces in kept if pieces]
+        return out
 
     def close_if_done(self) -> None:
         """Close the connections when no client is left and nothing is on the wire."""

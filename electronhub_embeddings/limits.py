@@ -5,7 +5,7 @@ Laws of this module:
 - A slot is free again one period after the service can have counted the call at the latest: not one period after
   we began to send.
 - What the headers say corrects what we counted.
-- Until an answer has told the limit, and again after each 429, one call at a time: no burst into the unknown.
+- Until an answer shows that calls are welcome, and again after each 429, one call at a time: no burst into the unknown.
 - After a 429 nobody starts before the cooldown is over.
 
 Times are seconds of one clock that never jumps; which one, the store of the window knows.
@@ -32,6 +32,12 @@ LARGEST_MARGIN = 5.0
 STRAGGLER = 2.0
 """Seconds a call that got no answer can still be under way to the service after we gave it up."""
 
+MEMORY = 2
+"""Periods for which others are taken to hold what they were seen to hold."""
+
+UNSEEN = 3
+"""Periods after which what others held is forgotten without a newer look."""
+
 GRUDGE = 600.0
 """Seconds after a cooldown for which the share that others took when the limit was passed is left to them."""
 
@@ -43,8 +49,8 @@ REMEMBERED = 1000
 class Pause:
     """Why no call may start now."""
 
-    seconds: float
-    """Until one may, at the earliest; 0.0: as soon as an answer that is under way has come."""
+    seconds: float | None
+    """Until one may, at the earliest; None: as soon as an answer that is under way has come, whenever that is."""
     reason: str
 
 
@@ -60,13 +66,13 @@ class Window(msgspec.Struct):
     """Requests a period, as the service says; None: it has not said, or there is none."""
     probing: bool = True
     """One call at a time, until an answer shows that calls are welcome."""
-    cooldown_until: float = float("-inf")
+    cooldown_until: float = 0.0
     flying: dict[str, tuple[float, float]] = {}
     """Slots of calls without an answer yet: slot -> start, and when to take it for lost (its process may have died)."""
     held: dict[str, float] = {}
     """Slots of finished calls: slot -> when it is free again."""
     others: list[tuple[float, int]] = []
-    """What others were seen to spend: (until when to believe it, how many slots), fewer slots later."""
+    """What others were seen to spend: (until when it counts at least, how many slots), fewer slots later."""
 
     def start(self, now: float, slot: str, *, lease: float, cap: int | None = None) -> Pause | None:
         """Take a slot and return None, or return why and for how long not.
@@ -81,24 +87,24 @@ class Window(msgspec.Struct):
         if now < self.cooldown_until:
             return Pause(self.cooldown_until - now, "cooldown after a refused request")
         if self.probing and self.flying:
-            return Pause(0.0, "waiting for the first answer")
-        if seconds := self.wait(now, cap=cap):
-            return Pause(seconds, "rate limit")
+            return Pause(None, "waiting for the first answer")
+        limit = self._least(cap)
+        if limit is not None and self._taken(now) + self._reserve(limit) >= limit:
+            return Pause(self.wait(now, cap=cap) or None, "rate limit")
         self.flying[slot] = (now, now + lease)
         return None
 
     def wait(self, now: float, *, cap: int | None = None, starts: int = 1) -> float:
         """Tell the seconds until the last of `starts` more calls can start, at the earliest; 0.0: now."""
         wait = max(0.0, self.cooldown_until - now)
-        limit = min(filter(None, (self.limit, cap)), default=None)
+        limit = self._least(cap)
         if limit is None:
             return wait
+        limit -= self._reserve(limit)
         hold = self.period + self.margin
-        reserve, until = self._reserve(now, limit)
         taken = [
             *(end for end in self.held.values() if end > now),
-            *[now + hold] * len(self.flying),
-            *[until] * reserve,
+            *(start + hold for start, _ in self.flying.values()),
         ]
         heapq.heapify(taken)
         moment = now + wait
@@ -122,17 +128,17 @@ class Window(msgspec.Struct):
         started, _ = self.flying.pop(slot, (now, now))
         self.held[slot] = (now + STRAGGLER if counted is None else counted) + self.period + self.margin
         self.limit = report.limit or self.limit
-        if good or (report.limit is not None and counted is not None):
+        if started >= self.cooldown_until and (good or (report.limit is not None and counted is not None)):
             self.probing = False
         if self.limit is not None and report.remaining is not None:
             used = self.limit - report.remaining
-            self._see_others(used - self._ours(started), now + self.period + self.margin)
+            self._see_others(now, used - self._ours(started))
 
     def refuse(self, now: float, seconds: float) -> None:
         """Take note of a 429: nobody starts for `seconds`, and we become more careful.
 
         A refusal that our own count does not explain was caused by others on the same key: what they took is left
-        to them for ten minutes. Without any header, our count at the refusal is the best guess of the limit.
+        to them for ten minutes. Without any header, the calls that were answered are the best guess of the limit.
         """
         first = now >= self.cooldown_until  # the others were under way with it, and teach nothing new
         self.cooldown_until = max(self.cooldown_until, now + seconds + self.margin)
@@ -142,8 +148,8 @@ class Window(msgspec.Struct):
         self.margin = min(2 * self.margin, LARGEST_MARGIN)
         ours = self._ours(now)
         if self.limit is None:
-            self.limit = max(1, ours - 1)
-        self._see_others(self.limit + 1 - ours, self.cooldown_until + GRUDGE)
+            self.limit = max(1, len(self.held) - 1)
+        self._remember(self.limit + 1 - ours, self.cooldown_until + GRUDGE)
 
     def give_back(self, slot: str) -> None:
         """Free the slot of a call that was never sent."""
@@ -154,6 +160,11 @@ class Window(msgspec.Struct):
         for slot in list(self.flying):
             self.settle(now, slot, Report(), counted=None, good=False)
 
+    def idle(self, now: float) -> bool:
+        """Tell whether nothing is known any more that a new window would not know."""
+        self._expire(now)
+        return not (self.flying or self.held or self.others or now < self.cooldown_until)
+
     def rebase(self, shift: float) -> None:
         """Move every time by `shift` seconds: the clock was started anew, as after a reboot."""
         self.cooldown_until += shift
@@ -161,19 +172,33 @@ class Window(msgspec.Struct):
         self.held = {slot: end + shift for slot, end in self.held.items()}
         self.others = [(until + shift, count) for until, count in self.others]
 
+    def _least(self, cap: int | None) -> int | None:
+        return min(filter(None, (self.limit, cap)), default=None)
+
+    def _taken(self, now: float) -> int:
+        return len(self.flying) + sum(end > now for end in self.held.values())
+
     def _ours(self, since: float) -> int:
         """Count the calls of ours that the service can have had in its window at any time from `since` on."""
         return len(self.flying) + sum(end > since for end in self.held.values())
 
-    def _reserve(self, now: float, limit: int) -> tuple[int, float]:
-        """Slots to leave to others, a quarter more than they were seen to take, and until when; one stays ours."""
-        current = [(until, count) for until, count in self.others if until > now]
-        if not current:
-            return 0, now
-        until, count = current[0]
-        return min(count + max(1, count // 4), limit - 1), until
+    def _reserve(self, limit: int) -> int:
+        """Count the slots to leave to others, a quarter more than they were seen to take; one stays ours."""
+        if not self.others:
+            return 0
+        count = self.others[0][1]
+        return min(count + max(1, count // 4), limit - 1)
 
-    def _see_others(self, count: int, until: float) -> None:
+    def _see_others(self, now: float, count: int) -> None:
+        """Note how many slots others held when a call was counted.
+
+        What was seen before and is over by the clock ends only now that there is a newer look: others may have had a
+        rest just when our own slots came free, and a burst of ours would meet the next one of theirs.
+        """
+        self.others = [seen for seen in self.others if seen[0] > now]
+        self._remember(count, now + MEMORY * (self.period + self.margin))
+
+    def _remember(self, count: int, until: float) -> None:
         if count > 0:
             self.others = [seen for seen in self.others if seen[1] > count or seen[0] > until]
             self.others.append((until, count))
@@ -188,4 +213,4 @@ class Window(msgspec.Struct):
             self.held = dict(list(self.held.items())[-REMEMBERED // 2 :])
         oldest = min((start for start, _ in self.flying.values()), default=now)
         self.held = {slot: end for slot, end in self.held.items() if end > oldest}
-        self.others = [seen for seen in self.others if seen[0] > now]
+        self.others = [seen for seen in self.others if seen[0] + UNSEEN * self.period > now]

@@ -49,7 +49,7 @@ class Line:
 
     Args:
         account: Whose requests these are.
-        store: Where the limiter's window is kept; closed with the line.
+        store: Where the limiter's window is kept.
     """
 
     def __init__(self, account: Account, store: RateLimitStore) -> None:
@@ -61,8 +61,7 @@ class Line:
         self._workers: set[threading.Thread] = set()
         self._idle = 0
         self._news = 0
-        self._limited = True
-        self._gap = 0.0
+        self._gap: float | None = None
         self._last_start = float("-inf")
         self._standstill = Standstill()
         self._closed = False
@@ -85,8 +84,8 @@ class Line:
         """Leave a lane; a client's texts that still wait fail, those on the wire come. True: no client is left."""
         with self._changed:
             lane.clients -= 1
-            jobs = [job for job in lane.waiting_jobs() if job.usage is usage or lane.clients == 0]
-            done = [job for job in jobs if self._fail(lane, job, ElectronHubError("The client was closed."))]
+            jobs = [job for job in lane.jobs() if job.usage is usage or lane.clients == 0]
+            done = [gone for job in jobs for gone in self._fail(lane, job, ElectronHubError("The client was closed."))]
             if lane.clients == 0:
                 self._lanes.pop(lane.recipe, None)
                 lane.close_if_done()
@@ -95,53 +94,59 @@ class Line:
         return deserted
 
     def submit(self, lane: Lane, job: Job) -> None:
-        """Put the texts of a call into the line; cancelling its future takes out what was not sent yet.
+        """Put the texts of a call into the line; what of them is not sent yet when its future is cancelled never is.
 
         Raises:
             ElectronHubError: The client is closed.
+            RuntimeError: The system has no thread to carry them.
         """
         job.withdraw = partial(self._withdraw, lane, job)
-        job.future.add_done_callback(lambda future: self._take_out(lane, job) if future.cancelled() else None)
         with self._changed:
             if lane.clients == 0:
                 raise ElectronHubError("The client is closed.")
+            self._hire()
             job.joined_at = self._standstill.total
             lane.join(job)
-            self._hire()
-            impatient = self._standstill.tell(job)
-            done = [job] if impatient and self._fail(lane, job, impatient) else []
+            impatient = self._standstill.explain(job)
+            done = self._fail(lane, job, impatient) if impatient else []
             if job.max_wait is not None or not self._standstill.lasts:
-                self._tell()
+                self._notify()
         self._wake(done)
 
     def close(self, *, wait: bool) -> None:
         """Send the workers home; `wait` for the requests on the wire."""
         with self._changed:
             self._closed = True
-            self._tell()
+            self._notify()
             workers = [worker for worker in self._workers if worker is not threading.current_thread()]
         for worker in workers if wait else ():
             worker.join()
-        self.store.close()
+
+    def sweep(self) -> None:
+        """Give back the tickets of clients that were garbage collected."""
+        while self.forsaken:
+            self.forsaken.popleft()()
 
     def _withdraw(self, lane: Lane, job: Job) -> None:
         with self._changed:
-            done = [job] if self._fail(lane, job, ElectronHubError("The call was withdrawn.")) else []
+            done = self._fail(lane, job, ElectronHubError("The call was withdrawn."))
         self._wake(done)
-
-    def _take_out(self, lane: Lane, job: Job) -> None:
-        with self._changed:
-            lane.remove(job)
-            self._tell()
 
     # The workers' side.
 
     def _hire(self) -> None:
-        if self._idle == 0:
-            worker = threading.Thread(target=self._work, name="electronhub-line", daemon=True)
+        """See to it that a worker is free; if there are others, a system without threads only makes us slower."""
+        if self._idle:
+            return
+        worker = threading.Thread(target=self._work, name="electronhub-line", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:
+            if not self._workers:
+                raise
+        else:
             self._workers.add(worker)
             self._idle += 1
-            worker.start()
 
     def _work(self) -> None:
         while (request := self._next()) is not None:
@@ -155,27 +160,28 @@ class Line:
             while (lane := self._wait_for_texts()) is not None:
                 news, slot = self._news, uuid.uuid4().hex
                 try:
-                    pause = self.store.update(partial(self._start, slot=slot, recipe=lane.recipe))
-                    if pause is not None:
-                        self._wake(self._stand_still(pause, news))
-                    elif request := self._form(lane, slot):
-                        return request
-                    else:
-                        self.store.update(partial(self._give_back, slot=slot))
+                    pause, gap = self.store.update(partial(self._start, slot=slot, lease=Courier.lease(lane.recipe)))
                 except Exception as error:  # noqa: BLE001 - the store is gone, and nobody may be left waiting
                     self._fail_all(error)
+                    continue
+                self._gap = gap
+                if pause is not None:
+                    self._wake(self._stand_still(pause, news))
+                elif request := self._form(lane, slot):
+                    return request
+                else:
+                    self._settle(lambda window, _: window.give_back(slot))  # noqa: B023 - called at once
         return None
 
     def _wait_for_texts(self) -> Lane | None:
         while True:
-            while self.forsaken:
-                self.forsaken.popleft()()
+            self.sweep()
             with self._changed:
                 if self._closed:
                     self._idle -= 1
                     return None
                 now = time.monotonic()
-                gathered = self._last_start + self._gap
+                gathered = self._last_start + (self._gap or 0.0)
                 lane = self._most_urgent()
                 if lane is not None and (now >= gathered or lane.full):
                     return lane
@@ -188,26 +194,31 @@ class Line:
         ranks = ((rank, lane) for lane in self._lanes.values() if (rank := lane.urgency(now)) is not None)
         return max(ranks, key=lambda ranked: ranked[0], default=(None, None))[1]
 
-    @staticmethod
-    def _give_back(window: Window, _now: float, *, slot: str) -> None:
-        window.give_back(slot)
+    def _start(self, window: Window, now: float, *, slot: str, lease: float) -> tuple[Pause | None, float | None]:
+        """Take a slot, or tell why not; and tell how long to gather: None where no limit is in force."""
+        caps = [lane.recipe.requests_per_minute for lane in list(self._lanes.values())]
+        cap = min(filter(None, caps), default=None)
+        pause = window.start(now, slot, lease=lease, cap=cap)
+        limit = min(filter(None, (window.limit, cap)), default=None)
+        gap = GATHER * window.period / limit if limit else 0.0
+        return pause, gap if limit or window.probing else None
 
-    def _start(self, window: Window, now: float, *, slot: str, recipe: Recipe) -> Pause | None:
-        limit = min(filter(None, (window.limit, recipe.requests_per_minute)), default=None)
-        self._limited = window.probing or limit is not None
-        self._gap = GATHER * window.period / limit if limit else 0.0
-        return window.start(now, slot, lease=Courier.lease(recipe), cap=recipe.requests_per_minute)
+    def _settle(self, change: Callable[[Window, float], None]) -> None:
+        """Change a window whose slot is taken; if the store fails, the slot's lease ends it some time."""
+        try:
+            self.store.update(change)
+        except Exception:
+            logger.exception("the rate limit store failed")
 
     def _stand_still(self, pause: Pause, news: int) -> list[Job]:
         """Wait for the limit, or until something has changed; return the calls that must not wait so long, failed."""
         with self._changed:
             self._standstill.begin(pause)
-            waiting = [(lane, job) for lane in self._lanes.values() for job in lane.waiting_jobs()]
-            done = [
-                job
-                for lane, job in waiting
-                if (impatient := self._standstill.tell(job)) and self._fail(lane, job, impatient)
-            ]
+            waiting = [(lane, job) for lane in self._lanes.values() for job in lane.jobs()]
+            done: list[Job] = []
+            for lane, job in waiting:
+                if impatient := self._standstill.explain(job):
+                    done += self._fail(lane, job, impatient)
             if self._news == news and not done:
                 self._changed.wait(self._standstill.next_look((job for _, job in waiting), self.store.poll))
             return done
@@ -216,7 +227,7 @@ class Line:
         """Form the request that the slot was taken for; none, if its texts are gone or others more urgent."""
         with self._changed:
             self._standstill.end()
-            pieces = lane.form(limited=self._limited) if self._most_urgent() is lane else []
+            pieces = lane.form(limited=self._gap is not None) if self._most_urgent() is lane else []
             if not pieces:
                 return None
             lane.flying += 1
@@ -230,12 +241,12 @@ class Line:
         """Send a request, hand out what comes back, and settle its slot."""
         lane = request.lane
         outcome = lane.courier.carry(request.texts, request.encoding_format, lane.experience.width)
+        self._settle(partial(outcome.settle_slot, request.slot))
         try:
-            self.store.update(lambda window, now: outcome.account(request.slot, window, now))
             with self._changed:
                 request.learn(outcome)
             request.place(outcome)
-        except Exception as bug:  # noqa: BLE001 - a fault here must wake the callers, not strand them
+        except Exception as bug:  # noqa: BLE001 - no memory, say: the callers must hear of it all the same
             outcome.blunder(bug)
         with self._changed:
             request.count(outcome)
@@ -243,54 +254,55 @@ class Line:
             lane.flying -= 1
             lane.close_if_done()
             self._idle += 1
-            self._tell()
+            self._notify()
         self._wake(done)
 
     def _sort_out(self, request: Request, error: ElectronHubError) -> list[Job]:
         """Send back into the line what deserves another attempt; return the calls that are finished: failed."""
-        lane = request.lane
         logger.debug("attempt failed: %s", type(error).__name__)
-        aftermath = sort_out(request.pieces, error, request.encoding_format, lane.policy, lane.experience)
-        if lane.clients == 0:  # closed meanwhile: nothing is sent any more
-            aftermath = Aftermath(failed=[(piece, error) for piece in request.pieces])
-        now = time.monotonic()
+        lane, now = request.lane, time.monotonic()
+        aftermath: Aftermath[Job] = Aftermath(failed=[(piece, error.for_caller()) for piece in request.pieces])
+        if lane.clients:  # else closed meanwhile: nothing is sent any more
+            try:
+                aftermath = sort_out(request.pieces, error, request.encoding_format, lane.policy, lane.experience)
+            except Exception:  # a fault of ours in reading an error: its request fails as a whole, and is heard of
+                logger.exception("an error could not be sorted out")
         lane.set_apart(aftermath.apart)
         done = []
         for pause, piece in aftermath.again:
             if not piece.job.failed:
                 lane.rejoin(piece, now + pause)
-            elif piece.job.give_up(piece):
+            elif piece.job.settle(piece):
                 done.append(piece.job)
         for piece, reason in aftermath.failed:
-            finished = piece.job.give_up(piece)
-            if self._fail(lane, piece.job, reason) or finished:
-                done.append(piece.job)
+            finished = [piece.job] if piece.job.settle(piece) else []
+            done += self._fail(lane, piece.job, reason, spare_apart=True) or finished
         return done
 
-    def _fail(self, lane: Lane, job: Job, error: ElectronHubError) -> bool:
-        """Let a call fail and take out what waits of it; True: nothing of it is under way, so it is finished."""
+    def _fail(self, lane: Lane, job: Job, error: ElectronHubError, *, spare_apart: bool = False) -> list[Job]:
+        """Let a call fail and take out what waits of it; return it if nothing of it is under way any more."""
         job.fail(error)
-        finished = False
-        for piece in lane.remove(job):
-            finished = job.give_up(piece)
-        return finished
+        settled = [job.settle(piece) for piece in lane.remove(job, spare_apart=spare_apart)]
+        return [job] if any(settled) else []
 
     def _fail_all(self, error: Exception) -> None:
         reason = ElectronHubError(f"The rate limit store failed: {error}")
         reason.__cause__ = error
         with self._changed:
-            pairs = [(lane, job) for lane in self._lanes.values() for job in lane.waiting_jobs()]
-            done = [job for lane, job in pairs if self._fail(lane, job, reason)]
+            waiting = [(lane, job) for lane in self._lanes.values() for job in lane.jobs()]
+            done = [gone for lane, job in waiting for gone in self._fail(lane, job, reason)]
         self._wake(done)
 
     def _wake(self, jobs: list[Job]) -> None:
+        if not jobs:
+            return
         with self._changed:
             for job in jobs:
                 job.usage.seconds_waited += self._standstill.total - job.joined_at
         for job in jobs:
             job.resolve()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         """Let the worker at the turnstile look again; the lock is held."""
         self._news += 1
         self._changed.notify()

@@ -8,44 +8,54 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings.line import Line
-from electronhub_embeddings.stores import MemoryStore, RateLimitStore
+from electronhub_embeddings.stores import MemoryStore
 
 if TYPE_CHECKING:
     from electronhub_embeddings.lane import Lane
     from electronhub_embeddings.settings import Account, Recipe
+    from electronhub_embeddings.stores import RateLimitStore
     from electronhub_embeddings.usage import Usage
+
+_guard = threading.RLock()
+_lines: dict[Account, tuple[Line, object]] = {}
+_windows: dict[Account, MemoryStore] = {}
+"""Kept for a while after the last client of an account has gone: the service does not forget so soon either."""
+
+
+def guard() -> threading.RLock:
+    """Return the lock under which clients join and leave; a forked child has a new one."""
+    return _guard
 
 
 class Ticket:
     """A client's right to use a line, until it is given back."""
 
     def __init__(self, account: Account, line: Line, lane: Lane) -> None:
-        self.account = account
         self.line = line
         self.lane = lane
-        self.process = os.getpid()
+        self._account = account
+        self._process = os.getpid()
+
+    @property
+    def valid(self) -> bool:
+        """Whether this is the process that the line belongs to: a forked child has none of its threads."""
+        return self._process == os.getpid()
 
     def give_back(self, usage: Usage, *, wait: bool = False) -> None:
         """Leave the line; with the last client it closes. In a forked child there is nothing to leave."""
-        if self.process != os.getpid():
+        if not self.valid:
             return
-        with _lock:
+        with guard():
             deserted = self.line.leave(self.lane, usage)
-            if deserted and _lines.get(self.account, (None, None))[0] is self.line:
-                del _lines[self.account]
+            if deserted and _lines.get(self._account, (None, None))[0] is self.line:
+                del _lines[self._account]
         if deserted:
             self.line.close(wait=wait)
 
     def forsake(self, usage: Usage) -> None:
         """Leave a note to give the ticket back: all that a garbage collector's thread may do."""
-        if self.process == os.getpid():
+        if self.valid:
             self.line.forsaken.append(partial(self.give_back, usage))
-
-
-_lock = threading.Lock()
-_lines: dict[Account, tuple[Line, object]] = {}
-_windows: dict[Account, MemoryStore] = {}
-"""Kept after the last client of an account has gone: the service does not forget so soon either."""
 
 
 def join(account: Account, recipe: Recipe, store: RateLimitStore | None) -> Ticket:
@@ -59,10 +69,11 @@ def join(account: Account, recipe: Recipe, store: RateLimitStore | None) -> Tick
     Raises:
         ValueError: Clients of the account keep the limit elsewhere: two limiters would pass it together.
     """
-    with _lock:
+    with guard():
+        if account in _lines:
+            _lines[account][0].sweep()
         if account not in _lines:
-            memory = _windows.setdefault(account, MemoryStore())
-            _lines[account] = Line(account, memory if store is None else store), store
+            _lines[account] = Line(account, _remembered(account) if store is None else store), store
         line, kept = _lines[account]
         if store is not None and store != kept:
             raise ValueError(
@@ -72,17 +83,20 @@ def join(account: Account, recipe: Recipe, store: RateLimitStore | None) -> Tick
         return Ticket(account, line, line.attach(recipe))
 
 
+def _remembered(account: Account) -> MemoryStore:
+    for other in [other for other, window in _windows.items() if other not in _lines and window.idle]:
+        del _windows[other]
+    return _windows.setdefault(account, MemoryStore())
+
+
 def _after_fork_in_child() -> None:
     """Start afresh: the threads are the parent's, its locks may be held, but what was counted stays counted."""
-    global _lock  # noqa: PLW0603 - the only state of this module
-    _lock = threading.Lock()
+    global _guard  # noqa: PLW0603 - the lock may be held by a thread that does not exist here
+    _guard = threading.RLock()
     for account, window in _windows.items():
         _windows[account] = window.after_fork()
     for account, (line, store) in _lines.items():
-        _lines[account] = (
-            Line(account, _windows[account] if store is None else line.store.after_fork()),
-            store,
-        )
+        _lines[account] = Line(account, _windows[account] if store is None else line.store.after_fork()), store
 
 
 if hasattr(os, "register_at_fork"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_TOKENS = 300_000
 """Tokens in one request: the limit of the OpenAI models behind the service."""
 
-SAFETY = 1.2
+SAFETY = 1.05
 """Estimates stay this much above what was charged: the next texts may be denser."""
 
 CALM = 0.25
@@ -51,6 +51,8 @@ class Piece(Generic[J]):
     stop: int
     attempts: int = 0
     """Attempts that these texts were part of."""
+    refusals: int = 0
+    """Times that another text of the same call was refused by name beside them."""
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -109,8 +111,9 @@ class Capacity:
             requested: Tokens that this one had, where the message tells; else it is halved.
         """
         self.max_tokens = min(self.max_tokens, named or self.max_tokens)
-        price = SAFETY * requested / size if requested else 2 * self.max_tokens / size
-        self.tokens_per_byte = max(self.tokens_per_byte, price)
+        half = 2 * self.max_tokens / size
+        told = SAFETY * requested / size if requested else 0.0
+        self.tokens_per_byte = max(self.tokens_per_byte, told if told * size > self.max_tokens else half)
 
 
 def take(waiting: deque[Piece[J]], max_inputs: int, max_bytes: int) -> list[Piece[J]]:

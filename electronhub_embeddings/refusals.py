@@ -36,6 +36,9 @@ LONGEST_MESSAGE = 500
 DEFAULT_COOLDOWN = 180.0
 """Seconds of the documented cooldown: "even if your normal window would have reset"."""
 
+LONGEST_COOLDOWN = 3600.0
+"""Seconds; a longer wait is no matter of requests a minute, but of a plan's or a day's budget."""
+
 BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -47,8 +50,17 @@ BY_STATUS: dict[int, type[APIStatusError]] = {
     429: RateLimitError,
 }
 
-TRY_AGAIN = re.compile(r"(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?) ?(ms|milliseconds|m\b|min)?", re.IGNORECASE)
-BUDGET = re.compile(r"quota|budget|daily|per day|monthly|credits|billing|token limit|resets? (?:on|at)", re.IGNORECASE)
+WAIT = re.compile(
+    r"(?:try again|retry)(?: your request)? (?:in|after):? ((?:[\d.]{1,9} ?"
+    r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)?(?:,| and)? ?)+)",
+    re.IGNORECASE,
+)
+WAIT_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([a-z]*)", re.IGNORECASE)
+WAIT_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "ms": 0.001, "milliseconds": 0.001}
+BUDGET = re.compile(r"quota|budget|daily|per day|\(?[TR]PD\b|monthly|per month|allocated", re.IGNORECASE)
+BUDGET_WITHOUT_RATE = re.compile(r"credits|billing|token limit|resets? (?:on|at)", re.IGNORECASE)
+RATE = re.compile(r"rate limit|rate_limit|per[ -]min|requests per|too many requests", re.IGNORECASE)
+PER_MINUTE = re.compile(r"per[ -]min|\(?RPM\b", re.IGNORECASE)
 HTML = re.compile(r"<(?:!doctype|html)", re.IGNORECASE)
 TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 
@@ -70,18 +82,16 @@ def read_error(status: int, content: bytes, report: Report) -> APIStatusError:
     retry_after = report.retry_after
     if kind is RateLimitError:
         named = _named_wait(message)
-        if named is None and BUDGET.search(f"{message} {code}"):
-            kind = QuotaExceededError
-        else:
-            waits = [wait for wait in (named, report.retry_after, report.reset) if wait]
-            retry_after = max(waits, default=DEFAULT_COOLDOWN)
+        retry_after = max(filter(None, (named, report.retry_after, report.reset)), default=DEFAULT_COOLDOWN)
+        if retry_after > LONGEST_COOLDOWN or (named is None and _is_budget(f"{message} {code}")):
+            kind, retry_after = QuotaExceededError, named or report.retry_after
     return kind(message, status_code=status, body=body, param=param, code=code, retry_after=retry_after)
 
 
 def _decode(content: bytes) -> Any:
     try:
         return msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return content[: 8 * LONGEST_MESSAGE].decode("utf-8", "replace").strip()
 
 
@@ -112,17 +122,25 @@ def _words(error: Any, status: int) -> tuple[str, str | None, str | int | None]:
 
 def _status_inside(code: str | int | None, message: str) -> int:
     """Find the status that an error inside a 200 stands for."""
-    if str(code).isdigit() and int(code or 0) in range(400, 600):
+    if re.fullmatch("[45][0-9]{2}", str(code)):
         return int(code or 0)
-    return 429 if "rate limit" in message.lower() or "rate_limit" in str(code) else 500
+    return 429 if RATE.search(f"{message} {code}") else 500
+
+
+def _is_budget(words: str) -> bool:
+    """Tell a spent budget from too many requests a minute: both are a 429, and only the second passes by waiting."""
+    if BUDGET.search(words):
+        return not PER_MINUTE.search(words)
+    return bool(BUDGET_WITHOUT_RATE.search(words)) and not RATE.search(words)
 
 
 def _named_wait(message: str) -> float | None:
-    found = TRY_AGAIN.search(message)
+    """Read "Try again in 180 seconds", and also "6m0s", "1h 2 minutes", "250ms"."""
+    found = WAIT.search(message)
     if found is None:
         return None
-    unit = (found[2] or "s").lower()
-    return float(found[1]) * (60 if unit in {"m", "min"} else 0.001 if unit.startswith("m") else 1)
+    parts = WAIT_PART.findall(found[1].lower())
+    return sum(float(number) * WAIT_UNITS.get(unit, WAIT_UNITS.get(unit[:1], 0.001)) for number, unit in parts)
 
 
 class Blame(Enum):
@@ -150,42 +168,46 @@ class Verdict:
     """The number of tokens that this request had, where the message tells."""
 
 
-NAMED = re.compile(r"input\[(\d+)\]|input\.(\d+)\b|input at index (\d+)", re.IGNORECASE)
+NAMED = re.compile(r"input\[(\d{1,9})\]|input\.(\d{1,9})\b|input at index (\d{1,9})", re.IGNORECASE)
 TOO_MANY_INPUTS = re.compile(
     r"array too long|too many (?:inputs|texts|items|elements)|batch[ _]?size|(?:at most|up to|maximum(?: of)?) \d+ "
     r"(?:inputs|texts|items|elements)|number of (?:inputs|texts|items)",
     re.IGNORECASE,
 )
 TOO_MANY_TOKENS = re.compile(
-    r"request size|tokens per request|max_tokens_per_request|(?:request|payload|body|entity) too large",
+    r"request size|tokens per request|max_tokens_per_request|too many tokens|token count"
+    r"|(?:request|payload|body|entity) too large",
     re.IGNORECASE,
 )
-ABOUT_TEXT = re.compile(
-    r"context length|maximum input length|\$\.input|content|policy|moderation|flagged", re.IGNORECASE
+TEXT_TOO_LONG = re.compile(r"context length|maximum input length", re.IGNORECASE)
+ABOUT_TEXT = re.compile(r"\$\.input|content|policy|moderation|flagged", re.IGNORECASE)
+ABOUT_REQUEST = re.compile(
+    r"(?:unknown|invalid|unsupported|no such) (?:model|parameter|field)|specifying dimensions"
+    r"|\bmodel\b.{0,80}(?:not found|does not exist|not supported|not available|not support)",
+    re.IGNORECASE,
 )
-ABOUT_REQUEST = re.compile(r"\bmodel\b|\bdimensions?\b|\bparameter\b|\buser\b|\bfield\b", re.IGNORECASE)
 
 
 def judge(error: BadRequestError, inputs: int) -> Verdict:
     """Say whose fault a refused request of `inputs` texts is."""
-    message = f"{error.message} {error.code or ''}"
-    numbers = [int(number) for number in re.findall(r"\d+", message.replace(",", ""))]
+    message, words = error.message, f"{error.message} {error.code or ''}"
+    numbers = [int(number) for number in re.findall(r"\d{1,9}", message.replace(",", ""))]
     verdict = Verdict(Blame.UNCLEAR)
-    if found := NAMED.search(message):
+    if found := NAMED.search(f"{message} {error.param or ''}"):
         index = int(next(filter(None, found.groups()), "0"))
         verdict = Verdict(Blame.TEXT, index=index if index < inputs else None)
     elif "encoding_format" in (error.param or message) or "base64" in message:
         verdict = Verdict(Blame.ENCODING)
-    elif TOO_MANY_INPUTS.search(message):
+    elif TOO_MANY_INPUTS.search(words):
         verdict = Verdict(Blame.SIZE, max_inputs=max((n for n in numbers if 0 < n < inputs), default=None))
-    elif TOO_MANY_TOKENS.search(message) or error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    elif TEXT_TOO_LONG.search(words):
+        verdict = Verdict(Blame.TEXT)
+    elif TOO_MANY_TOKENS.search(words) or error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         limits = [n for n in numbers if n >= 1000]  # noqa: PLR2004 - smaller numbers are codes, not budgets
         tokens = max(limits) if len(set(limits)) > 1 else None
         verdict = Verdict(Blame.SIZE, max_tokens=min(limits, default=None), tokens=tokens)
-    elif ABOUT_TEXT.search(message):
+    elif ABOUT_TEXT.search(words) or error.param == "input":
         verdict = Verdict(Blame.TEXT)
-    elif error.param not in {None, "input"} or (error.param is None and ABOUT_REQUEST.search(message)):
+    elif error.param is not None or ABOUT_REQUEST.search(words):
         verdict = Verdict(Blame.REQUEST)
-    elif error.param == "input":
-        verdict = Verdict(Blame.TEXT)
     return verdict

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """Texts that travel together. All methods but `place` are called with the line's lock held."""
+    """Texts that travel together; `learn`, `count` and `land` are called with the line's lock held."""
 
     lane: Lane
     pieces: list[Piece[Job]]

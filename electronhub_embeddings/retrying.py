@@ -15,7 +15,8 @@ from tenacity import (
     retry_if_exception,
     retry_if_exception_type,
     stop_after_attempt,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from electronhub_embeddings.errors import (
@@ -27,7 +28,7 @@ from electronhub_embeddings.errors import (
 )
 
 FIRST_PAUSE = 1.0
-"""Seconds before the second attempt; doubled before each later one, plus up to as much again at random."""
+"""Seconds before the second attempt; doubled before each later one, plus up to one second at random."""
 
 LONGEST_PAUSE = 30.0
 """Seconds at most. Every attempt spends one of few requests a minute, so patience is cheaper than haste."""
@@ -58,7 +59,7 @@ class RetryPolicy:
         controller = Retrying(
             retry=WORTH_RETRYING,
             stop=stop_after_attempt(attempts),
-            wait=wait_exponential_jitter(initial=FIRST_PAUSE, max=LONGEST_PAUSE, jitter=FIRST_PAUSE),
+            wait=wait_exponential(FIRST_PAUSE, LONGEST_PAUSE) + wait_random(0, FIRST_PAUSE),
         )
         state = RetryCallState(controller, None, (), {})
         state.attempt_number = attempt
@@ -68,4 +69,4 @@ class RetryPolicy:
         if isinstance(error, RateLimitError):
             return 0.0
         asked = error.retry_after if isinstance(error, ServerError) else None
-        return max(controller.wait(state), asked or 0.0)
+        return max(min(controller.wait(state), LONGEST_PAUSE), asked or 0.0)

@@ -17,6 +17,9 @@ DEFAULT_BASE_URL = "https://api.electronhub.ai/v1"
 LARGEST_BATCH = 2048
 """Inputs in one request: the limit of the OpenAI models behind the service."""
 
+LONGEST_TIMEOUT = 86_400.0
+"""Seconds; nobody waits longer than a day for an answer."""
+
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 EncodingFormat = Literal["base64", "float"]
@@ -34,9 +37,15 @@ class Secret:
         """Hand out the key itself, for the Authorization header and for nothing else."""
         return self._value
 
-    def remove_from(self, content: bytes) -> bytes:
-        """Replace the key where somebody quotes it."""
-        return content.replace(self._value.encode(), b"**********")
+    def hide_in(self, value: Any) -> Any:
+        """Replace the key wherever it stands in a string, or in the strings of a decoded JSON body."""
+        if isinstance(value, str):
+            return value.replace(self._value, "**********")
+        if isinstance(value, list):
+            return [self.hide_in(item) for item in value]
+        if isinstance(value, dict):
+            return {self.hide_in(name): self.hide_in(item) for name, item in value.items()}
+        return value
 
     def __repr__(self) -> str:
         return "Secret('**********')"
@@ -102,19 +111,21 @@ class Recipe:
         _check_count("max_retries", self.max_retries, 0)
         _check_count("max_concurrency", self.max_concurrency, 1)
         _check_count("requests_per_minute", self.requests_per_minute, 1)
-        if not self.timeout > 0:
-            raise ValueError(f"timeout must be a positive number of seconds, not {self.timeout!r}.")
+        _check_seconds("timeout", self.timeout)
 
 
 def freeze_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     """Turn headers into a value that can be compared; the key has its own way and is refused here.
 
     Raises:
-        ValueError: `Authorization` is among them.
+        ValueError: `Authorization` is among them, or one cannot be sent.
     """
     frozen = tuple(sorted((name.lower(), value) for name, value in (headers or {}).items()))
-    if "authorization" in dict(frozen):
-        raise ValueError("default_headers must not set Authorization: pass api_key.")
+    for name, value in frozen:
+        if name == "authorization":
+            raise ValueError("default_headers must not set Authorization: pass api_key.")
+        if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
+            raise ValueError(f"default_headers[{name!r}] has characters that cannot stand in a header.")
     return frozen
 
 
@@ -124,3 +135,8 @@ def _check_count(name: str, value: Any, least: int, most: int | None = None) -> 
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most and value > most):
         span = f"from {least} to {most}" if most else f"of at least {least}"
         raise ValueError(f"{name} must be a whole number {span}, not {value!r}.")
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LONGEST_TIMEOUT:
+        raise ValueError(f"{name} must be a number of seconds above 0, at most {LONGEST_TIMEOUT:g}, not {value!r}.")

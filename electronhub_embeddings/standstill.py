@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("electronhub_embeddings")
 
+RECHECK = 1.0
+"""Seconds after which to look again in any case: a limit can be raised, and another line may share the window."""
+
 LONG_WAIT = 5.0
 """Seconds from which on a wait is worth a line in the log."""
 
@@ -42,22 +45,23 @@ class Standstill:
     def begin(self, pause: Pause) -> None:
         """Note that no request may start now, or that this still holds."""
         now = time.monotonic()
+        if pause.seconds is None:
+            self.end()
+            self._pause, self._until = pause, now
+            return
         news = self._pause is None or now + pause.seconds > self._until + LONG_WAIT
+        self._pause, self._until = pause, now + pause.seconds
+        self._since = self._since or now
         if news and pause.seconds >= LONG_WAIT:
             logger.info("%s: next request in %.0f s", pause.reason, pause.seconds)
-        self._pause, self._until = pause, now + pause.seconds
-        if not pause.seconds:
-            self._before, self._since = self.total, None
-        elif self._since is None:
-            self._since = now
 
     def end(self) -> None:
         """Note that a request starts."""
         self._before, self._since, self._pause = self.total, None, None
 
-    def tell(self, job: Job) -> RateLimitError | None:
+    def explain(self, job: Job) -> RateLimitError | None:
         """Tell a call why it waits; return the error that it must fail with, if its `max_wait` is too short for it."""
-        if self._pause is None or not self._pause.seconds:
+        if self._pause is None or self._pause.seconds is None or job.failed:
             return None
         job.progress.standstill(self._pause.reason, self._until)
         left = max(0.0, self._until - time.monotonic())
@@ -66,16 +70,12 @@ class Standstill:
         message = f"The next request may start in {left:.1f} s ({self._pause.reason}), max_wait is {job.max_wait:g} s."
         return RateLimitError(message, status_code=429, retry_after=left)
 
-    def next_look(self, jobs: Iterable[Job], poll: float | None) -> float | None:
-        """Seconds until the limit allows a request, a call runs out of patience, or the store is to be asked again.
-
-        None: nothing is known but that something will change.
-        """
-        looks = [self._patience(job) for job in jobs if job.max_wait is not None]
-        if self._until > time.monotonic():
-            looks.append(self._until - time.monotonic())
-        looks += [poll] if poll is not None else []
-        return max(0.0, min(looks)) if looks else None
+    def next_look(self, jobs: Iterable[Job], poll: float | None) -> float:
+        """Seconds until the limit allows a request, a call runs out of patience, or it is time to look again."""
+        if self._pause is None or self._pause.seconds is None:
+            return poll or RECHECK
+        looks = [self._patience(job) for job in jobs if job.max_wait is not None and not job.failed]
+        return max(0.0, min([RECHECK, self._until - time.monotonic(), *looks]))
 
     def _patience(self, job: Job) -> float:
         return float("inf") if job.max_wait is None else job.max_wait - (self.total - job.joined_at)

@@ -28,6 +28,7 @@ LONGEST_ERROR = 65_536
 NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
+    httpx.LocalProtocolError,
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
@@ -61,8 +62,12 @@ class Transport:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=recipe.max_concurrency),
         )
 
-    def post(self, body: bytes) -> Answer:
+    def post(self, body: bytes, longest: int) -> Answer:
         """Send one request and read its answer.
+
+        Args:
+            body: The request.
+            longest: Bytes, once decompressed, beyond which an answer cannot be meant.
 
         Raises:
             APITimeoutError: Connecting, or the whole answer, took longer than `timeout`.
@@ -71,17 +76,19 @@ class Transport:
         """
         deadline = time.monotonic() + self._timeout
         try:
-            return self._post(body, deadline)
+            return self._post(body, deadline, longest)
+        except httpx.HTTPStatusError as error:  # an event hook of the user's client raised it
+            return Answer(error.response.status_code, error.response.headers, b"", time.monotonic())
         except httpx.TimeoutException as error:
             message = f"No answer within {self._timeout:g} s ({type(error).__name__})."
             raise APITimeoutError(message, sent=not isinstance(error, NOT_SENT)) from error
         except httpx.TransportError as error:
-            message = f"The connection failed: {self._clean(str(error)) or type(error).__name__}."
+            message = f"The connection failed: {str(error) or type(error).__name__}."
             raise APIConnectionError(message, sent=not isinstance(error, NOT_SENT)) from error
         except httpx.DecodingError as error:
             raise InvalidResponseError(f"The answer's content encoding is broken: {error}.") from error
 
-    def _post(self, body: bytes, deadline: float) -> Answer:
+    def _post(self, body: bytes, deadline: float, longest: int) -> Answer:
         headers = {
             **self._headers,
             "authorization": f"Bearer {self._key.reveal()}",
@@ -98,25 +105,24 @@ class Transport:
             auth=None,
         ) as response:
             headers_at = time.monotonic()
-            content = self._read(response, deadline)
-        if response.status_code != httpx.codes.OK or len(content) < LONGEST_ERROR:
-            content = self._key.remove_from(content)  # some services quote the key in their refusal
+            content = self._read(response, deadline, longest)
         return Answer(response.status_code, response.headers, content, headers_at)
 
-    def _read(self, response: httpx.Response, deadline: float) -> bytes:
+    @staticmethod
+    def _read(response: httpx.Response, deadline: float, longest: int) -> bytes:
         """Read the body; the deadline holds for all of it, however slowly it trickles."""
+        good = response.status_code == httpx.codes.OK
         parts, size = [], 0
         for part in response.iter_bytes():
             parts.append(part)
             size += len(part)
-            if response.status_code != httpx.codes.OK and size >= LONGEST_ERROR:
+            if good and size > longest:
+                raise InvalidResponseError(f"The answer is longer than {longest:,} bytes.", retries=0)
+            if not good and size >= LONGEST_ERROR:
                 break
             if time.monotonic() > deadline:
                 raise httpx.ReadTimeout("the body took too long", request=response.request)
         return b"".join(parts)
-
-    def _clean(self, message: str) -> str:
-        return self._key.remove_from(message.encode("utf-8", "replace")).decode()
 
     def close(self) -> None:
         """Close the connections; a client that the user brought is the user's to close."""

@@ -30,6 +30,10 @@ FLOAT32 = np.dtype("<f4")
 """base64 on this wire is little-endian float32."""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding can raise: no JSON, not the JSON expected, a byte that is no UTF-8, nested without end."""
+
+
 @dataclass(frozen=True)
 class Charge:
     """What the service charged for one answer, in tokens; 0 where it does not say."""
@@ -94,7 +98,7 @@ def read_answer(
         raise read_error(status, content, report)
     try:
         answer = _decode_answer(content)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         if _is_error(content):
             raise read_error(status, content, report) from None
         raise InvalidResponseError(f"The answer is not an embedding response: {error}.") from None
@@ -111,7 +115,7 @@ def _is_error(content: bytes) -> bool:
     """Say whether a body that is no list of vectors tells an error instead: gateways send those with a 200."""
     try:
         body = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return isinstance(body, dict) and bool(body.get("error") or body.get("detail"))
 
@@ -129,7 +133,13 @@ def _sort(rows: list[_Row], order: list[int], count: int) -> list[_Row]:
 
 
 def _stack(rows: list[_Row], dimensions: int | None) -> np.ndarray:
-    parts = [_floats(row) for row in rows]
+    parts, wrong = [], {}
+    for index, row in enumerate(rows):
+        try:
+            parts.append(_floats(row))
+        except ValueError as error:  # noqa: PERF203 - all wrong rows are wanted, and this costs nothing
+            wrong[index] = f"A vector is not readable: {error}."
+    _refuse(wrong)
     width = len(parts[0]) if dimensions is None else dimensions * FLOAT32.itemsize
     for part in parts:
         if len(part) != width or not width:
@@ -138,23 +148,30 @@ def _stack(rows: list[_Row], dimensions: int | None) -> np.ndarray:
             raise InvalidResponseError(why, retries=0)
     stacked = np.frombuffer(bytearray().join(parts), FLOAT32).reshape(len(parts), -1)
     if not np.isfinite(stacked).all():
-        wrong = np.flatnonzero(~np.isfinite(stacked).all(axis=1))
-        index = int(wrong[0]) if len(wrong) == 1 else None  # with several, no one text is to blame
-        raise InvalidResponseError("A vector has a number that is not finite.", index=index, retries=1)
+        bad = np.flatnonzero(~np.isfinite(stacked).all(axis=1)).tolist()
+        _refuse(dict.fromkeys(bad, "A vector has a number that is not finite."))
     return stacked
 
 
+def _refuse(wrong: dict[int, str]) -> None:
+    """Refuse an answer with wrong rows; one text is named only if its row is the only wrong one."""
+    if wrong:
+        index, why = next(iter(wrong.items()))
+        raise InvalidResponseError(why, index=index if len(wrong) == 1 else None, retries=1)
+
+
 def _floats(row: _Row) -> bytes:
-    """Decode one vector to its float32 bytes."""
+    """Decode one vector to its float32 bytes.
+
+    Raises:
+        ValueError: It is not base64, or not of whole float32s.
+    """
     if isinstance(row.embedding, list):
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused as such
             return np.array(row.embedding, FLOAT32).tobytes()
-    try:
-        raw = pybase64.b64decode(row.embedding, validate=True)
-    except ValueError as error:
-        raise InvalidResponseError(f"A vector is not base64: {error}.", index=row.index, retries=1) from None
+    raw = pybase64.b64decode(row.embedding, validate=True)
     if len(raw) % FLOAT32.itemsize:
-        raise InvalidResponseError(f"A vector has {len(raw)} bytes, no float32s.", index=row.index, retries=1)
+        raise ValueError(f"{len(raw)} bytes are no whole float32s")
     return raw
 
 

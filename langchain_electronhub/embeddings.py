@@ -38,7 +38,7 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
 
     model: str = "text-embedding-3-small"
     """Any model id of the service."""
-    api_key: SecretStr | None = None
+    api_key: SecretStr | None = Field(default=None, validate_default=True)
     """Falls back to ELECTRONHUB_API_KEY."""
     base_url: str | None = None
     """Falls back to ELECTRONHUB_BASE_URL, then to https://api.electronhub.ai/v1."""

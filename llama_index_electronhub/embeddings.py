@@ -58,8 +58,8 @@ class ElectronHubEmbedding(BaseEmbedding):
     On llama-index-core 0.10 a service context takes it as well:
     `ServiceContext.from_defaults(embed_model=ElectronHubEmbedding(), llm=None)`.
 
-    Every method raises the errors of `electronhub_embeddings.errors`; `.partial` maps the positions of the texts that
-    were finished to their vectors, as float32 arrays.
+    Every method raises the errors of `electronhub_embeddings.errors`. LlamaIndex hands over `embed_batch_size` texts at
+    a time: `.index` and the positions in `.partial` count within the batch that failed.
 
     Args:
         model_name: Any model id of the service; `model` is accepted as well.

@@ -142,7 +142,7 @@ class _Simulation:
                 self.flying += 1
                 self.send(slot)
                 continue
-            due = self.now + max(pause.seconds, 1e-6)
+            due = self.now + max(pause.seconds or 0.0, 1e-6)
             if pause.seconds and due != self.waking:
                 self.waking = due
                 self.at(due, self.start_calls)

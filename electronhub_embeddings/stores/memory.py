@@ -34,10 +34,19 @@ class MemoryStore:
         with self._lock:
             return change(self._window, self._clock())
 
+    @property
+    def idle(self) -> bool:
+        """Whether the window holds nothing any more that a new one would not know."""
+        return self.update(lambda window, now: window.idle(now))
+
     def after_fork(self) -> MemoryStore:
         """Return a store for a child process: what was counted stays counted, the parent's threads and lock do not."""
         self._window.orphan(self._clock())
         return MemoryStore(self._window, self._clock)
+
+    def __reduce__(self) -> tuple[type[MemoryStore], tuple[Window]]:
+        """Pickle what was counted; the copy keeps count for itself, by the clock of its process."""
+        return MemoryStore, (self._window,)
 
     def close(self) -> None:
         """Nothing to close."""

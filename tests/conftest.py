@@ -1,0 +1,183 @@
+"""What all tests share: services on loopback, clients that are closed, and a world without settings of its own."""
+
+import os
+import threading
+import time
+import uuid
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import certifi
+import pytest
+from faces import KINDS, Face
+
+from electronhub_embeddings import EmbeddingsClient, retrying
+from electronhub_embeddings.emulator import Emulator, faults
+
+LINE = "electronhub-line"
+"""The name of the only threads of the package."""
+
+LONGEST = 30.0
+"""Seconds after which a test that waits for something has failed."""
+
+
+def _core():
+    """Return the version of llama-index-core as far as it matters here; None: not installed."""
+    try:
+        major, minor, *_ = version("llama-index-core").split(".")
+    except PackageNotFoundError:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the oldest cores warn at import about the newest pydantic
+        import llama_index.core  # noqa: F401, PLC0415
+    return int(major), int(minor)
+
+
+CORE = _core()
+
+collect_ignore = []
+if CORE is None:
+    collect_ignore.append("test_llama_index.py")
+if CORE is None or CORE >= (0, 11):
+    collect_ignore.append("service_context")  # the class was taken out of the core in 0.11
+if find_spec("langchain_core") is None:
+    collect_ignore.append("test_langchain.py")
+if find_spec("langchain_tests") is None:
+    collect_ignore.append("test_langchain_conformance.py")
+
+
+@pytest.fixture(scope="session")
+def _one_certificate(tmp_path_factory):
+    """Keep one certificate in a file: no test uses TLS, and reading all of them takes 20 ms for each client."""
+    end = "-----END CERTIFICATE-----\n"
+    file = tmp_path_factory.mktemp("certificates") / "one.pem"
+    file.write_text(Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0] + end, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch, _one_certificate):
+    """Take keys, addresses and proxies of the machine out of the environment."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(_one_certificate))
+    for name in list(os.environ):
+        if name.upper().startswith(("ELECTRONHUB_", "OPENAI_")) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def _no_thread_left():
+    """Fail a test after whose clients are closed a thread of theirs still runs."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread.name == LINE and thread not in before]
+    assert left == []
+
+
+@pytest.fixture
+def quick_retries(monkeypatch):
+    """Wait next to nothing between two attempts."""
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.001)
+
+
+@pytest.fixture
+def emulator():
+    """Return a function that starts a service; each has an account of its own, whatever port it is given."""
+    started = []
+
+    def start(**options):
+        service = Emulator(**{"api_key": f"ek-{uuid.uuid4().hex}", **options})
+        started.append(service)
+        return service.start()
+
+    yield start
+    for service in started:
+        service.close()
+
+
+@pytest.fixture
+def closing(_no_thread_left, emulator):  # noqa: ARG001 - clients are closed before their service is
+    """Return a function that hands back what it is given, to be closed after the test."""
+    kept = []
+
+    def keep(thing):
+        kept.append(thing)
+        return thing
+
+    yield keep
+    for thing in kept:
+        thing.close()
+
+
+@pytest.fixture
+def client(closing):
+    """Return a function that makes a client of a service."""
+
+    def make(service, **options):
+        return closing(EmbeddingsClient(**{"api_key": service.api_key, "base_url": service.base_url, **options}))
+
+    return make
+
+
+@pytest.fixture(params=KINDS)
+def face(request, closing):
+    """Return each of the six ways to embed in turn."""
+    return Face(KINDS[request.param], closing)
+
+
+class Hold:
+    """Holds an answer back until it is released."""
+
+    def __init__(self):
+        self._released = threading.Event()
+        self.texts = [f"held {number}" for number in range(32)]
+        """What to ask for: the emulator makes answers of 32 rows in a thread, and stays free to count calls."""
+        self.fault = faults.edit(self._wait)
+
+    def release(self):
+        """Let the answer go."""
+        self._released.set()
+
+    def _wait(self, answer):
+        assert self._released.wait(LONGEST)
+        return answer
+
+
+@pytest.fixture
+def hold(client):  # noqa: ARG001 - it is released before clients are closed
+    """Return a fault that holds one answer back, and what to ask for to get it."""
+    held = Hold()
+    yield held
+    held.release()
+
+
+@pytest.fixture
+def until():
+    """Return a function that waits until a condition holds, for what has no event to wait for."""
+
+    def wait(condition):
+        deadline = time.monotonic() + LONGEST
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+    return wait
+
+
+@pytest.fixture
+def waiting():
+    """Return a function that counts the texts of the calls that wait in a client's lane: nothing public tells."""
+
+    def count(client):
+        ticket = client._ticket
+        return sum(len(job.inputs) for job in ticket.lane.jobs()) if ticket else 0
+
+    return count
+
+
+@pytest.fixture
+def workers():
+    """Return a function that lists the threads of the package that were not there before the test."""
+    before = set(threading.enumerate())
+    return lambda: [thread for thread in threading.enumerate() if thread.name == LINE and thread not in before]

@@ -1,0 +1,54 @@
+"""ServiceContext, which llama-index-core has up to 0.10."""
+
+import pytest
+from faces import same
+from llama_index.core import Document, ServiceContext, VectorStoreIndex, set_global_service_context
+from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
+
+from llama_index_electronhub import ElectronHubEmbedding
+
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated class method from_defaults:DeprecationWarning")
+
+TEXTS = ["Paris is in France.", "Rust has no garbage collector.", "The cat sat on the mat."]
+DOCUMENTS = [Document(text=text) for text in TEXTS]
+
+
+@pytest.fixture
+def model(closing, service):
+    """Make a model of the service."""
+    return closing(ElectronHubEmbedding(api_key=service.api_key, base_url=service.base_url))
+
+
+@pytest.fixture
+def service(emulator):
+    """Serve five requests a minute."""
+    return emulator(rpm=5)
+
+
+def test_index_and_retriever(model, service):
+    """An index is built and searched with the model of its service context, in two requests."""
+    context = ServiceContext.from_defaults(embed_model=model, llm=None)
+    index = VectorStoreIndex.from_documents(DOCUMENTS, service_context=context)
+    (found,) = index.as_retriever(similarity_top_k=1).retrieve("garbage collector of Rust")
+    assert found.node.get_content() == TEXTS[1]
+    assert [call.texts for call in service.calls] == [3, 1]
+
+
+def test_global_service_context(model, service):
+    """Set for all, the service context is used where none is given."""
+    set_global_service_context(ServiceContext.from_defaults(embed_model=model, llm=None))
+    try:
+        index = VectorStoreIndex.from_documents(DOCUMENTS)
+        (found,) = index.as_retriever(similarity_top_k=1).retrieve("garbage collector of Rust")
+    finally:
+        set_global_service_context(None)
+    assert found.node.get_content() == TEXTS[1]
+    assert [call.texts for call in service.calls] == [3, 1]
+
+
+def test_callback_manager_of_the_context(model, service):
+    """The context puts its callback manager into the model, and the model tells it what it does."""
+    debug = LlamaDebugHandler(print_trace_on_end=False)
+    context = ServiceContext.from_defaults(embed_model=model, llm=None, callback_manager=CallbackManager([debug]))
+    assert same(context.embed_model.get_query_embedding("one"), service.vector("one"))
+    assert len(debug.get_event_pairs(CBEventType.EMBEDDING)) == 1

@@ -1,0 +1,104 @@
+"""The store of one process: every change is whole, on the store's own clock, and a fork finds it usable."""
+
+import sys
+import threading
+from itertools import count
+
+import pytest
+
+from electronhub_embeddings.headers import Report
+from electronhub_embeddings.limits import Window
+from electronhub_embeddings.stores import MemoryStore, RateLimitStore
+
+
+def look(window, now):
+    """Return what a change is given."""
+    return window, now
+
+
+@pytest.fixture
+def quick_switching():
+    """Let threads change places as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_it_is_a_store():
+    """It has what the line asks of any store."""
+    assert isinstance(MemoryStore(), RateLimitStore)
+    assert MemoryStore.poll is None
+
+
+def test_changes_are_kept_and_answered_on_the_store_s_clock():
+    """A change sees the window as the one before left it, and the time of the injected clock."""
+    times = iter([5.0, 6.5])
+    store = MemoryStore(clock=lambda: next(times))
+    assert store.update(lambda window, now: window.start(now, "a", lease=70.0)) is None
+    window, now = store.update(look)
+    assert (now, window.flying) == (6.5, {"a": (5.0, 75.0)})
+
+
+def test_two_stores_share_nothing():
+    """Each account has a window of its own."""
+    one, other = MemoryStore(clock=float), MemoryStore(clock=float)
+    one.update(lambda window, now: window.start(now, "a", lease=70.0))
+    assert Window() == other.update(look)[0]
+
+
+def test_a_window_to_begin_with():
+    """A service with another period is told by its window."""
+    store = MemoryStore(Window(limit=1, period=10.0, probing=False), clock=float)
+    store.update(lambda window, now: window.start(now, "a", lease=70.0))
+    store.update(lambda window, now: window.settle(now, "a", Report(), counted=now, good=True))
+    assert pytest.approx(10.1) == store.update(lambda window, now: window.wait(now))
+
+
+def test_a_change_that_raises_leaves_the_store_usable():
+    """The error is the caller's; the next change goes through."""
+    store = MemoryStore(clock=float)
+    with pytest.raises(ZeroDivisionError):
+        store.update(lambda *_: 1 / 0)
+    assert store.update(lambda _window, now: now) == 0.0
+
+
+@pytest.mark.usefixtures("quick_switching")
+def test_no_two_changes_at_once():
+    """Of many threads that take the last slot, exactly as many get one as there are."""
+    store = MemoryStore(Window(limit=100, probing=False), clock=float)
+    inside, most, started, names = 0, 0, [], count()
+
+    def change(window, now):
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        pause = window.start(now, str(next(names)), lease=70.0)
+        inside -= 1
+        return pause
+
+    def work():
+        started.extend(None for _ in range(40) if store.update(change) is None)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, len(started)) == (1, 100)
+
+
+def test_a_child_process_finds_what_was_counted_and_no_lock():
+    """A fork while another thread held the lock leaves a store that works, and calls in flight count as lost."""
+    store = MemoryStore(Window(limit=1, probing=False), clock=lambda: 5.0)
+    store.update(lambda window, now: window.start(now, "of the parent", lease=70.0))
+    children = []
+
+    def fork(*_):
+        children.append(store.after_fork())
+        return children[0]._lock.locked()  # asked here, for to use a lock that is held would wait for ever
+
+    assert store.update(fork) is False
+    window, now = children[0].update(look)
+    assert (now, window.flying, list(window.held)) == (5.0, {}, ["of the parent"])
+    assert children[0].update(lambda window, now: window.start(now, "b", lease=70.0)) is not None

@@ -1,0 +1,329 @@
+"""What every way to embed keeps, whatever the service does."""
+
+import numpy as np
+import pytest
+from faces import right, same
+
+from electronhub_embeddings import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ElectronHubError,
+    InputError,
+    InsufficientBalanceError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+)
+from electronhub_embeddings.emulator import faults
+from electronhub_embeddings.limits import Window
+from electronhub_embeddings.stores import MemoryStore
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
+TEXTS = ["Paris is in France.", "rust", "日本語のテキスト", "naïve café 🦀", " ", "a" * 3000, "Rust"]
+
+
+def test_right_vector_for_right_text(face, emulator):
+    """Documents get their vectors in order, a query its own, and a framework gets Python's own floats."""
+    service = emulator(rpm=0)
+    model = face.make(service)
+    rows, row = face.embed(model, TEXTS), face.query(model, TEXTS[2])
+    assert same(rows, right(service, TEXTS))
+    assert same(row, service.vector(TEXTS[2]))
+    assert {type(vector) for vector in (*rows, row)} == {face.kind.row}
+    assert {type(number) for vector in (*rows, row) for number in vector} == {face.kind.number}
+
+
+def test_a_thousand_short_texts_are_one_request(face, emulator):
+    """Where requests are scarce none is spent on what fits into another."""
+    service = emulator(rpm=5)
+    texts = [f"text {number}" for number in range(1000)]
+    rows = face.embed(face.make(service, dimensions=8), texts)
+    assert [call.texts for call in service.calls] == [1000]
+    assert same(rows, right(service, texts, 8))
+
+
+def test_equal_texts_are_sent_once(face, emulator):
+    """500 equal texts are one input, and each gets its vector."""
+    service = emulator(rpm=5)
+    rows = face.embed(face.make(service), ["same"] * 500)
+    assert [call.body["input"] for call in service.calls] == [["same"]]
+    assert same(rows, right(service, ["same"] * 500))
+
+
+def test_repeated_texts_among_others(face, emulator):
+    """Texts that come again between others get the vector of their first appearance."""
+    service = emulator(rpm=5)
+    texts = ["one", "two", "one", "three", "two", "one"]
+    rows = face.embed(face.make(service), texts)
+    assert [call.body["input"] for call in service.calls] == [["one", "two", "three"]]
+    assert same(rows, right(service, texts))
+
+
+def test_rows_are_placed_by_their_index(face, emulator):
+    """An answer in another order is legal, and is put right."""
+    service = emulator(rpm=0, faults=[faults.shuffled()])
+    assert same(face.embed(face.make(service), TEXTS), right(service, TEXTS))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.short(),
+        faults.extra(),
+        faults.duplicate_index(),
+        faults.missing_index(),
+        faults.negative_index(),
+        faults.not_a_number(1),
+        faults.infinite(1),
+        faults.null(),
+        faults.wrong_dimension(1),
+        faults.odd_base64(),
+        faults.invalid_base64(),
+        faults.nonsense(),
+        faults.edit(lambda answer: {**answer, "data": []}),
+        faults.edit(lambda _: {}),
+    ],
+    ids=[
+        "short",
+        "extra",
+        "duplicate",
+        "missing",
+        "negative",
+        "nan",
+        "infinite",
+        "null",
+        "length",
+        "odd",
+        "invalid",
+        "nonsense",
+        "empty",
+        "nothing",
+    ],
+)
+def test_wrong_answers_are_never_returned(face, emulator, fault):
+    """An answer that cannot be trusted is refused as often as it comes, and none of it is used."""
+    service = emulator(rpm=0, chance=lambda _: fault)
+    model = face.make(service, max_retries=2)
+    with pytest.raises(InvalidResponseError) as caught:
+        face.embed(model, ["one", "two", "three"])
+    assert caught.value.partial == {}
+    assert {call.status for call in service.calls} == {200}
+
+
+@pytest.mark.parametrize("fault", [faults.short(), faults.not_a_number(), faults.nonsense(), faults.truncate()])
+def test_one_wrong_answer_costs_one_request(face, emulator, fault):
+    """A wrong answer that does not come again is made good by asking again."""
+    service = emulator(rpm=0, faults=[fault])
+    assert same(face.embed(face.make(service), TEXTS), right(service, TEXTS))
+    assert len(service.calls) == 2
+
+
+def test_dimensions_that_the_service_ignores(face, emulator):
+    """Vectors of another length than was asked for are refused, at the price of one request."""
+    service = emulator(rpm=0, chance=lambda _: faults.wrong_dimension())
+    with pytest.raises(InvalidResponseError, match="7 dimensions, 8 expected"):
+        face.embed(face.make(service, dimensions=8), ["one"])
+    assert len(service.calls) == 1
+
+
+def test_another_length_than_before(face, emulator):
+    """Vectors of another length than an earlier answer's are refused: they cannot stand in one store."""
+    service = emulator(rpm=0, faults=[None, faults.wrong_dimension()])
+    model = face.make(service)
+    face.query(model, "one")
+    with pytest.raises(InvalidResponseError):
+        face.query(model, "two")
+
+
+def test_prefixes_to_the_byte(face, emulator):
+    """Queries and documents travel behind their own prefix, changed in no other way."""
+    service = emulator(rpm=0)
+    model = face.make(service, query_prefix="Fráge:\n", document_prefix=" passage:  ")
+    row, rows = face.query(model, "\twho?"), face.embed(model, ["x ", "y"])
+    assert [call.body["input"] for call in service.calls] == [["Fráge:\n\twho?"], [" passage:  x ", " passage:  y"]]
+    assert same([row, *rows], right(service, ["Fráge:\n\twho?", " passage:  x ", " passage:  y"]))
+
+
+def test_texts_are_not_changed(face, emulator):
+    """Newlines, tabs and blanks at both ends arrive as they were."""
+    service = emulator(rpm=0)
+    texts = ["a\nb", "a\r\nb", "\ta\t", "  a  ", "\u00e9", "e\u0301", "\x00", "\ufeffa", "\n"]
+    rows = face.embed(face.make(service), texts)
+    assert [call.body["input"] for call in service.calls] == [texts]
+    assert same(rows, right(service, texts))
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ({}, {"model": "text-embedding-3-small", "encoding_format": "base64"}),
+        ({"dimensions": 8}, {"model": "text-embedding-3-small", "encoding_format": "base64", "dimensions": 8}),
+        ({"user": "u-1"}, {"model": "text-embedding-3-small", "encoding_format": "base64", "user": "u-1"}),
+        (
+            {"model": "mistral-embed", "encoding_format": "float"},
+            {"model": "mistral-embed", "encoding_format": "float"},
+        ),
+    ],
+    ids=["defaults", "dimensions", "user", "float"],
+)
+def test_only_what_was_asked_for_is_sent(face, emulator, options, fields):
+    """No field is on the wire that nobody has set."""
+    service = emulator(rpm=0)
+    model = face.make(service, **options)
+    face.embed(model, ["text"])
+    face.query(model, "query")
+    assert [call.body for call in service.calls] == [{"input": ["text"], **fields}, {"input": ["query"], **fields}]
+
+
+@pytest.mark.parametrize("bad", [None, 3, b"bytes", "", "half \ud800 pair"], ids=repr)
+def test_bad_input_is_named_before_anything_is_sent(face, emulator, bad):
+    """A text that cannot be embedded is refused with its position, and costs nothing."""
+    service = emulator(rpm=0)
+    model = face.make(service)
+    with pytest.raises(InputError) as caught:
+        face.embed(model, ["one", "two", "three", bad, "five"])
+    assert caught.value.index == 3
+    assert isinstance(caught.value, ValueError)
+    with pytest.raises(InputError):
+        face.query(model, bad)
+    assert service.calls == []
+
+
+def test_no_texts_no_request(face, emulator):
+    """Nothing in, nothing out, nothing sent."""
+    service = emulator(rpm=0)
+    assert len(face.embed(face.make(service), [])) == 0
+    assert service.calls == []
+
+
+SOON = "Rate limit exceeded. Try again in 0.01 seconds."
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "attempts"),
+    [
+        (faults.error(400, "Something is odd."), BadRequestError, 1),
+        (faults.error(401), AuthenticationError, 1),
+        (faults.balance_spent(), InsufficientBalanceError, 1),
+        (faults.error(403), PermissionDeniedError, 1),
+        (faults.error(404), NotFoundError, 1),
+        (faults.error(413), BadRequestError, 1),
+        (faults.error(418), APIStatusError, 1),
+        (faults.error(422), BadRequestError, 1),
+        (faults.budget_spent(), QuotaExceededError, 1),
+        (faults.error(429, SOON), RateLimitError, 3),
+        (faults.error(500), ServerError, 3),
+        (faults.html(502), ServerError, 3),
+        (faults.empty(503), ServerError, 3),
+        (faults.text(504), ServerError, 3),
+        (faults.wrapped_error(520), ServerError, 3),
+        (faults.detail(529), ServerError, 3),
+        (faults.drop(), APIConnectionError, 3),
+        (faults.reset(), APIConnectionError, 3),
+        (faults.truncate(), APIConnectionError, 3),
+        (faults.nonsense(), InvalidResponseError, 3),
+        (faults.short(), InvalidResponseError, 2),
+        (faults.error_with_200(), ServerError, 3),
+        (faults.edit(lambda _: {"error": {"message": "No such key.", "code": 401}}), AuthenticationError, 1),
+        (faults.edit(lambda answer: {**answer, "error": {"message": SOON, "code": 429}}), RateLimitError, 3),
+    ],
+    ids=[
+        "400",
+        "401",
+        "402",
+        "403",
+        "404",
+        "413",
+        "418",
+        "422",
+        "quota",
+        "429",
+        "500",
+        "502",
+        "503",
+        "504",
+        "520",
+        "529",
+        "drop",
+        "reset",
+        "truncate",
+        "nonsense",
+        "short",
+        "200-error",
+        "200-401",
+        "200-429",
+    ],
+)
+def test_each_failure_costs_what_it_must(face, emulator, fault, error, attempts):
+    """The exception fits the failure; one that can pass is met max_retries + 1 times, any other exactly once."""
+    service = emulator(rpm=0, chance=lambda _: fault)
+    store = MemoryStore(Window(period=0.01, margin=0.001))
+    model = face.make(service, max_retries=2, rate_limit_store=store)
+    with pytest.raises(ElectronHubError) as caught:
+        face.embed(model, ["one"])
+    assert type(caught.value) is error
+    assert len(service.calls) == attempts
+
+
+def test_late_answers_time_out(face, emulator):
+    """An answer that stops half way fails by the clock, in as many attempts as were allowed."""
+    service = emulator(rpm=0, chance=lambda _: faults.stall(30))
+    with pytest.raises(APITimeoutError):
+        face.embed(face.make(service, timeout=0.1, max_retries=1), ["one"])
+    assert len(service.calls) == 2
+
+
+def test_no_retries(face, emulator):
+    """With max_retries=0 one attempt is all."""
+    service = emulator(rpm=0, faults=[faults.error(503)])
+    with pytest.raises(ServerError):
+        face.query(face.make(service, max_retries=0), "one")
+    assert len(service.calls) == 1
+
+
+def test_failures_that_pass_are_not_seen(face, emulator):
+    """Trouble of every kind that ends before the attempts do ends in vectors."""
+    service = emulator(rpm=0, faults=[faults.error(503), faults.drop(), faults.nonsense(), faults.error_with_200()])
+    assert same(face.embed(face.make(service), TEXTS), right(service, TEXTS))
+    assert len(service.calls) == 5
+
+
+def test_an_error_carries_what_was_finished(face, emulator):
+    """When a later request of a call fails for good, the vectors of the earlier ones are in the exception."""
+    service = emulator(rpm=0, faults=[None, None, faults.balance_spent()])
+    model = face.make(service, batch_size=2, max_concurrency=1)
+    texts = ["one", "two", "one", "three", "four", "five", "six", "seven"]
+    with pytest.raises(InsufficientBalanceError) as caught:
+        face.embed(model, texts)
+    partial = caught.value.partial
+    assert sorted(partial) == [0, 1, 2, 3, 4]
+    assert same([partial[i] for i in range(5)], right(service, texts[:5]))
+    assert [call.texts for call in service.calls] == [2, 2, 2]
+
+
+def test_base64_refused_once(face, emulator):
+    """A service that answers floats only is asked for base64 once, and for floats ever after."""
+    service = emulator(rpm=0, base64=False)
+    model = face.make(service)
+    assert same(face.embed(model, TEXTS), right(service, TEXTS))
+    assert same(face.query(model, "query"), service.vector("query"))
+    assert [call.body["encoding_format"] for call in service.calls] == ["base64", "float", "float"]
+
+
+@pytest.mark.parametrize("fault", [None, faults.integers(), faults.without_usage()], ids=["floats", "integers", "bare"])
+def test_whatever_arrives_is_decoded(face, emulator, fault):
+    """Floats although base64 was asked for, whole numbers, an answer without usage: all are vectors."""
+    service = emulator(rpm=0, base64="ignore", faults=[fault])
+    expected = right(service, ["one", "two"])
+    if fault is not None and fault == faults.integers():
+        expected[0] = np.rint(expected[0] * 127)
+    rows = face.embed(face.make(service), ["one", "two"])
+    assert rows[1] == pytest.approx(expected[1], abs=0)
+    assert {type(number) for number in rows[0]} == {face.kind.number}

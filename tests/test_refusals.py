@@ -1,0 +1,313 @@
+"""Refusals: every status in every body shape ends in its exception, every documented message in its verdict."""
+
+import json
+
+import pytest
+from characters import CHARACTERS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from electronhub_embeddings.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    InsufficientBalanceError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+)
+from electronhub_embeddings.headers import Report
+from electronhub_embeddings.refusals import Blame, Verdict, judge, read_error
+
+STATUSES = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: InsufficientBalanceError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    405: APIStatusError,
+    413: BadRequestError,
+    418: APIStatusError,
+    422: BadRequestError,
+    429: RateLimitError,
+    500: ServerError,
+    502: ServerError,
+    503: ServerError,
+    504: ServerError,
+    520: ServerError,
+    524: ServerError,
+    529: ServerError,
+}
+WORDS = "Something is wrong."
+ENVELOPE = {"error": {"message": WORDS, "type": "error", "param": "user", "code": 777}}
+PAGE = "<!DOCTYPE html><html><head><title> Bad gateway </title></head><body>long</body></html>"
+SHAPES = {
+    "envelope": (ENVELOPE, WORDS, "user", 777),
+    "envelope in detail": ({"detail": ENVELOPE}, WORDS, "user", 777),
+    "error in detail": ({"detail": ENVELOPE["error"]}, WORDS, "user", 777),
+    "detail of text": ({"detail": WORDS}, WORDS, None, None),
+    "error of text": ({"error": WORDS}, WORDS, None, None),
+    "nulls": ({"error": {"message": WORDS, "type": None, "param": None, "code": None}}, WORDS, None, None),
+    "only a type": ({"error": {"message": WORDS, "type": "odd"}}, WORDS, None, "odd"),
+    "code of text": ({"error": {"message": WORDS, "type": "odd", "code": "odder"}}, WORDS, None, "odder"),
+    "list in detail": ({"detail": [{"msg": "x"}]}, '[{"msg":"x"}]', None, None),
+    "no message": ({"error": {"code": 777}}, '{"code":777}', None, 777),
+    "message at the top": ({"message": WORDS, "code": 777}, WORDS, None, 777),
+    "plain text": (WORDS.encode(), WORDS, None, None),
+    "text in quotes": (WORDS, WORDS, None, None),
+    "html": (PAGE.encode(), "an HTML page titled 'Bad gateway'", None, None),
+    "html without title": (b"\n<html><body>no</body></html>", "an HTML page", None, None),
+    "broken json": (b'{"error": {"mess', '{"error": {"mess', None, None),
+    "not utf-8": (b"caf\xe9", "caf\N{REPLACEMENT CHARACTER}", None, None),
+}
+
+
+def content(body):
+    """Return a body as bytes."""
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def envelope(message, code=None, error_type="error", param=None):
+    """Return the bytes of today's envelope."""
+    return content({"error": {"message": message, "type": error_type, "param": param, "code": code}})
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_status_in_every_shape(status, shape):
+    """The status decides the class; message, param and code are found wherever they stand."""
+    body, message, param, code = SHAPES[shape]
+    error = read_error(status, content(body), Report())
+    assert STATUSES[status] is type(error)
+    assert (status, message, param, code) == (error.status_code, error.message, error.param, error.code)
+
+
+@pytest.mark.parametrize("status", [200, *STATUSES])
+def test_json_that_is_not_utf_8_is_read_all_the_same(status):
+    """A byte of another encoding in the message hides neither the status nor the words around it."""
+    error = read_error(status, b'{"error": {"message": "caf\xe9 closed", "code": 7}}', Report())
+    assert STATUSES.get(status, APIStatusError) is type(error) or status == 200
+    assert "closed" in error.message
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("body", [b"", b"   ", b"null", b"{}", b'{"error": {}}', b'{"detail": ""}'])
+def test_an_empty_body_has_words_too(status, body):
+    """Without any word of the service the message at least tells the status."""
+    error = read_error(status, body, Report())
+    assert STATUSES[status] is type(error)
+    assert f"no message (status {status})" == error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "status"),
+    [
+        (401, AuthenticationError, 401),
+        ("402", InsufficientBalanceError, 402),
+        (429, RateLimitError, 429),
+        (503, ServerError, 503),
+        (418, APIStatusError, 418),
+        (None, ServerError, 500),
+        ("server_error", ServerError, 500),
+        (200, ServerError, 500),
+        (7, ServerError, 500),
+        ("rate_limit_exceeded", RateLimitError, 429),
+        ("\N{SUPERSCRIPT TWO}", ServerError, 500),
+        ("4" * 5000, ServerError, 500),
+    ],
+)
+def test_an_error_inside_a_200_is_typed_by_its_code(code, kind, status):
+    """A gateway's 200 with an error is what its code says, and trouble of the service when it says nothing."""
+    error = read_error(200, envelope("No.", code, error_type=None), Report())
+    assert (kind, status) == (type(error), error.status_code)
+
+
+def test_a_rate_limit_inside_a_200_is_known_by_its_words():
+    """Without a code the documented words are enough."""
+    error = read_error(200, envelope("Rate limit exceeded. Try again in 180 seconds."), Report())
+    assert (RateLimitError, 180.0) == (type(error), error.retry_after)
+
+
+@pytest.mark.parametrize(
+    ("message", "report", "seconds"),
+    [
+        ("Rate limit exceeded. Try again in 180 seconds.", Report(), 180.0),
+        ("Rate limit exceeded. Try again in 1 second.", Report(), 1.0),
+        ("Please try again in 2.5s.", Report(), 2.5),
+        ("Please try again in 250ms.", Report(), 0.25),
+        ("Please retry after 3 minutes.", Report(), 180.0),
+        ("please TRY AGAIN IN 2m", Report(), 120.0),
+        ("Rate limit exceeded.", Report(), 180.0),
+        ("", Report(), 180.0),
+        ("Rate limit exceeded.", Report(retry_after=20.0), 20.0),
+        ("Rate limit exceeded.", Report(reset=30.0), 30.0),
+        ("Rate limit exceeded.", Report(reset=30.0, retry_after=20.0), 30.0),
+        ("Try again in 10 seconds.", Report(reset=30.0, retry_after=20.0), 30.0),
+        ("Try again in 40 seconds.", Report(reset=30.0, retry_after=20.0), 40.0),
+        ("Try again in 40 seconds.", Report(reset=30.0, retry_after=50.0), 50.0),
+        ("Rate limit exceeded.", Report(reset=0.0, retry_after=0.0), 180.0),
+        ("Your daily limit is near. Try again in 9 seconds.", Report(), 9.0),
+    ],
+)
+def test_a_wait_is_the_longest_that_anything_says(message, report, seconds):
+    """Text, Retry-After and reset header all count; when nothing speaks it is the documented 180 s."""
+    error = read_error(429, envelope(message, 429), report)
+    assert (RateLimitError, seconds) == (type(error), error.retry_after)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("Daily token limit of 1000000 reached. Resets on 2026-07-01.", 429),
+        ("You exceeded your current quota, please check your plan and billing details.", "insufficient_quota"),
+        ("Model budget spent: 50 requests per day.", 429),
+        ("Monthly limit reached.", None),
+        ("Limit reached.", "insufficient_quota"),
+        ("Plan limit of 5 reached, resets at 00:00 UTC.", None),
+    ],
+)
+def test_a_spent_budget_is_no_wait(message, code):
+    """A 429 that names a plan's or day's budget is not cured by seconds, whatever the headers say."""
+    error = read_error(429, envelope(message, code), Report(reset=30.0))
+    assert QuotaExceededError is type(error)
+    assert error.retry_after is None
+
+
+def test_a_server_error_keeps_its_retry_after():
+    """A 503 can ask for time as well."""
+    assert read_error(503, b"", Report(retry_after=12.0)).retry_after == 12.0
+    assert read_error(503, b"", Report(reset=12.0)).retry_after is None
+
+
+@pytest.mark.parametrize("wrap", [envelope, str.encode], ids=["envelope", "plain text"])
+def test_a_long_message_is_cut(wrap):
+    """Of a message of megabytes the beginning is kept."""
+    error = read_error(500, wrap("x" * 1_000_000), Report())
+    assert error.message == "x" * 500 + "…"
+    assert read_error(500, wrap("x" * 500), Report()).message == "x" * 500
+
+
+def test_a_long_text_body_is_cut():
+    """An error page does not travel through logs and pickles as a whole."""
+    assert len(read_error(500, b"x" * 1_000_000, Report()).body) <= 4000
+
+
+def test_the_body_is_kept():
+    """Whoever needs more than the message finds the decoded body."""
+    assert read_error(400, content(ENVELOPE), Report()).body == ENVELOPE
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(CHARACTERS),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "detail", "message", "code", "param", "type"]) | st.text(CHARACTERS), inner
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.integers(100, 599), st.binary() | JSON.map(content), st.integers(0, 3000))
+def test_whatever_comes_is_an_error_of_ours_with_a_verdict(status, body, inputs):
+    """No body breaks the reading or the judging."""
+    error = read_error(status, body, Report())
+    assert isinstance(error, APIStatusError)
+    assert 0 < len(error.message) <= 501
+    verdict = judge(BadRequestError(error.message, param=error.param, code=error.code), inputs)
+    assert verdict.index is None or 0 <= verdict.index < inputs
+
+
+def test_a_code_of_many_digits_is_judged():
+    """A code that is no sane number is no reason to fall over it."""
+    error = read_error(400, envelope("No.", "9" * 5000), Report())
+    assert Verdict(Blame.UNCLEAR) == judge(error, 3)
+
+
+POLICY = "content_policy_violation"
+MAX_TOKENS = "max_tokens_per_request"
+TOO_MANY = (
+    "Invalid 'input': array too long. Expected an array with maximum length {}, "
+    "but got an array with length {} instead."
+)
+CONTEXT = (
+    "This model's maximum context length is 8192 tokens, however you requested 8610 tokens "
+    "(8610 in your prompt; 0 for the completion). Please reduce your prompt; or completion length."
+)
+VERDICTS = [
+    # message, param, code, inputs, verdict
+    ("Invalid 'input[22]': maximum input length is 8192 tokens.", "input[22]", None, 30, Verdict(Blame.TEXT, index=22)),
+    ("Invalid 'input[0]': maximum input length is 8192 tokens.", "input[0]", None, 30, Verdict(Blame.TEXT, index=0)),
+    ("Invalid 'input[30]': maximum input length is 8192 tokens.", "input[30]", None, 30, Verdict(Blame.TEXT)),
+    ("Invalid 'input[7]': refused by the content policy.", "input[7]", POLICY, 30, Verdict(Blame.TEXT, index=7)),
+    ("'$.input.3' is invalid.", "input", None, 30, Verdict(Blame.TEXT, index=3)),
+    ("The input at index 4 is too long.", None, None, 30, Verdict(Blame.TEXT, index=4)),
+    ("Too long.", "input[5]", None, 30, Verdict(Blame.TEXT, index=5)),
+    (CONTEXT, None, None, 30, Verdict(Blame.TEXT)),
+    ("'$.input' is invalid. Please check the API reference.", None, None, 30, Verdict(Blame.TEXT)),
+    ("'$.input' is invalid. Please check the API reference.", "input", None, 30, Verdict(Blame.TEXT)),
+    ("The request was refused by the content policy.", None, POLICY, 30, Verdict(Blame.TEXT)),
+    ("Refused.", None, POLICY, 30, Verdict(Blame.TEXT)),
+    ("Bad value.", "input", None, 30, Verdict(Blame.TEXT)),
+    (
+        "Invalid 'input': maximum request size is 300000 tokens per request.",
+        "input",
+        MAX_TOKENS,
+        30,
+        Verdict(Blame.SIZE, max_tokens=300_000),
+    ),
+    (
+        "Requested 416735 tokens, max 300000 tokens per request",
+        None,
+        MAX_TOKENS,
+        30,
+        Verdict(Blame.SIZE, max_tokens=300_000, tokens=416_735),
+    ),
+    (
+        "Requested 416,735 tokens, max 300,000 tokens per request",
+        None,
+        MAX_TOKENS,
+        30,
+        Verdict(Blame.SIZE, max_tokens=300_000, tokens=416_735),
+    ),
+    ("an HTML page titled '413 Request Entity Too Large'", None, None, 30, Verdict(Blame.SIZE)),
+    (TOO_MANY.format(2048, 3000), "input", "array_above_max_length", 3000, Verdict(Blame.SIZE, max_inputs=2048)),
+    (TOO_MANY.format(100, 2048), "input", "array_above_max_length", 2048, Verdict(Blame.SIZE, max_inputs=100)),
+    ("Up to 100 texts are allowed.", None, None, 2048, Verdict(Blame.SIZE, max_inputs=100)),
+    ("Too many inputs.", None, None, 2048, Verdict(Blame.SIZE)),
+    ("batch size too large", None, None, 2048, Verdict(Blame.SIZE)),
+    ("Only 'float' is supported for 'encoding_format'.", "encoding_format", None, 30, Verdict(Blame.ENCODING)),
+    ("'$.encoding_format' is invalid.", None, None, 30, Verdict(Blame.ENCODING)),
+    ("base64 is not supported.", None, None, 30, Verdict(Blame.ENCODING)),
+    ("This model does not support specifying dimensions.", "dimensions", None, 30, Verdict(Blame.REQUEST)),
+    ("This model does not support specifying dimensions.", None, None, 30, Verdict(Blame.REQUEST)),
+    ("The model 'x' does not support embeddings.", "model", None, 30, Verdict(Blame.REQUEST)),
+    ("The model 'x' does not exist.", None, "model_not_found", 30, Verdict(Blame.REQUEST)),
+    ("'$.user' is invalid. Please check the API reference.", "user", None, 30, Verdict(Blame.REQUEST)),
+    ("Bad Request", None, None, 30, Verdict(Blame.UNCLEAR)),
+    ("no message (status 400)", None, None, 30, Verdict(Blame.UNCLEAR)),
+]
+
+
+@pytest.mark.parametrize(("message", "param", "code", "inputs", "verdict"), VERDICTS)
+def test_verdicts(message, param, code, inputs, verdict):
+    """Each known message says whose fault it is, with the numbers and the index in it."""
+    content = envelope(message, code, param=param)
+    assert [verdict] * 2 == [judge(read_error(status, content, Report()), inputs) for status in (400, 422)]
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "inputs", "verdict"), [(m, p, n, v) for m, p, c, n, v in VERDICTS if c is None]
+)
+def test_a_status_as_code_is_no_number_of_the_message(message, param, inputs, verdict):
+    """The code 400 of the envelope is neither a number of inputs nor of tokens."""
+    assert verdict == judge(read_error(400, envelope(message, 400, param=param), Report()), inputs)
+
+
+@pytest.mark.parametrize("message", ["", "nginx", "Payload too large", "Request Entity Too Large"])
+def test_a_413_is_about_size(message):
+    """The status alone says enough."""
+    assert Verdict(Blame.SIZE) == judge(read_error(413, message.encode(), Report()), 30)

@@ -1,0 +1,334 @@
+"""The codec: what goes out is what was asked, what comes in is right or refused."""
+
+import base64
+import json
+import struct
+
+import numpy as np
+import pytest
+from characters import CHARACTERS
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from electronhub_embeddings.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ElectronHubError,
+    InvalidResponseError,
+    RateLimitError,
+    ServerError,
+)
+from electronhub_embeddings.headers import Report
+from electronhub_embeddings.wire import Charge, read_answer, write_request
+
+FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+NASTY = (
+    "a\nb\tc\r\nd  \0 \x7f \N{BOM}\N{GRINNING FACE}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL} e\N{COMBINING ACUTE ACCENT}"
+)
+
+
+def encode(vector):
+    """Return a vector as the service writes it in base64."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def row(index, embedding):
+    """Return one row of an answer."""
+    return {"object": "embedding", "index": index, "embedding": embedding}
+
+
+def answer(*rows, **fields):
+    """Return the bytes of an answer."""
+    return json.dumps({"object": "list", "data": list(rows), "model": "m", **fields}).encode()
+
+
+def read(content, count=2, dimensions=None, status=200):
+    """Read an answer to `count` texts."""
+    return read_answer(status, content, Report(), count=count, dimensions=dimensions)
+
+
+def refused(content, **expected):
+    """Read an answer that must be refused; return the error."""
+    with pytest.raises(InvalidResponseError) as caught:
+        read(content, **expected)
+    return caught.value
+
+
+@st.composite
+def matrices(draw):
+    """Draw vectors of one length, an order of the rows, and for each the form it travels in."""
+    width = draw(st.integers(1, 5))
+    vectors = draw(st.lists(st.lists(FLOAT32, min_size=width, max_size=width), min_size=1, max_size=6))
+    order = draw(st.permutations(range(len(vectors))))
+    forms = draw(st.lists(st.sampled_from([list, encode]), min_size=len(vectors), max_size=len(vectors)))
+    return vectors, order, forms
+
+
+@given(matrices(), st.booleans())
+def test_rows_in_any_order_and_form_come_back_exactly(matrix, told):
+    """Each vector stands at its index, bit for bit, whether it came as base64 or as numbers."""
+    vectors, order, forms = matrix
+    content = answer(*(row(i, forms[i](vectors[i])) for i in order))
+    rows, _ = read(content, count=len(vectors), dimensions=len(vectors[0]) if told else None)
+    assert (np.float32, (len(vectors), len(vectors[0]))) == (rows.dtype, rows.shape)
+    assert np.array(vectors, np.float32).tobytes() == rows.tobytes()
+
+
+def test_rows_can_be_written_to():
+    """What is handed out is the caller's own array."""
+    rows, _ = read(answer(row(0, [1.0]), row(1, encode([2.0]))))
+    rows[0] = 5
+    assert rows.tolist() == [[5.0], [2.0]]
+
+
+def test_whole_numbers_are_numbers():
+    """A vector of ones and zeros written without a point is a vector all the same."""
+    rows, _ = read(answer(row(0, [1, 0]), row(1, [0.5, -3])))
+    assert rows.tolist() == [[1.0, 0.0], [0.5, -3.0]]
+
+
+GOOD = [0.5, -1.0]
+NAN, INF = float("nan"), float("inf")
+DEFECTS = {
+    "no rows": answer(),
+    "a row is missing": answer(row(0, GOOD)),
+    "a row too many": answer(row(0, GOOD), row(1, GOOD), row(2, GOOD)),
+    "a row twice": answer(row(0, GOOD), row(0, GOOD)),
+    "the same row too often": answer(row(0, GOOD), row(1, GOOD), row(1, GOOD)),
+    "a negative index": answer(row(0, GOOD), row(-1, GOOD)),
+    "an index one too large": answer(row(0, GOOD), row(2, GOOD)),
+    "indices from 1 on": answer(row(1, GOOD), row(2, GOOD)),
+    "a huge index": answer(row(0, GOOD), row(10**30, GOOD)),
+    "an index of text": answer(row(0, GOOD), row("1", GOOD)),
+    "a broken index": answer(row(0, GOOD), row(1.5, GOOD)),
+    "a true index": answer(row(0, GOOD), row(True, GOOD)),
+    "no index": answer({"embedding": GOOD}, {"embedding": GOOD}),
+    "no embedding": answer({"index": 0}, {"index": 1}),
+    "a null row": answer(row(0, GOOD), None),
+    "a null vector": answer(row(0, GOOD), row(1, None)),
+    "a null in a vector": answer(row(0, GOOD), row(1, [0.5, None])),
+    "text in a vector": answer(row(0, GOOD), row(1, [0.5, "1"])),
+    "a bool in a vector": answer(row(0, GOOD), row(1, [0.5, True])),
+    "a nested vector": answer(row(0, GOOD), row(1, [GOOD])),
+    "a vector as an object": answer(row(0, GOOD), row(1, {"values": GOOD})),
+    "NaN in JSON": answer(row(0, GOOD), row(1, [0.5, NAN])),
+    "Infinity in JSON": answer(row(0, GOOD), row(1, [0.5, INF])),
+    "a number too large for float64": answer(row(0, GOOD), row(1, [0.5, 1])).replace(b"[0.5, 1]", b"[0.5, 1e999]"),
+    "a number too large for float32": answer(row(0, GOOD), row(1, [0.5, 1e39])),
+    "a whole number too large": answer(row(0, GOOD), row(1, [0.5, 10**400])),
+    "NaN in base64": answer(row(0, encode(GOOD)), row(1, encode([0.5, NAN]))),
+    "an infinity in base64": answer(row(0, encode(GOOD)), row(1, encode([0.5, INF]))),
+    "a negative infinity in base64": answer(row(0, encode(GOOD)), row(1, encode([0.5, -INF]))),
+    "a longer vector": answer(row(0, GOOD), row(1, [0.5, 1.0, 2.0])),
+    "a shorter vector": answer(row(0, encode(GOOD)), row(1, encode([0.5]))),
+    "an empty vector": answer(row(0, GOOD), row(1, [])),
+    "empty base64": answer(row(0, encode(GOOD)), row(1, "")),
+    "only empty vectors": answer(row(0, []), row(1, [])),
+    "bytes that are no float32s": answer(row(0, encode(GOOD)), row(1, base64.b64encode(b"1234567").decode())),
+    "base64 with foreign characters": answer(row(0, encode(GOOD)), row(1, "AAAA!AAAAAAA=")),
+    "base64 with a newline": answer(row(0, encode(GOOD)), row(1, encode(GOOD)[:4] + "\n" + encode(GOOD)[4:])),
+    "base64 for URLs": answer(row(0, encode(GOOD)), row(1, "__-_AACAvw==")),
+    "base64 without its end": answer(row(0, encode(GOOD)), row(1, encode(GOOD)[:-2])),
+    "base64 that is not ASCII": answer(row(0, encode(GOOD)), row(1, "ééé=")),
+    "an answer cut off": answer(row(0, GOOD), row(1, GOOD))[:-10],
+    "text that is not UTF-8": answer(row(0, GOOD), row(1, "AAAA")).replace(b"AAAA", b"AA\xe9A"),
+    "nothing": b"",
+    "not JSON": b"upstream connect error",
+    "an HTML page": b"<!DOCTYPE html><title>OK</title>",
+    "another object": b'{"object":"list"}',
+    "null data": b'{"data":null}',
+    "a list": b"[]",
+    "null": b"null",
+    "deep nesting": b'{"data":' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_every_defect_is_refused(defect):
+    """Nothing of an answer with a defect is used."""
+    assert refused(DEFECTS[defect]).message
+
+
+@pytest.mark.parametrize("dimensions", [1, 3, 1536])
+def test_another_length_than_asked_is_refused_for_good(dimensions):
+    """When all vectors have a wrong length, asking again is worth nothing."""
+    error = refused(answer(row(0, GOOD), row(1, GOOD)), dimensions=dimensions)
+    assert error.retries == 0
+    assert f"2 dimensions, {dimensions} expected" in error.message
+
+
+@pytest.mark.parametrize(
+    ("defect", "index", "retries"),
+    [
+        ("a row is missing", None, 1),
+        ("a row twice", None, 1),
+        ("NaN in base64", 1, 1),
+        ("base64 with foreign characters", 1, 1),
+        ("bytes that are no float32s", 1, 1),
+        ("a shorter vector", None, 0),
+        ("an answer cut off", None, None),
+        ("not JSON", None, None),
+    ],
+)
+def test_a_defect_says_where_it_is_and_whether_to_ask_again(defect, index, retries):
+    """One wrong row is named; a wrong list is asked for once more, a cut one as often as any failure."""
+    error = refused(DEFECTS[defect])
+    assert (index, retries) == (error.index, error.retries)
+
+
+def test_several_wrong_rows_blame_no_text():
+    """When more than one vector is not finite, no single text is at fault."""
+    error = refused(answer(row(0, encode([NAN])), row(1, encode([INF]))))
+    assert error.index is None
+
+
+def test_a_wrong_row_is_named_by_its_index():
+    """The place in the answer does not matter, the place among the texts does."""
+    error = refused(answer(row(2, encode([NAN])), row(0, [1.0]), row(1, [1.0])), count=3)
+    assert error.index == 2
+
+
+ANSWERS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.floats()
+    | st.text(CHARACTERS, max_size=8)
+    | st.just(encode(GOOD)),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["data", "index", "embedding", "usage", "error", "detail", "code"]), inner)
+    ),
+    max_leaves=12,
+)
+STATUSES = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 429, 500])
+
+
+@given(STATUSES, st.binary() | ANSWERS.map(lambda body: json.dumps(body).encode()), st.integers(1, 3))
+@example(200, b'{"data":[{"index":0,"embedding":"\\ud800"}]}', 1)
+@example(200, b"\xef\xbb\xbf{}", 1)
+def test_arbitrary_bytes_raise_only_our_errors(status, content, count):
+    """Whatever the service sends is rows of the right shape or one of our errors."""
+    try:
+        rows, _ = read(content, count=count, status=status)
+    except ElectronHubError:
+        return
+    assert count == len(rows)
+    assert np.isfinite(rows).all()
+
+
+@given(st.lists(FLOAT32, min_size=2, max_size=2), st.data())
+def test_an_answer_with_one_byte_changed_is_refused_or_of_the_right_shape(vector, data):
+    """A flipped byte never gives rows of another shape, nor numbers that are not finite."""
+    content = bytearray(answer(row(0, encode(vector)), row(1, vector)))
+    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        rows, _ = read(bytes(content), dimensions=2)
+    except ElectronHubError:
+        return
+    assert rows.shape == (2, 2)
+    assert np.isfinite(rows).all()
+
+
+def test_unknown_fields_are_ignored():
+    """New fields at any level change nothing."""
+    rows, charge = read(
+        answer(
+            {**row(0, GOOD), "new": {"a": 1}},
+            {**row(1, GOOD), "object": 5},
+            usage={"prompt_tokens": 3, "new": []},
+            id=7,
+        )
+    )
+    assert ([GOOD, GOOD], Charge(3, 0)) == (rows.tolist(), charge)
+
+
+@pytest.mark.parametrize(
+    ("usage", "charge"),
+    [
+        ({"prompt_tokens": 5, "total_tokens": 7}, Charge(5, 7)),
+        ({"prompt_tokens": 5}, Charge(5, 0)),
+        ({"total_tokens": 7}, Charge(0, 7)),
+        ({}, Charge()),
+        (None, Charge()),
+        ([], Charge()),
+        ("5", Charge()),
+        (5, Charge()),
+        ({"prompt_tokens": "5", "total_tokens": 7}, Charge(0, 7)),
+        ({"prompt_tokens": None, "total_tokens": None}, Charge()),
+        ({"prompt_tokens": True, "total_tokens": -1}, Charge()),
+        ({"prompt_tokens": 5.5, "total_tokens": [7]}, Charge()),
+    ],
+)
+def test_any_part_of_usage_can_be_missing_or_odd(usage, charge):
+    """What the service does not say of the charge is 0, and never an error."""
+    assert charge == read(answer(row(0, GOOD), row(1, GOOD), usage=usage))[1]
+
+
+def test_an_answer_without_usage():
+    """The field itself can be missing as well."""
+    assert Charge(0, 0) == read(answer(row(0, GOOD), row(1, GOOD)))[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b'{"error":{"message":"No.","code":401}}', AuthenticationError),
+        (b'{"error":{"message":"No.","code":"400"}}', BadRequestError),
+        (b'{"error":{"message":"Rate limit exceeded. Try again in 180 seconds.","code":429}}', RateLimitError),
+        (b'{"error":"upstream"}', ServerError),
+        (b'{"detail":"upstream"}', ServerError),
+        (b'{"detail":{"error":{"message":"No.","code":400}}}', BadRequestError),
+        (answer(row(0, GOOD), row(1, GOOD), error={"message": "No.", "code": 401}), AuthenticationError),
+        (answer(error={"message": "No."}), ServerError),
+    ],
+)
+def test_a_200_that_is_an_error_is_typed_by_its_code(content, kind):
+    """A 200 is no proof of success."""
+    with pytest.raises(APIStatusError) as caught:
+        read(content)
+    assert kind is type(caught.value)
+
+
+@pytest.mark.parametrize("error", [None, {}, "", False])
+def test_an_empty_error_is_none(error):
+    """Gateways that always send the field are not taken at their word."""
+    assert read(answer(row(0, GOOD), row(1, GOOD), error=error))[0].tolist() == [GOOD, GOOD]
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 400, 500])
+def test_only_a_200_is_an_answer(status):
+    """Vectors under another status are not believed."""
+    with pytest.raises(APIStatusError) as caught:
+        read(answer(row(0, GOOD), row(1, GOOD)), status=status)
+    assert status == caught.value.status_code
+
+
+@given(st.lists(st.text(CHARACTERS, min_size=1), min_size=1, max_size=4))
+@example([NASTY, " ", "\n"])
+def test_texts_travel_to_the_byte(texts):
+    """No newline, tab, emoji or blank of a text is touched, and one text is a list as well."""
+    assert texts == json.loads(write_request(texts, model="m", encoding_format="base64"))["input"]
+
+
+def test_a_body_is_utf_8():
+    """Characters travel as themselves, not as escapes four times as long."""
+    assert NASTY.encode()[-10:] in write_request([NASTY], model="m", encoding_format=None)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"encoding_format": "base64"},
+        {"encoding_format": "float"},
+        {"encoding_format": None},
+        {"encoding_format": "base64", "dimensions": 256},
+        {"encoding_format": "base64", "user": "u-1"},
+        {"encoding_format": "float", "dimensions": 1, "user": ""},
+    ],
+)
+def test_no_field_is_sent_that_was_not_asked_for(asked):
+    """The body has the model, the texts, and what was set; nothing else."""
+    expected = {"model": "m", "input": ["a"], **{name: value for name, value in asked.items() if value is not None}}
+    assert expected == json.loads(write_request(["a"], model="m", **asked))
