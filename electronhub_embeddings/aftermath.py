@@ -96,6 +96,8 @@ def _after_failure(pieces: Sequence[Piece[J]], error: ElectronHubError, policy: 
             return _without(pieces, named or 0, error)
         else:
             aftermath.failed.append((piece, error.for_caller()))
+    longest = max((pause for pause, _ in aftermath.again), default=0.0)
+    aftermath.again = [(longest, piece) for _, piece in aftermath.again]  # together, for each request takes a slot
     return aftermath
 
 

@@ -271,11 +271,12 @@ class EmbeddingsClient:
     def _wait(self, inputs: Inputs, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
         progress = Progress()
         job = self._submit(inputs, is_query=is_query, progress=progress)
-        if show_progress:
-            with job.cancelled_on_error(), Bar(progress, len(inputs.texts)) as bar:
-                while not job.wait(REDRAW):
-                    bar.draw()
-        return job.result()
+        with job.cancelled_on_error():
+            if show_progress:
+                with Bar(progress, len(inputs.texts)) as bar:
+                    while not job.wait(REDRAW):
+                        bar.draw()
+            return job.future.result()
 
     async def _await(self, inputs: Inputs, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
         progress = Progress()

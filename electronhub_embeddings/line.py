@@ -185,6 +185,8 @@ class Line:
                 lane = self._most_urgent()
                 if lane is not None and (now >= gathered or lane.full):
                     return lane
+                if lane is None:
+                    self._standstill.end()
                 dues = [due for lane in self._lanes.values() if (due := lane.next_due()) is not None]
                 dues += [gathered] if lane is not None else []
                 self._changed.wait(max(0.0, min([now + SWEEP, *dues]) - now))

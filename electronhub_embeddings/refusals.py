@@ -76,7 +76,7 @@ def read_error(status: int, content: bytes, report: Report) -> APIStatusError:
     body = _decode(content)
     error = _find_error(body)
     message, param, code = _words(error if error is not None else body, status)
-    if status < HTTPStatus.BAD_REQUEST and error is not None:
+    if status == HTTPStatus.OK and error is not None:
         status = _status_inside(code, message)
     kind = BY_STATUS.get(status, ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else APIStatusError)
     retry_after = report.retry_after

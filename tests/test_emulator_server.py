@@ -156,7 +156,7 @@ def test_wrong_settings(settings, match):
 def test_missing_dependencies_are_named():
     """Without starlette the import says what to install."""
     code = "import sys; sys.modules['starlette'] = None; import electronhub_embeddings.emulator"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert 'pip install "electronhub-embeddings[emulator]"' in done.stderr
 
@@ -179,7 +179,7 @@ def test_command_line(number):
         "0.01",
     ]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         told = [process.stdout.readline() for _ in range(3)]
         url = told[1].partition("=")[2].strip()
         response = httpx.get(f"{url}/user/me", headers={"Authorization": "Bearer ek-x"}, verify=TLS)

@@ -52,7 +52,7 @@ def test_same_in_another_process():
         "vector = embed('Electron Hub embeds texts.', MODELS['text-embedding-3-small']);"
         "sys.stdout.buffer.write(vector.astype('<f4').tobytes())"
     )
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)  # noqa: S603
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert hashlib.sha256(there.stdout).hexdigest() == GOLDEN
 
 
