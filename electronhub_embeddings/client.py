@@ -22,6 +22,7 @@ from electronhub_embeddings.settings import (
     Recipe,
     freeze_headers,
 )
+from electronhub_embeddings.stores import RateLimitStore
 from electronhub_embeddings.stream import stream
 from electronhub_embeddings.usage import Usage
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from electronhub_embeddings.inputs import Inputs
-    from electronhub_embeddings.stores import RateLimitStore
 
 
 class EmbeddingsClient:
@@ -59,7 +59,8 @@ class EmbeddingsClient:
         max_concurrency: Requests on the wire at once; above 1, one place is kept for queries.
         query_prefix: Put before every query, for models that tell queries from documents.
         document_prefix: Put before every document.
-        rate_limit_store: Where the limiter keeps its window; None: in this process's memory.
+        rate_limit_store: Where the limiter keeps its window. None: in this process's memory. A path: in an SQLite file,
+            for all processes of a machine, and for a script that is started again. "redis://…": for many machines.
         default_headers: Further headers for every request.
         http_client: An httpx.Client of your own (proxies, private certificates); yours to close.
 
@@ -84,12 +85,16 @@ class EmbeddingsClient:
         max_concurrency: int = 8,
         query_prefix: str = "",
         document_prefix: str = "",
-        rate_limit_store: RateLimitStore | None = None,
+        rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | None = None,
     ) -> None:
         if max_wait is not None and not max_wait >= 0:
             raise ValueError(f"max_wait must be None or at least 0 seconds, not {max_wait!r}.")
+        if not isinstance(rate_limit_store, (str, os.PathLike, RateLimitStore, type(None))):
+            raise ValueError(  # noqa: TRY004 - one kind for all arguments
+                f"rate_limit_store must be a path, a redis:// URL or a store, not {rate_limit_store!r}."
+            )
         check_prefix("query_prefix", query_prefix)
         check_prefix("document_prefix", document_prefix)
         self._account = Account.resolve(api_key, base_url)

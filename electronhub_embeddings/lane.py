@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import logging
+import math
+import time
 from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings.aftermath import Experience
+from electronhub_embeddings.aftermath import Aftermath, Experience, sort_out
 from electronhub_embeddings.packing import Capacity, Piece, take, take_one
 from electronhub_embeddings.retrying import RetryPolicy
 
@@ -15,8 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from electronhub_embeddings.courier import Courier
+    from electronhub_embeddings.errors import ElectronHubError
     from electronhub_embeddings.job import Job
     from electronhub_embeddings.settings import Recipe
+
+logger = logging.getLogger("electronhub_embeddings")
 
 SMALLEST_SPLIT = 64
 """Texts below which a request is not made smaller for the sake of more workers."""
@@ -86,6 +92,16 @@ class Lane:
         apart = any(self._apart.values())
         return apart or self._inputs >= capacity.max_inputs or self._size >= capacity.max_bytes
 
+    def starts_for(self, job: Job) -> int:
+        """Count the requests, at least, until the last text of a call has left."""
+        capacity, inputs, size, last = self.experience.capacity, 0, 0, 0
+        for piece in self._queries if job.is_query else self._documents:
+            inputs, size = inputs + len(piece), size + piece.size
+            if piece.job is job:
+                full = max(inputs / capacity.max_inputs, size / capacity.max_bytes if capacity.charged else 0.0)
+                last = math.ceil(full)
+        return last
+
     def form(self, *, limited: bool) -> list[Piece[Job]]:
         """Form one request from what is waiting: queries first, filled up with documents where requests are scarce.
 
@@ -124,6 +140,39 @@ class Lane:
                 for its company.
         """
         return self._take_out(lambda piece: piece.job is job, spare_apart=spare_apart)
+
+    def fail(self, job: Job, error: ElectronHubError, *, spare_apart: bool = False) -> list[Job]:
+        """Let a call fail and take out what waits of it; return it if nothing of it is under way any more."""
+        job.fail(error)
+        settled = [job.settle(piece) for piece in self.remove(job, spare_apart=spare_apart)]
+        return [job] if any(settled) else []
+
+    def take_back(self, pieces: list[Piece[Job]], error: ElectronHubError, encoding_format: str) -> list[Job]:
+        """Take back the texts of a failed request that deserve another attempt; return the calls that are finished.
+
+        Args:
+            pieces: What the request carried.
+            error: How it failed.
+            encoding_format: How it asked for vectors.
+        """
+        logger.debug("attempt failed: %s", type(error).__name__)
+        aftermath: Aftermath[Job] = Aftermath(failed=[(piece, error.for_caller()) for piece in pieces])
+        if self.clients:  # else closed meanwhile: nothing is sent any more
+            try:
+                aftermath = sort_out(pieces, error, encoding_format, self.policy, self.experience)
+            except Exception:  # a fault of ours in reading an error: its request fails as a whole, and is heard of
+                logger.exception("an error could not be sorted out")
+        self.set_apart(aftermath.apart)
+        now, done = time.monotonic(), []
+        for pause, piece in aftermath.again:
+            if not piece.job.failed:
+                self.rejoin(piece, now + pause)
+            elif piece.job.settle(piece):
+                done.append(piece.job)
+        for piece, reason in aftermath.failed:
+            finished = [piece.job] if piece.job.settle(piece) else []
+            done += self.fail(piece.job, reason, spare_apart=True) or finished
+        return done
 
     def jobs(self) -> list[Job]:
         """List the calls with texts that wait here, each once, in order."""

@@ -71,6 +71,8 @@ class Window(msgspec.Struct):
     """Slots of calls without an answer yet: slot -> start, and when to take it for lost (its process may have died)."""
     held: dict[str, float] = {}
     """Slots of finished calls: slot -> when it is free again."""
+    stamp: float = 0.0
+    """The time of the last change, where a store keeps the window for several processes."""
     others: list[tuple[float, int]] = []
     """What others were seen to spend: (until when it counts at least, how many slots), fewer slots later."""
 
@@ -164,6 +166,29 @@ class Window(msgspec.Struct):
         """Tell whether nothing is known any more that a new window would not know."""
         self._expire(now)
         return not (self.flying or self.held or self.others or now < self.cooldown_until)
+
+    def arrive(self, now: float) -> None:
+        """Note the time of a change; where it is before the last one's, the clock was started anew, as by a reboot.
+
+        Then no time is taken to have passed, and all times are moved: too careful, if at all.
+        """
+        if now < self.stamp:
+            self.rebase(now - self.stamp)
+        self.stamp = now
+
+    def adopt(self, other: Window, shift: float) -> None:
+        """Add what was counted in another window of the same account, whose clock is behind this one's by `shift`."""
+        other.rebase(shift)
+        self.limit = other.limit or self.limit
+        self.margin = max(self.margin, other.margin)
+        self.cooldown_until = max(self.cooldown_until, other.cooldown_until)
+        self.probing = self.probing and other.probing
+        self.flying.update((slot, times) for slot, times in other.flying.items() if slot not in self.held)
+        for slot, end in other.held.items():
+            self.flying.pop(slot, None)
+            self.held[slot] = max(end, self.held.get(slot, end))
+        for until, count in other.others:
+            self._remember(count, until)
 
     def rebase(self, shift: float) -> None:
         """Move every time by `shift` seconds: the clock was started anew, as after a reboot."""

@@ -17,9 +17,9 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings.aftermath import Aftermath, sort_out
 from electronhub_embeddings.courier import Courier
 from electronhub_embeddings.errors import ElectronHubError
+from electronhub_embeddings.gate import Gate
 from electronhub_embeddings.lane import Lane
 from electronhub_embeddings.request import Request
 from electronhub_embeddings.standstill import Standstill
@@ -28,17 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from electronhub_embeddings.job import Job
-    from electronhub_embeddings.limits import Pause, Window
+    from electronhub_embeddings.limits import Pause
     from electronhub_embeddings.settings import Account, Recipe
     from electronhub_embeddings.stores import RateLimitStore
     from electronhub_embeddings.usage import Usage
 
 logger = logging.getLogger("electronhub_embeddings")
-
-GATHER = 0.02
-"""Share of the time that a slot is worth (the period over the limit: 12 s at 5 a minute) for which a request that is
-not full waits for company, when another one has only just left. So 500 queries at once become two requests: the first
-leaves at once, the others together."""
 
 SWEEP = 5.0
 """Seconds between two looks for clients that were garbage collected, while there is nothing to do."""
@@ -50,18 +45,19 @@ class Line:
     Args:
         account: Whose requests these are.
         store: Where the limiter's window is kept.
+        owns_store: Whether to close the store with the line.
     """
 
-    def __init__(self, account: Account, store: RateLimitStore) -> None:
+    def __init__(self, account: Account, store: RateLimitStore, *, owns_store: bool = False) -> None:
         self._account = account
-        self.store = store
+        self.gate = Gate(store, owns_store=owns_store)
         self._changed = threading.Condition(threading.Lock())
         self._turnstile = threading.Lock()
         self._lanes: dict[Recipe, Lane] = {}
         self._workers: set[threading.Thread] = set()
         self._idle = 0
         self._news = 0
-        self._gap: float | None = None
+        self._unforecast: list[tuple[Lane, Job]] = []
         self._last_start = float("-inf")
         self._standstill = Standstill()
         self._closed = False
@@ -85,7 +81,7 @@ class Line:
         with self._changed:
             lane.clients -= 1
             jobs = [job for job in lane.jobs() if job.usage is usage or lane.clients == 0]
-            done = [gone for job in jobs for gone in self._fail(lane, job, ElectronHubError("The client was closed."))]
+            done = [gone for job in jobs for gone in lane.fail(job, ElectronHubError("The client was closed."))]
             if lane.clients == 0:
                 self._lanes.pop(lane.recipe, None)
                 lane.close_if_done()
@@ -108,7 +104,9 @@ class Line:
             job.joined_at = self._standstill.total
             lane.join(job)
             impatient = self._standstill.explain(job)
-            done = self._fail(lane, job, impatient) if impatient else []
+            done = lane.fail(job, impatient) if impatient else []
+            if job.max_wait is not None:
+                self._unforecast.append((lane, job))
             if job.max_wait is not None or not self._standstill.lasts:
                 self._notify()
         self._wake(done)
@@ -119,8 +117,11 @@ class Line:
             self._closed = True
             self._notify()
             workers = [worker for worker in self._workers if worker is not threading.current_thread()]
+            abandoned = not self._workers
         for worker in workers if wait else ():
             worker.join()
+        if abandoned:
+            self.gate.close()
 
     def sweep(self) -> None:
         """Give back the tickets of clients that were garbage collected."""
@@ -129,7 +130,7 @@ class Line:
 
     def _withdraw(self, lane: Lane, job: Job) -> None:
         with self._changed:
-            done = self._fail(lane, job, ElectronHubError("The call was withdrawn."))
+            done = lane.fail(job, ElectronHubError("The call was withdrawn."))
         self._wake(done)
 
     # The workers' side.
@@ -153,6 +154,9 @@ class Line:
             self._carry(request)
         with self._changed:
             self._workers.discard(threading.current_thread())
+            last = not self._workers
+        if last:
+            self.gate.close()
 
     def _next(self) -> Request | None:
         """Wait until there are texts and a free slot, and form a request. None: the line is closed."""
@@ -160,17 +164,17 @@ class Line:
             while (lane := self._wait_for_texts()) is not None:
                 news, slot = self._news, uuid.uuid4().hex
                 try:
-                    pause, gap = self.store.update(partial(self._start, slot=slot, lease=Courier.lease(lane.recipe)))
+                    self._forecast()
+                    pause = self.gate.take(slot, lease=Courier.lease(lane.recipe), cap=self._cap())
                 except Exception as error:  # noqa: BLE001 - the store is gone, and nobody may be left waiting
                     self._fail_all(error)
                     continue
-                self._gap = gap
                 if pause is not None:
                     self._wake(self._stand_still(pause, news))
                 elif request := self._form(lane, slot):
                     return request
                 else:
-                    self._settle(lambda window, _: window.give_back(slot))  # noqa: B023 - called at once
+                    self.gate.settle(lambda window, _: window.give_back(slot))  # noqa: B023 - called at once
         return None
 
     def _wait_for_texts(self) -> Lane | None:
@@ -181,7 +185,7 @@ class Line:
                     self._idle -= 1
                     return None
                 now = time.monotonic()
-                gathered = self._last_start + (self._gap or 0.0)
+                gathered = self._last_start + (self.gate.gap or 0.0)
                 lane = self._most_urgent()
                 if lane is not None and (now >= gathered or lane.full):
                     return lane
@@ -196,21 +200,26 @@ class Line:
         ranks = ((rank, lane) for lane in self._lanes.values() if (rank := lane.urgency(now)) is not None)
         return max(ranks, key=lambda ranked: ranked[0], default=(None, None))[1]
 
-    def _start(self, window: Window, now: float, *, slot: str, lease: float) -> tuple[Pause | None, float | None]:
-        """Take a slot, or tell why not; and tell how long to gather: None where no limit is in force."""
-        caps = [lane.recipe.requests_per_minute for lane in list(self._lanes.values())]
-        cap = min(filter(None, caps), default=None)
-        pause = window.start(now, slot, lease=lease, cap=cap)
-        limit = min(filter(None, (window.limit, cap)), default=None)
-        gap = GATHER * window.period / limit if limit else 0.0
-        return pause, gap if limit or window.probing else None
+    def _cap(self) -> int | None:
+        """Find the lowest limit that a client of the account asks for; it holds for all of them."""
+        return min(
+            (cap for lane in list(self._lanes.values()) if (cap := lane.recipe.requests_per_minute)), default=None
+        )
 
-    def _settle(self, change: Callable[[Window, float], None]) -> None:
-        """Change a window whose slot is taken; if the store fails, the slot's lease ends it some time."""
-        try:
-            self.store.update(change)
-        except Exception:
-            logger.exception("the rate limit store failed")
+    def _forecast(self) -> None:
+        """Fail the calls of many requests whose last one cannot start within their `max_wait`, before the next does."""
+        with self._changed:
+            asked = [(lane, job, lane.starts_for(job)) for lane, job in self._unforecast if not job.failed]
+            self._unforecast.clear()
+        waits = self.gate.forecast([starts for *_, starts in asked], cap=self._cap()) if asked else []
+        done: list[Job] = []
+        with self._changed:
+            if waits is None:
+                self._unforecast += [(lane, job) for lane, job, _ in asked]
+            for (lane, job, starts), wait in zip(asked, waits or (), strict=False):
+                if impatient := self._standstill.too_long(job, wait, f"rate limit, {starts} requests"):
+                    done += lane.fail(job, impatient)
+        self._wake(done)
 
     def _stand_still(self, pause: Pause, news: int) -> list[Job]:
         """Wait for the limit, or until something has changed; return the calls that must not wait so long, failed."""
@@ -220,16 +229,16 @@ class Line:
             done: list[Job] = []
             for lane, job in waiting:
                 if impatient := self._standstill.explain(job):
-                    done += self._fail(lane, job, impatient)
+                    done += lane.fail(job, impatient)
             if self._news == news and not done:
-                self._changed.wait(self._standstill.next_look((job for _, job in waiting), self.store.poll))
+                self._changed.wait(self._standstill.next_look((job for _, job in waiting), self.gate.store.poll))
             return done
 
     def _form(self, lane: Lane, slot: str) -> Request | None:
         """Form the request that the slot was taken for; none, if its texts are gone or others more urgent."""
         with self._changed:
             self._standstill.end()
-            pieces = lane.form(limited=self._gap is not None) if self._most_urgent() is lane else []
+            pieces = lane.form(limited=self.gate.gap is not None) if self._most_urgent() is lane else []
             if not pieces:
                 return None
             lane.flying += 1
@@ -243,7 +252,7 @@ class Line:
         """Send a request, hand out what comes back, and settle its slot."""
         lane = request.lane
         outcome = lane.courier.carry(request.texts, request.encoding_format, lane.experience.width)
-        self._settle(partial(outcome.settle_slot, request.slot))
+        self.gate.settle(partial(outcome.settle_slot, request.slot))
         try:
             with self._changed:
                 request.learn(outcome)
@@ -252,47 +261,23 @@ class Line:
             outcome.blunder(bug)
         with self._changed:
             request.count(outcome)
-            done = request.land() if outcome.error is None else self._sort_out(request, outcome.error)
+            done = (
+                request.land()
+                if outcome.error is None
+                else lane.take_back(request.pieces, outcome.error, request.encoding_format)
+            )
             lane.flying -= 1
             lane.close_if_done()
             self._idle += 1
             self._notify()
         self._wake(done)
 
-    def _sort_out(self, request: Request, error: ElectronHubError) -> list[Job]:
-        """Send back into the line what deserves another attempt; return the calls that are finished: failed."""
-        logger.debug("attempt failed: %s", type(error).__name__)
-        lane, now = request.lane, time.monotonic()
-        aftermath: Aftermath[Job] = Aftermath(failed=[(piece, error.for_caller()) for piece in request.pieces])
-        if lane.clients:  # else closed meanwhile: nothing is sent any more
-            try:
-                aftermath = sort_out(request.pieces, error, request.encoding_format, lane.policy, lane.experience)
-            except Exception:  # a fault of ours in reading an error: its request fails as a whole, and is heard of
-                logger.exception("an error could not be sorted out")
-        lane.set_apart(aftermath.apart)
-        done = []
-        for pause, piece in aftermath.again:
-            if not piece.job.failed:
-                lane.rejoin(piece, now + pause)
-            elif piece.job.settle(piece):
-                done.append(piece.job)
-        for piece, reason in aftermath.failed:
-            finished = [piece.job] if piece.job.settle(piece) else []
-            done += self._fail(lane, piece.job, reason, spare_apart=True) or finished
-        return done
-
-    def _fail(self, lane: Lane, job: Job, error: ElectronHubError, *, spare_apart: bool = False) -> list[Job]:
-        """Let a call fail and take out what waits of it; return it if nothing of it is under way any more."""
-        job.fail(error)
-        settled = [job.settle(piece) for piece in lane.remove(job, spare_apart=spare_apart)]
-        return [job] if any(settled) else []
-
     def _fail_all(self, error: Exception) -> None:
         reason = ElectronHubError(f"The rate limit store failed: {error}")
         reason.__cause__ = error
         with self._changed:
             waiting = [(lane, job) for lane in self._lanes.values() for job in lane.jobs()]
-            done = [gone for lane, job in waiting for gone in self._fail(lane, job, reason)]
+            done = [gone for lane, job in waiting for gone in lane.fail(job, reason)]
         self._wake(done)
 
     def _wake(self, jobs: list[Job]) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings.line import Line
-from electronhub_embeddings.stores import MemoryStore
+from electronhub_embeddings.stores import MemoryStore, open_store
 
 if TYPE_CHECKING:
     from electronhub_embeddings.lane import Lane
@@ -58,7 +58,7 @@ class Ticket:
             self.line.forsaken.append(partial(self.give_back, usage))
 
 
-def join(account: Account, recipe: Recipe, store: RateLimitStore | None) -> Ticket:
+def join(account: Account, recipe: Recipe, store: RateLimitStore | str | os.PathLike[str] | None) -> Ticket:
     """Find or open the line of an account.
 
     Args:
@@ -73,7 +73,7 @@ def join(account: Account, recipe: Recipe, store: RateLimitStore | None) -> Tick
         if account in _lines:
             _lines[account][0].sweep()
         if account not in _lines:
-            _lines[account] = Line(account, _remembered(account) if store is None else store), store
+            _lines[account] = Line(account, _open(account, store), owns_store=_is_ours(store)), store
         line, kept = _lines[account]
         if store is not None and store != kept:
             raise ValueError(
@@ -81,6 +81,14 @@ def join(account: Account, recipe: Recipe, store: RateLimitStore | None) -> Tick
                 "give all clients of an account the same store."
             )
         return Ticket(account, line, line.attach(recipe))
+
+
+def _is_ours(store: object) -> bool:
+    return isinstance(store, (str, os.PathLike))
+
+
+def _open(account: Account, store: RateLimitStore | str | os.PathLike[str] | None) -> RateLimitStore:
+    return _remembered(account) if store is None else open_store(store, account)
 
 
 def _remembered(account: Account) -> MemoryStore:
@@ -96,7 +104,8 @@ def _after_fork_in_child() -> None:
     for account, window in _windows.items():
         _windows[account] = window.after_fork()
     for account, (line, store) in _lines.items():
-        _lines[account] = Line(account, _windows[account] if store is None else line.store.after_fork()), store
+        kept = _windows[account] if store is None else line.gate.store.after_fork()
+        _lines[account] = Line(account, kept, owns_store=_is_ours(store)), store
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,6 +64,12 @@ class Account:
 
     base_url: str
     api_key: Secret
+
+    @property
+    def name(self) -> str:
+        """A name for stores: a hash of the URL, keyed with the API key, that tells neither."""
+        key = hashlib.sha256(self.api_key.reveal().encode()).digest()
+        return hashlib.blake2b(self.base_url.encode(), key=key, digest_size=16).hexdigest()
 
     @classmethod
     def resolve(cls, api_key: str | None, base_url: str | None) -> Account:

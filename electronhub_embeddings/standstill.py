@@ -65,10 +65,14 @@ class Standstill:
             return None
         job.progress.standstill(self._pause.reason, self._until)
         left = max(0.0, self._until - time.monotonic())
-        if job.max_wait is None or 0 < self._patience(job) >= left:
+        return self.too_long(job, left, self._pause.reason)
+
+    def too_long(self, job: Job, wait: float, reason: str) -> RateLimitError | None:
+        """Return the error that a call must fail with, if it has not the patience for a wait of so many seconds."""
+        if job.max_wait is None or wait <= 0 or 0 < self._patience(job) >= wait:
             return None
-        message = f"The next request may start in {left:.1f} s ({self._pause.reason}), max_wait is {job.max_wait:g} s."
-        return RateLimitError(message, status_code=429, retry_after=left)
+        message = f"The call has to wait for {wait:.1f} s ({reason}), and max_wait is {job.max_wait:g} s."
+        return RateLimitError(message, status_code=429, retry_after=wait)
 
     def next_look(self, jobs: Iterable[Job], poll: float | None) -> float:
         """Seconds until the limit allows a request, a call runs out of patience, or it is time to look again."""

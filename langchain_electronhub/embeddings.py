@@ -65,7 +65,7 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
     document_prefix: str = ""
     """Put before every document."""
     rate_limit_store: Any = Field(default=None, exclude=True, repr=False)
-    """Where the limiter keeps its window; None: in this process's memory."""
+    """Where the limiter keeps its window: a path, "redis://…", or None for this process's memory."""
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Further headers for every request; they may be confidential, so they are not serialised."""
     http_client: Any = Field(default=None, exclude=True, repr=False)

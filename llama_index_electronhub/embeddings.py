@@ -81,7 +81,7 @@ class ElectronHubEmbedding(BaseEmbedding):
         max_concurrency: Requests on the wire at once.
         query_prefix: Put before every query.
         document_prefix: Put before every document.
-        rate_limit_store: Where the limiter keeps its window; None: in this process's memory.
+        rate_limit_store: Where the limiter keeps its window: a path, "redis://…", or None for this process's memory.
         default_headers: Further headers for every request.
         http_client: An httpx.Client of your own; yours to close.
 
@@ -130,7 +130,7 @@ class ElectronHubEmbedding(BaseEmbedding):
         max_concurrency: int = 8,
         query_prefix: str = "",
         document_prefix: str = "",
-        rate_limit_store: RateLimitStore | None = None,
+        rate_limit_store: RateLimitStore | str | None = None,
         default_headers: dict[str, str] | None = None,
         http_client: httpx.Client | None = None,
     ) -> None:

@@ -14,6 +14,8 @@ from electronhub_embeddings import (
     ElectronHubError,
     InvalidResponseError,
     RateLimitError,
+    gate,
+    lane,
     line,
     retrying,
 )
@@ -82,7 +84,7 @@ def test_the_limit_outlives_its_clients(client, emulator):
 
 def test_a_lone_query_leaves_at_once(client, emulator, monkeypatch):
     """While a slot is free nothing waits for company."""
-    monkeypatch.setattr(line, "GATHER", 1.0)
+    monkeypatch.setattr(gate, "GATHER", 1.0)
     service = emulator(rpm=5)
     assert same(client(service).embed_query("one"), service.vector("one"))
 
@@ -164,7 +166,7 @@ def test_every_attempt_takes_a_slot(client, emulator):
 
 async def test_a_request_that_never_left_takes_no_slot(client, emulator, monkeypatch):
     """Without a connection nothing is counted: the limit is untouched."""
-    monkeypatch.setattr(line, "GATHER", 0.0)
+    monkeypatch.setattr(gate, "GATHER", 0.0)
     service = emulator(rpm=1)
     service.close()
     store = Counting(Window())
@@ -194,7 +196,7 @@ async def test_queries_that_wait_travel_together(client, emulator, hold):
 
 async def test_queries_that_come_together_travel_together(client, emulator, monkeypatch):
     """Where nothing is under way the first of many queries leaves at once, and the others wait for one another."""
-    monkeypatch.setattr(line, "GATHER", 0.05)  # 0.6 s at 5 a minute: longer than starting 200 tasks can take
+    monkeypatch.setattr(gate, "GATHER", 0.05)  # 0.6 s at 5 a minute: longer than starting 200 tasks can take
     service = emulator(rpm=5)
     shared = client(service, dimensions=8)
     await shared.aembed_query("before")
@@ -578,7 +580,7 @@ def test_a_fault_of_our_own_strands_nobody(client, emulator, monkeypatch):
     def fail(*_args, **_options):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(line, "sort_out", fail)
+    monkeypatch.setattr(lane, "sort_out", fail)
     failures = []
 
     def ask():

@@ -16,8 +16,10 @@ T = TypeVar("T")
 class RateLimitStore(Protocol):
     """Keeps one account's window where all who must share it can reach it."""
 
-    poll: float | None
-    """Seconds after which to look again while waiting, because others can change the window; None: only we can."""
+    @property
+    def poll(self) -> float | None:
+        """Seconds after which to look again for an answer of others who share the window; None: there are none."""
+        ...
 
     def update(self, change: Callable[[Window, float], T]) -> T:
         """Apply `change(window, now)` atomically and return what it returns."""
