@@ -1,13 +1,17 @@
 # make demo   search Python's standard library with LangChain and with LlamaIndex
 # make test   everything that must hold: lint, types, tests, the ServiceContext environment, the built wheel
 #
-# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from.
+# make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
+# make bench-pacing   how close to the shortest possible time the limiter comes, alone and in company (12 minutes)
+#
+# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. The tests start a
+# Redis server; where there is none it is installed from Debian's packages.
 
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
 
-.PHONY: demo test lint types unit service-context packaging clean
+.PHONY: demo test lint types unit service-context packaging redis bench-limit bench-pacing clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -21,7 +25,7 @@ lint: .venv/ready
 types: .venv/ready
 	$(BIN)/mypy
 
-unit: .venv/ready
+unit: .venv/ready redis
 	$(BIN)/python -m pytest tests --ignore tests/packaging
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
@@ -42,5 +46,20 @@ packaging: .venv/ready
 	$(UV) --python .venv-0.10/bin/python --editable ".[all]" --group test "llama-index-core==0.10.68.post1"
 	touch $@
 
+.venv-bench/ready: .venv/ready
+	$(PYTHON) -m venv .venv-bench
+	$(UV) --python .venv-bench/bin/python --editable ".[all]" --group bench
+	touch $@
+
+redis:
+	command -v redis-server >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet redis-server; }
+
+bench-limit: .venv-bench/ready
+	.venv-bench/bin/python benchmarks/limit.py
+
+bench-pacing: .venv/ready
+	$(BIN)/python benchmarks/pacing.py
+	$(BIN)/python benchmarks/company.py
+
 clean:
-	rm -rf .venv .venv-0.10 dist
+	rm -rf .venv .venv-0.10 .venv-bench dist

@@ -13,8 +13,9 @@ from electronhub_embeddings.emulator import Emulator
 
 
 @pytest.mark.parametrize("code", snippets(), ids=lambda code: code.splitlines()[0])
-def test_snippet_runs(code, monkeypatch):
+def test_snippet_runs(code, monkeypatch, tmp_path):
     """Each snippet runs as it stands, against the service that the environment names."""
+    monkeypatch.chdir(tmp_path)
     with Emulator(plan="pro") as service:
         monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
         monkeypatch.setenv("ELECTRONHUB_BASE_URL", service.base_url)
