@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic
 
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
 from electronhub_embeddings.packing import J, halve
-from electronhub_embeddings.refusals import Blame, Verdict, judge
+from electronhub_embeddings.verdicts import Blame, Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

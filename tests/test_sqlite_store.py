@@ -1,0 +1,335 @@
+"""The store in a file: every change is whole, whoever else makes one, and the file tells no secrets."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from electronhub_embeddings.headers import Report
+from electronhub_embeddings.limits import Window
+from electronhub_embeddings.settings import Account, Secret
+from electronhub_embeddings.stores import RateLimitStore, open_store
+from electronhub_embeddings.stores.guarded import GuardedStore
+from electronhub_embeddings.stores.sqlite import SQLiteStore
+
+LONGEST = 30.0
+"""Seconds after which a process that should have ended is given up."""
+
+HOLD = 60.1
+"""Seconds for which a call that was counted holds its slot."""
+
+COUNTING = """
+import sys
+from electronhub_embeddings.stores.sqlite import SQLiteStore
+
+def count(window, now):
+    window.limit = (window.limit or 0) + 1
+
+store = SQLiteStore(sys.argv[1], "an account")
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(int(sys.argv[2])):
+    store.update(count)
+store.close()
+"""
+
+
+def begin(script, *arguments, count=1, **environment):
+    """Start a script in so many processes and return them when each has said that it is ready."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    env = {**os.environ, **environment}
+    children = [
+        subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(count)
+    ]
+    for child in children:
+        assert child.stdout.readline() == "ready\n"
+    return children
+
+
+def release(children):
+    """Let processes that are ready go on."""
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+
+
+def finish(children):
+    """Wait for processes and return what they wrote; all must end well."""
+    written = [child.communicate(timeout=LONGEST)[0] for child in children]
+    assert [child.returncode for child in children] == [0] * len(children)
+    return written
+
+
+def kill(child):
+    """End a process by SIGKILL."""
+    child.kill()
+    child.communicate(timeout=LONGEST)
+
+
+def count_one(window, _now):
+    """Change a window so that the number of changes can be told."""
+    window.limit = (window.limit or 0) + 1
+
+
+def look(window, now):
+    """Return what a change is given."""
+    return window, now
+
+
+def start(slot):
+    """Return a change that takes a slot."""
+    return lambda window, now: window.start(now, slot, lease=70.0)
+
+
+def settle(slot):
+    """Return a change that settles a slot, counted now."""
+    return lambda window, now: window.settle(now, slot, Report(), counted=now, good=True)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Return where the file will be."""
+    return str(tmp_path / "limits.db")
+
+
+@pytest.fixture
+def store(closing, path):
+    """Return a function that opens the file."""
+
+    def make(account="an account", window=None, **options):
+        return closing(SQLiteStore(path, account, window, **options))
+
+    return make
+
+
+def test_it_is_a_store(store):
+    """It has what the line asks of any store, and others may answer who share it."""
+    assert isinstance(store(), RateLimitStore)
+    assert store().poll is not None
+
+
+def test_a_path_names_one(closing, tmp_path):
+    """A path is opened as a guarded file, under the name of its account."""
+    account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
+    opened = closing(open_store(tmp_path / "limits.db", account))
+    assert isinstance(opened, GuardedStore)
+    opened.update(start("a"))
+    beside = closing(SQLiteStore(str(tmp_path / "limits.db"), account.name))
+    assert list(beside.update(look)[0].flying) == ["a"]
+
+
+def test_making_one_makes_no_file(store, path):
+    """Before the first change nothing is opened."""
+    store()
+    assert not os.path.exists(path)
+
+
+def test_threads_lose_no_change(store):
+    """Of many threads that change one store or two of the same file, each change counts."""
+    stores = [store(), store()]
+
+    def work(mine):
+        for _ in range(50):
+            mine.update(count_one)
+
+    threads = [threading.Thread(target=work, args=(stores[number % 2],)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stores[0].update(look)[0].limit == 8 * 50
+
+
+def test_processes_lose_no_change(store, path):
+    """Of several processes that open a new file at the same moment and change it, each change counts."""
+    children = begin(COUNTING, path, 200, count=4)
+    release(children)
+    finish(children)
+    assert store().update(look)[0].limit == 4 * 200
+
+
+def test_a_killed_process_leaves_the_file_usable(store, path, until):
+    """SIGKILL in the middle of changes costs at most the one under way, and locks nobody out."""
+    (child,) = begin(COUNTING, path, 10**9)
+    release([child])
+    ours = store()
+    until(lambda: (ours.update(look)[0].limit or 0) > 100)
+    kill(child)
+    counted = ours.update(look)[0].limit
+    ours.update(count_one)
+    assert store().update(look)[0].limit == counted + 1
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_a_second_store_sees_the_slots_of_the_first(store):
+    """What one has taken the other does not give away."""
+    one, other = store(window=Window(limit=1, probing=False)), store()
+    assert one.update(start("a")) is None
+    assert list(other.update(look)[0].flying) == ["a"]
+    assert other.update(start("b")) is not None
+
+
+def test_accounts_do_not_touch_each_other(store):
+    """Two accounts in one file have a window each."""
+    one, other = store("one"), store("other", Window(limit=7))
+    one.update(start("a"))
+    other.update(start("b"))
+    assert [list(each.update(look)[0].flying) for each in (one, other)] == [["a"], ["b"]]
+    assert [each.update(look)[0].limit for each in (one, other)] == [None, 7]
+
+
+def test_a_change_that_raises_changes_nothing(store):
+    """The error is the caller's, the file stays as it was, and the next change goes through."""
+    ours = store()
+    ours.update(count_one)
+
+    def fail(window, now):
+        count_one(window, now)
+        return 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        ours.update(fail)
+    assert store().update(look)[0].limit == 1
+    ours.update(count_one)
+    assert store().update(look)[0].limit == 2
+
+
+def test_closed_and_opened_again(store):
+    """A store that was closed opens its file again when it is used; closing twice is no error."""
+    ours = store()
+    ours.update(start("a"))
+    ours.close()
+    ours.close()
+    assert list(ours.update(look)[0].flying) == ["a"]
+
+
+def test_a_child_process_has_a_connection_of_its_own(store):
+    """After a fork the same window is reached by another connection, on the same clock."""
+    ours = store(clock=lambda: 5.0)
+    ours.update(start("a"))
+    child = ours.after_fork()
+    window, now = child.update(look)
+    assert (list(window.flying), now) == (["a"], 5.0)
+    assert child._connection is not ours._connection  # nothing public tells
+    child.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_the_lock_is_held(store):
+    """A store for a child is made without the parent's lock, which a thread that is not there may hold."""
+    ours = store()
+    children = []
+    ours.update(lambda *_: children.append(ours.after_fork()))
+    assert children[0].update(look)[0].flying == {}
+    children[0].close()
+
+
+# The file.
+
+
+def test_only_its_owner_may_read_the_file(store, path):
+    """The file and what SQLite lays beside it have mode 0600, whatever the umask."""
+    before = os.umask(0)
+    try:
+        store().update(count_one)
+    finally:
+        os.umask(before)
+    directory, name = os.path.split(path)
+    beside = {file.name: stat.S_IMODE(file.stat().st_mode) for file in os.scandir(directory)}
+    assert beside == {name: 0o600, f"{name}-wal": 0o600, f"{name}-shm": 0o600}
+
+
+def test_the_file_tells_no_secrets(client, emulator, tmp_path):
+    """Neither the key nor the address is in any byte of it, while it is in use and when it was closed."""
+    service = emulator(rpm=100)
+
+    def written():
+        return b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+    with client(service, rate_limit_store=tmp_path / "limits.db") as ours:
+        ours.embed_query("a secret text")
+        during = written()
+    secrets = [service.api_key, service.api_key[3:], service.base_url, "127.0.0.1", "a secret text"]
+    assert [secret for secret in secrets if secret.encode() in during + written()] == []
+    assert b"probing" in written()  # it was the right file
+
+
+# The clock.
+
+
+@pytest.mark.parametrize("boots", [[5.0], [999.9, 0.0], [1000.0, 3.0, 0.0]])
+def test_a_clock_started_anew_frees_nothing_early(store, boots):
+    """After a reboot a slot is held as long as if no time had passed since the last change, at least."""
+    times = [1000.0]
+    store(window=Window(limit=1), clock=lambda: times[0]).update(start("a"))
+    store(clock=lambda: times[0]).update(settle("a"))
+    for times[0] in boots:
+        store(clock=lambda: times[0]).update(look)
+    ours, boot = store(clock=lambda: times[0]), times[0]
+    assert pytest.approx(HOLD - max(0.0, boots[0] - 1000.0)) == ours.update(lambda window, now: window.wait(now))
+    times[0] = boot + HOLD - 0.01
+    assert ours.update(start("b")) is not None
+    times[0] = boot + HOLD + 0.01
+    assert ours.update(start("b")) is None
+
+
+def test_a_cooldown_survives_a_clock_started_anew(store):
+    """Also a cooldown, and the lease of a call whose process is gone, last on the new clock."""
+    times = [1000.0]
+    ours = store(clock=lambda: times[0])
+    ours.update(start("a"))
+    ours.update(lambda window, now: window.refuse(now, 180.0))
+    times[0] = 1.0
+    window, _ = store(clock=lambda: times[0]).update(look)
+    assert pytest.approx(180.1) == window.wait(1.0)
+    assert {"a": (pytest.approx(1.0), pytest.approx(71.0))} == window.flying
+
+
+# Trouble.
+
+
+def test_a_directory_that_is_missing(tmp_path, closing):
+    """The error names the path."""
+    with pytest.raises(OSError, match="nowhere"):
+        closing(SQLiteStore(str(tmp_path / "nowhere" / "limits.db"), "an account")).update(look)
+
+
+def test_a_directory_is_no_file(tmp_path, closing):
+    """The error names the path where a directory is in the way."""
+    with pytest.raises(OSError, match=tmp_path.name):
+        closing(SQLiteStore(str(tmp_path), "an account")).update(look)
+
+
+def test_a_file_that_is_no_database(store, path):
+    """The error says so, again and again, and the file is left as it was."""
+    text = b"Dear diary, " * 100
+    with open(path, "wb") as file:
+        file.write(text)
+    ours = store()
+    for _ in range(2):
+        with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+            ours.update(look)
+    with open(path, "rb") as file:
+        assert file.read() == text
+
+
+def test_a_file_that_is_locked_for_long(store, path, monkeypatch):
+    """A change waits for another one some time, then fails; when the file is free again the next one goes through."""
+    monkeypatch.setattr("electronhub_embeddings.stores.sqlite.PATIENCE", 0.01)
+    ours = store()
+    ours.update(count_one)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        ours.update(count_one)
+    other.execute("ROLLBACK")
+    other.close()
+    ours.update(count_one)
+    assert ours.update(look)[0].limit == 2
