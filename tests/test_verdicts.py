@@ -3,6 +3,8 @@
 import pytest
 from bodies import envelope
 
+from electronhub_embeddings.headers import Report
+from electronhub_embeddings.refusals import read_error
 from electronhub_embeddings.verdicts import Blame, Verdict, judge
 
 POLICY = "content_policy_violation"

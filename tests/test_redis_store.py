@@ -1,0 +1,336 @@
+"""The store in Redis, against a real server: whole changes, one round trip each, and time from one clock."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import redis
+from test_sqlite_store import begin, count_one, finish, look, release, settle, start
+
+from electronhub_embeddings.limits import Window
+from electronhub_embeddings.settings import Account, Secret
+from electronhub_embeddings.stores import RateLimitStore, open_store
+from electronhub_embeddings.stores import redis as module
+from electronhub_embeddings.stores.guarded import GuardedStore
+from electronhub_embeddings.stores.redis import FORGET, LONGEST_LAG, RedisStore
+
+LONGEST = 30.0
+"""Seconds after which a server that should have started is given up."""
+
+COUNTING = """
+import sys
+from electronhub_embeddings.stores.redis import RedisStore
+
+def count(window, now):
+    window.limit = (window.limit or 0) + 1
+
+store = RedisStore(sys.argv[1], "an account")
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(int(sys.argv[2])):
+    store.update(count)
+store.close()
+"""
+
+
+class Server:
+    """A Redis server on loopback that keeps nothing on disk."""
+
+    def __init__(self, directory):
+        self._directory = directory
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.raw = redis.Redis.from_url(self.url)
+        self._process = None
+
+    def start(self):
+        """Start it and wait until it answers."""
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.fail("redis-server is missing: `make test` installs it")
+        options = ["--bind", "127.0.0.1", "--port", str(self._port), "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(
+            [program, *options, "--dir", str(self._directory)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + LONGEST
+        while True:
+            try:
+                self.raw.ping()
+            except redis.ConnectionError:
+                assert self._process.poll() is None, "redis-server ended at once"
+                assert time.monotonic() < deadline, "redis-server does not answer"
+                time.sleep(0.01)
+            else:
+                return self
+
+    def stop(self):
+        """End it at once: all it knew is gone."""
+        self._process.kill()
+        self._process.wait(LONGEST)
+
+    def close(self):
+        """End it, and the connections to it."""
+        self.raw.close()
+        self.stop()
+
+    def commands(self):
+        """Count the commands since the last look, those inside scripts included; looking does not count."""
+        counts = {name.removeprefix("cmdstat_"): of["calls"] for name, of in self.raw.info("commandstats").items()}
+        self.raw.config_resetstat()
+        return {name: calls for name, calls in counts.items() if name not in {"info", "config|resetstat"}}
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory):
+    """Return a server for all tests."""
+    server = Server(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(running):
+    """Return the server, empty."""
+    running.raw.flushall()
+    return running
+
+
+@pytest.fixture
+def store(closing, server):
+    """Return a function that opens a store of the server."""
+
+    def make(account="an account", window=None):
+        return closing(RedisStore(server.url, account, window))
+
+    return make
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Return the machine that the code runs on: its monotonic clock can be another one's."""
+    fake = SimpleNamespace(ahead=0.0)
+    fake.monotonic = lambda: time.monotonic() + fake.ahead
+    monkeypatch.setattr(module, "time", fake)
+    return fake
+
+
+def test_it_is_a_store(store):
+    """It has what the line asks of any store, and others may answer who share it."""
+    assert isinstance(store(), RateLimitStore)
+    assert store().poll is not None
+
+
+def test_a_url_names_one(closing, server):
+    """A redis:// URL is opened guarded, under the name of its account, and not before it is used."""
+    account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
+    opened = closing(open_store(server.url, account))
+    assert isinstance(opened, GuardedStore)
+    assert server.raw.keys() == []
+    opened.update(start("a"))
+    assert server.raw.keys() == [f"electronhub:window:{account.name}".encode()]
+
+
+def test_a_second_store_sees_the_slots_of_the_first(store):
+    """What one has taken the other does not give away."""
+    one, other = store(window=Window(limit=1, probing=False)), store()
+    assert one.update(start("a")) is None
+    assert other.update(start("b")) is not None
+    assert list(other.update(look)[0].flying) == ["a"]
+
+
+def test_accounts_do_not_touch_each_other(store):
+    """Two accounts on one server have a window each."""
+    one, other = store("one"), store("other", Window(limit=7))
+    one.update(start("a"))
+    other.update(start("b"))
+    assert [list(each.update(look)[0].flying) for each in (one, other)] == [["a"], ["b"]]
+    assert [each.update(look)[0].limit for each in (one, other)] == [None, 7]
+
+
+def test_processes_lose_no_change(store, server):
+    """Of several processes that change one window at the same time, each change counts."""
+    children = begin(COUNTING, server.url, 100, count=4)
+    release(children)
+    finish(children)
+    assert store().update(look)[0].limit == 4 * 100
+
+
+def test_a_change_is_one_round_trip(store, server):
+    """When nobody interferes each change is one command, and a look writes nothing."""
+    ours = store()
+    ours.update(count_one)
+    server.commands()
+    for _ in range(5):
+        ours.update(count_one)
+    assert server.commands() == {"evalsha": 5, "get": 5, "set": 5, "time": 5}
+    ours.update(look)
+    assert server.commands() == {"evalsha": 1, "get": 1, "time": 1}
+
+
+def test_whoever_was_slower_tries_again(store):
+    """A change that somebody else was quicker with is applied to what they left, and its last result is returned."""
+    ours, other, tries = store(), store(), []
+    ours.update(count_one)
+
+    def interrupted(window, now):
+        tries.append(list(window.flying))
+        if len(tries) < 3:
+            other.update(start(f"of others {len(tries)}"))
+            other.update(lambda window, _: setattr(window, "probing", False))
+        return window.start(now, "ours", lease=70.0) or len(tries)
+
+    ours.update(lambda window, _: setattr(window, "limit", None))
+    ours.update(lambda window, _: setattr(window, "probing", False))
+    assert ours.update(interrupted) == 3
+    assert tries == [[], ["of others 1"], ["of others 1", "of others 2"]]
+    assert sorted(other.update(look)[0].flying) == ["of others 1", "of others 2", "ours"]
+
+
+def test_a_change_that_raises_changes_nothing(store):
+    """The error is the caller's, the window stays as it was, and the next change goes through."""
+    ours = store()
+    ours.update(count_one)
+
+    def fail(window, now):
+        count_one(window, now)
+        return 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        ours.update(fail)
+    assert store().update(look)[0].limit == 1
+    ours.update(count_one)
+    assert store().update(look)[0].limit == 2
+
+
+# The clock.
+
+
+def test_time_is_the_server_s(store, machine):
+    """Machines whose clocks began at very different times agree on when a slot is free."""
+    one, other = store(window=Window(limit=1)), store()
+    machine.ahead = 1e6
+    one.update(start("a"))
+    one.update(settle("a"))
+    machine.ahead = -500.0
+    assert other.update(lambda window, now: window.wait(now)) == pytest.approx(60.1, abs=10)
+    machine.ahead = 1e6
+    assert one.update(lambda window, now: window.wait(now)) == pytest.approx(60.1, abs=10)
+
+
+def test_time_goes_on_between_answers(store, machine):
+    """From one answer to the next the time is carried on by the machine's own clock."""
+    ours = store()
+    _, before = ours.update(look)
+    machine.ahead += 40.0
+    assert ours.update(look)[1] - before == pytest.approx(40.0, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("jump", "followed"),
+    [(0.0, 0.0), (LONGEST_LAG - 0.1, LONGEST_LAG - 0.1), (LONGEST_LAG + 0.1, 0.0), (3600.0, 0.0), (-3600.0, 0.0)],
+)
+def test_a_clock_of_the_server_that_jumps(server, monkeypatch, closing, jump, followed):
+    """A better estimate is taken over, a clock that was set is not followed: nothing is free before its time."""
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 50.0))
+    ours, seconds = closing(RedisStore(server.url, "an account")), [1000.0]
+
+    def swap(*, keys, args):  # noqa: ARG001 - as a script is called
+        return 1, args[1], (int(seconds[0]), round(seconds[0] % 1 * 1e6))
+
+    ours._swap = swap  # the server's clock cannot be set
+    before = ours.update(look)[1]
+    seconds[0] += jump
+    ours.update(count_one)
+    assert ours.update(look)[1] - before == pytest.approx(followed)
+
+
+# What the server keeps.
+
+
+def test_the_server_learns_no_secrets(client, emulator, server):
+    """Neither the key nor the address nor a text is in any name or value; the window of the account is."""
+    service = emulator(rpm=100)
+    with client(service, rate_limit_store=server.url) as ours:
+        ours.embed_query("a secret text")
+    kept = {name: server.raw.get(name) for name in server.raw.keys()}
+    account = Account(service.base_url, Secret(service.api_key))
+    assert list(kept) == [f"electronhub:window:{account.name}".encode()]
+    written = b"".join(name + value for name, value in kept.items())
+    secrets = [service.api_key, service.api_key[3:], service.base_url, "127.0.0.1", "a secret text"]
+    assert [secret for secret in secrets if secret.encode() in written] == []
+
+
+def test_a_window_is_forgotten_some_day(store, server):
+    """Each change sets an expiry, long after all in the window is over."""
+    ours = store()
+    for _ in range(2):
+        ours.update(count_one)
+        (name,) = server.raw.keys()
+        assert FORGET - LONGEST < server.raw.pttl(name) / 1000 <= FORGET
+        server.raw.persist(name)
+
+
+# Trouble.
+
+
+def test_redis_py_is_missing(monkeypatch):
+    """The error tells what to install."""
+    monkeypatch.setitem(sys.modules, "redis", None)
+    account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
+    for url in ("redis://localhost", "rediss://localhost", "unix:///somewhere"):
+        with pytest.raises(ImportError, match=r'pip install "electronhub-embeddings\[redis\]"'):
+            open_store(url, account)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Return a server that the test may stop."""
+    server = Server(tmp_path).start()
+    yield server
+    server.close()
+
+
+def test_a_server_that_cannot_be_reached(own, closing):
+    """The error is redis-py's own; when the server is there, the same store works."""
+    own.stop()
+    ours = closing(RedisStore(own.url, "an account"))
+    with pytest.raises(redis.ConnectionError):
+        ours.update(look)
+    own.start()
+    ours.update(start("a"))
+    assert list(ours.update(look)[0].flying) == ["a"]
+
+
+def test_a_server_started_anew(own, closing):
+    """After a restart, which makes the server forget window and script, the store goes on with what it knew."""
+    ours = closing(RedisStore(own.url, "an account", Window(limit=1, probing=False)))
+    assert ours.update(start("a")) is None
+    own.stop()
+    own.start()
+    assert ours.update(start("b")) is not None
+    other = closing(RedisStore(own.url, "an account"))
+    assert list(other.update(look)[0].flying) == ["a"]
+
+
+def test_a_child_process_has_connections_of_its_own(store):
+    """After a fork the same window is reached by other connections."""
+    ours = store(window=Window(limit=1, probing=False))
+    ours.update(start("a"))
+    child = ours.after_fork()
+    assert child._redis is not ours._redis  # nothing public tells
+    assert list(child.update(look)[0].flying) == ["a"]
+    assert child.update(start("b")) is not None
+    child.close()
+
+
+def test_a_fresh_child_begins_with_the_same_window(store):
+    """Where the server has none, a child's window is the one its parent would have begun with."""
+    child = store(window=Window(limit=7, period=2.0)).after_fork()
+    window, _ = child.update(look)
+    assert (window.limit, window.period) == (7, 2.0)
+    child.close()

@@ -1,0 +1,206 @@
+"""One limit for several processes, end to end: real processes, a real file, and a service that counts."""
+
+import sqlite3
+import time
+
+import numpy as np
+import pytest
+from faces import right, same
+from test_sqlite_store import begin, finish, kill, look, release
+
+from electronhub_embeddings import ElectronHubError
+from electronhub_embeddings.courier import Courier
+from electronhub_embeddings.emulator import faults
+from electronhub_embeddings.limits import STRAGGLER, Window
+from electronhub_embeddings.settings import Account, Secret
+from electronhub_embeddings.stores import sqlite
+from electronhub_embeddings.stores.sqlite import SQLiteStore
+
+MARGIN = 0.1
+
+WORKER = """
+import sys
+from electronhub_embeddings import EmbeddingsClient
+from electronhub_embeddings.limits import Window
+from electronhub_embeddings.settings import Account
+from electronhub_embeddings.stores.sqlite import SQLiteStore
+
+path, name, count, period = sys.argv[1:]
+store = SQLiteStore(path, Account.resolve(None, None).name, Window(period=float(period)))
+texts = [f"{name} {number}" for number in range(int(count))]
+print("ready", flush=True)
+sys.stdin.readline()
+with EmbeddingsClient(rate_limit_store=store, batch_size=1, dimensions=8) as client:
+    print(client.embed(texts).tobytes().hex())
+store.close()
+"""
+"""Embeds so many texts, a request each, and prints the vectors."""
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Return where the file will be."""
+    return str(tmp_path / "limits.db")
+
+
+@pytest.fixture
+def worker(path):
+    """Return a function that starts a process with a job, and gives it back when it is ready."""
+    started = []
+
+    def make(service, name, count, period):
+        settings = {"ELECTRONHUB_API_KEY": service.api_key, "ELECTRONHUB_BASE_URL": service.base_url}
+        (child,) = begin(WORKER, path, name, count, period, **settings)
+        started.append(child)
+        return child
+
+    yield make
+    for child in started:
+        if child.poll() is None:
+            kill(child)
+
+
+@pytest.fixture
+def beside(closing, path):
+    """Return a function that opens a service's window in the file, as one more process would."""
+
+    def make(service, window=None, **options):
+        return closing(SQLiteStore(path, account(service), window, **options))
+
+    return make
+
+
+def account(service):
+    """Return the name of a service's account in a store."""
+    return Account(service.base_url, Secret(service.api_key)).name
+
+
+def done(service, written, name, count):
+    """Say whether a process has printed the right vectors for its texts."""
+    rows = np.frombuffer(bytes.fromhex(written), np.float32).reshape(count, 8)
+    return same(rows, right(service, [f"{name} {number}" for number in range(count)], 8))
+
+
+def statuses(service):
+    """Return the set of what was answered."""
+    return {call.status for call in service.calls}
+
+
+# Several processes.
+
+
+def test_four_processes_share_a_limit(worker, emulator):
+    """Together they never pass it, all jobs are done, and they use what the windows allow."""
+    limit, period, count = 20, 2.0, 20
+    service = emulator(rpm=limit, window=period)
+    children = [worker(service, f"job {number}", count, period) for number in range(4)]
+    release(children)
+    written = finish(children)
+    assert [done(service, rows, f"job {number}", count) for number, rows in enumerate(written)] == [True] * 4
+    assert (statuses(service), len(service.calls)) == ({200}, 4 * count)
+    # The first call of the fourth window comes three holds after that of the first one, so 80 calls are all that the
+    # time allows. A margin of 0.1 s is much in a window of 2 s, little in one of 60 s: it is part of the hold here.
+    # Asked for are 75 %, not 100 %: a busy machine may lose two seconds of the six to processes that do not run.
+    elapsed = service.calls[-1].at - service.calls[0].at
+    allowed = limit * (elapsed / (period + MARGIN) + 1)
+    assert len(service.calls) >= 0.75 * allowed
+
+
+def test_a_killed_process_leaves_the_others_right(worker, emulator, client, beside, until):
+    """SIGKILL with a request under way makes nobody pass the limit or wait in vain; its slots go with their leases."""
+    limit, period, count = 20, 1.0, 10
+    service = emulator(rpm=limit, window=period, faults=[None, faults.delay(60.0)])
+    client(service, rate_limit_store=beside(service, Window(period=period))).embed_query("before")
+    victim = worker(service, "victim", 1000, period)
+    others = [worker(service, f"job {number}", count, period) for number in range(3)]
+    release([victim])
+    until(lambda: len(service.calls) >= 2)  # its first request is under way, and stays so
+    release(others)
+    until(lambda: len(service.calls) >= 6)
+    kill(victim)
+    written = finish(others)
+    assert [done(service, rows, f"job {number}", count) for number, rows in enumerate(written)] == [True] * 3
+    assert statuses(service) == {200}
+    left = beside(service).update(look)[0].flying
+    assert 1 <= len(left) < limit
+    lease = Courier.lease(client(service)._recipe)
+    later = beside(service, clock=lambda: time.monotonic() + lease + STRAGGLER + period + MARGIN)
+    taken = [later.update(lambda window, now, slot=str(i): window.start(now, slot, lease=70.0)) for i in range(limit)]
+    assert taken == [None] * limit
+
+
+def test_a_script_started_again_knows_what_it_has_sent(worker, emulator):
+    """A second run within the window waits for the slots of the first one."""
+    service = emulator(rpm=5, window=2.0)
+    for number in range(2):
+        child = worker(service, f"run {number}", 4, 2.0)
+        release([child])
+        (written,) = finish([child])
+        assert done(service, written, f"run {number}", 4)
+    assert (statuses(service), len(service.calls)) == ({200}, 8)
+
+
+def test_a_script_started_again_is_told_how_long_to_wait(worker, emulator, client, path):
+    """When the window is used up, a call in another process that must not wait sends nothing."""
+    service = emulator(rpm=3)
+    child = worker(service, "before", 3, 60.0)
+    release([child])
+    finish([child])
+    with pytest.raises(ElectronHubError) as caught:
+        client(service, rate_limit_store=path, max_wait=1).embed_query("one")
+    assert caught.value.retry_after == pytest.approx(60, abs=20)
+    assert len(service.calls) == 3
+
+
+# By its path.
+
+
+def test_a_path_shares_the_limit_of_every_face(face, emulator, beside, path):
+    """Whatever the framework, a path keeps the window in the file, and what the file knows is kept to."""
+    service = emulator(rpm=2)
+    model = face.make(service, rate_limit_store=path, max_wait=0, dimensions=8)
+    assert same(face.query(model, "one"), service.vector("one", dimensions=8))
+    window, _ = beside(service).update(look)
+    assert (window.limit, len(window.held), window.flying) == (2, 1, {})
+    assert beside(service).update(lambda window, now: window.start(now, "elsewhere", lease=70.0)) is None
+    with pytest.raises(ElectronHubError, match="max_wait"):
+        face.query(model, "two")
+    assert len(service.calls) == 1
+
+
+def test_a_wrong_path_is_told_at_the_first_call(face, emulator, tmp_path):
+    """A path that cannot be opened raises an error that names it, as often as it is tried, and nothing is sent."""
+    service = emulator(rpm=5)
+    model = face.make(service, rate_limit_store=str(tmp_path / "nowhere" / "limits.db"))
+    for _ in range(2):
+        with pytest.raises(ElectronHubError, match="rate limit store failed.*nowhere"):
+            face.query(model, "one")
+    assert service.calls == []
+
+
+def test_a_file_that_is_no_database(client, emulator, tmp_path):
+    """Somebody else's file is refused by its reason, and nothing is sent."""
+    service = emulator(rpm=5)
+    (tmp_path / "notes.txt").write_text("Dear diary, " * 100, encoding="utf-8")
+    with pytest.raises(ElectronHubError, match="rate limit store failed.*not a database"):
+        client(service, rate_limit_store=tmp_path / "notes.txt").embed_query("one")
+    assert service.calls == []
+
+
+def test_a_store_that_fails_in_the_middle_of_a_job(client, emulator, path, monkeypatch, caplog):
+    """The job is finished within the limit, with one warning."""
+    monkeypatch.setattr(sqlite, "PATIENCE", 0.01)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    def lock(answer):
+        other.execute("BEGIN EXCLUSIVE")  # as somebody who looks into the file with a tool, and leaves it open
+        return answer
+
+    service = emulator(rpm=8, faults=[None, None, faults.edit(lock)])
+    texts = [f"text {number}" for number in range(8)]
+    rows = client(service, rate_limit_store=path, batch_size=1, dimensions=8).embed(texts)
+    assert same(rows, right(service, texts, 8))
+    assert [call.status for call in service.calls] == [200] * 8
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [(warning[:27], "locked" in warning) for warning in warnings] == [("the rate limit store failed", True)]
+    other.close()
