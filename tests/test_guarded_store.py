@@ -1,5 +1,6 @@
 """A shared store that fails: first it is the caller's to see, later the limiter goes on alone and comes back."""
 
+import copy
 import logging
 import threading
 from contextlib import suppress
@@ -20,7 +21,7 @@ BACK = "the rate limit store is back"
 
 
 class Shared(MemoryStore):
-    """A store that can fail before a change, or after it was applied to what is then not kept."""
+    """A store that fails when it is told to."""
 
     poll = 0.25
 
@@ -148,7 +149,7 @@ def test_a_change_that_was_not_kept_is_applied_once(shared, clock):
         def update(self, change):
             if not self.down:
                 return super().update(change)
-            change(Window(limit=2, probing=False, flying={"a": (5100.0, 5170.0)}), 5100.0)
+            change(copy.deepcopy(self._window), self._clock())
             raise OSError("it is gone")
 
     forgetful = Forgetful(Window(limit=2, probing=False), lambda: clock.now + 5000.0)
@@ -201,13 +202,13 @@ def test_it_is_tried_again_after_a_while(shared, clock, logged):
 
 def test_what_was_counted_alone_is_adopted(shared, clock, logged):
     """When the store is back it learns of every slot taken meanwhile, and keeps those that others took."""
+    shared.update(lambda window, _: setattr(window, "limit", 10))
     store = GuardedStore(shared)
     store.update(start("a"))
     shared.down = True
     store.update(settle("a"))
     store.update(start("b"))
     shared.down = False
-    shared.update(lambda window, _: setattr(window, "limit", 10))
     shared.update(start("of others"))
     clock.now += RETRY
     store.update(start("c"))

@@ -418,3 +418,24 @@ def test_a_window_survives_json(used):
 def test_a_fresh_window_survives_json():
     """Also a window that nobody has used yet can be stored."""
     assert Window() == msgspec.json.decode(msgspec.json.encode(Window()), type=Window)
+
+
+@given(
+    limit=st.integers(1, 5),
+    steps=st.lists(st.tuples(st.floats(0.0, 30.0), st.none() | st.floats(0.0, 300.0)), max_size=60),
+)
+def test_a_clock_that_starts_anew_frees_nothing_early(limit, steps):
+    """A kept window whose clock begins again, as after a reboot, never lets more than the limit start, nor sticks."""
+    window, time, behind, counted, now = Window(), 1000.0, 0.0, [], 1000.0
+    for number, (passed, uptime) in enumerate(steps):
+        time += passed
+        if uptime is not None:  # at least the uptime has passed since the clock was stopped
+            time += uptime
+            behind = time - uptime
+        now = time - behind
+        window.arrive(now)
+        if window.start(now, str(number), lease=70.0) is None:
+            window.settle(now, str(number), Report(limit=limit), counted=now, good=True)
+            counted.append(time)
+    assert all(sum(moment - PERIOD < other <= moment for other in counted) <= limit for moment in counted)
+    assert window.start(now + HOLD + 0.001, "last", lease=70.0) is None

@@ -60,15 +60,21 @@ def release(children):
 
 def finish(children):
     """Wait for processes and return what they wrote; all must end well."""
-    written = [child.communicate(timeout=LONGEST)[0] for child in children]
+    try:
+        written = [child.communicate(timeout=LONGEST)[0] for child in children]
+    finally:
+        for child in children:
+            kill(child)
     assert [child.returncode for child in children] == [0] * len(children)
     return written
 
 
 def kill(child):
-    """End a process by SIGKILL."""
+    """End a process by SIGKILL, if it still runs."""
     child.kill()
-    child.communicate(timeout=LONGEST)
+    child.wait(LONGEST)
+    for pipe in (child.stdin, child.stdout):
+        pipe.close()
 
 
 def count_one(window, _now):
@@ -153,13 +159,38 @@ def test_processes_lose_no_change(store, path):
     assert store().update(look)[0].limit == 4 * 200
 
 
+def test_a_new_file_is_opened_by_many_at_the_same_moment(closing, tmp_path):
+    """Whoever comes while another one makes the file waits for it, and nobody is turned away."""
+    failures = []
+
+    def work(path, meeting):
+        ours = closing(SQLiteStore(path, "an account"))
+        meeting.wait(LONGEST)
+        try:
+            ours.update(count_one)
+        except sqlite3.Error as error:
+            failures.append(error)
+
+    for number in range(40):
+        path, meeting = str(tmp_path / f"{number}.db"), threading.Barrier(4)
+        threads = [threading.Thread(target=work, args=(path, meeting)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
 def test_a_killed_process_leaves_the_file_usable(store, path, until):
     """SIGKILL in the middle of changes costs at most the one under way, and locks nobody out."""
+    ours = store()
+    ours.update(look)
     (child,) = begin(COUNTING, path, 10**9)
     release([child])
-    ours = store()
-    until(lambda: (ours.update(look)[0].limit or 0) > 100)
-    kill(child)
+    try:
+        until(lambda: (ours.update(look)[0].limit or 0) > 100)
+    finally:
+        kill(child)
     counted = ours.update(look)[0].limit
     ours.update(count_one)
     assert store().update(look)[0].limit == counted + 1
