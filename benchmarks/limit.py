@@ -52,7 +52,7 @@ def ours_in_llama_index(service: Emulator, limit: int) -> Callable[[list[str]], 
     return model.get_text_embedding_batch
 
 
-def langchain_openai(service: Emulator, limit: int) -> Callable[[list[str]], list[list[float]]]:
+def langchain_openai(service: Emulator, limit: int, **settings: Any) -> Callable[[list[str]], list[list[float]]]:
     """langchain-openai with its defaults, but for the token arrays that the service does not take."""
     from langchain_openai import OpenAIEmbeddings
 
@@ -62,27 +62,17 @@ def langchain_openai(service: Emulator, limit: int) -> Callable[[list[str]], lis
         base_url=service.base_url,
         dimensions=DIMENSIONS,
         check_embedding_ctx_length=False,
+        **settings,
     )
     return model.embed_documents
 
 
 def langchain_openai_tuned(service: Emulator, limit: int) -> Callable[[list[str]], list[list[float]]]:
     """langchain-openai with full requests and many retries: what a user can set."""
-    from langchain_openai import OpenAIEmbeddings
-
-    model = OpenAIEmbeddings(
-        model="text-embedding-3-small",
-        api_key=service.api_key,
-        base_url=service.base_url,
-        dimensions=DIMENSIONS,
-        check_embedding_ctx_length=False,
-        chunk_size=LARGEST_REQUEST,
-        max_retries=20,
-    )
-    return model.embed_documents
+    return langchain_openai(service, limit, chunk_size=LARGEST_REQUEST, max_retries=20)
 
 
-def llama_index_openai(service: Emulator, limit: int) -> Callable[[list[str]], list[list[float]]]:
+def llama_index_openai(service: Emulator, limit: int, **settings: Any) -> Callable[[list[str]], list[list[float]]]:
     """llama-index-embeddings-openai with its defaults."""
     from llama_index.embeddings.openai import OpenAIEmbedding
 
@@ -91,6 +81,7 @@ def llama_index_openai(service: Emulator, limit: int) -> Callable[[list[str]], l
         api_key=service.api_key,
         api_base=service.base_url,
         dimensions=DIMENSIONS,
+        **settings,
     )
     return model.get_text_embedding_batch
 
@@ -98,17 +89,9 @@ def llama_index_openai(service: Emulator, limit: int) -> Callable[[list[str]], l
 def llama_index_openai_limited(service: Emulator, limit: int) -> Callable[[list[str]], list[list[float]]]:
     """llama-index-embeddings-openai with full requests and LlamaIndex's own sliding window: what a user can set."""
     from llama_index.core.rate_limiter import SlidingWindowRateLimiter
-    from llama_index.embeddings.openai import OpenAIEmbedding
 
-    model = OpenAIEmbedding(
-        model_name="text-embedding-3-small",
-        api_key=service.api_key,
-        api_base=service.base_url,
-        dimensions=DIMENSIONS,
-        embed_batch_size=LARGEST_REQUEST,
-        rate_limiter=SlidingWindowRateLimiter(requests_per_minute=limit),
-    )
-    return model.get_text_embedding_batch
+    limiter = SlidingWindowRateLimiter(requests_per_minute=limit)
+    return llama_index_openai(service, limit, embed_batch_size=LARGEST_REQUEST, rate_limiter=limiter)
 
 
 CONTENDERS = {
@@ -234,9 +217,10 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_xlim(-5, max(230.0, *(max((at for at, _ in row["timeline"]), default=0.0) + 40 for row in chosen)))
         axis.set_title(f"{limit} requests a minute, {chosen[0]['texts']:,} texts", fontsize=10, loc="left")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[-1].set_xlabel(
-        "seconds from the first call   |: answered   x: refused (429)   "
-        "shaded: the cooldown that a refusal starts   dashed: one window"
+    figure.supxlabel(
+        "seconds from the first call      | answered      x refused (429)      "
+        "shaded: the cooldown that a refusal starts      dashed: one window",
+        fontsize=9,
     )
     figure.savefig(path, dpi=120)
 

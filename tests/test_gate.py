@@ -77,7 +77,7 @@ def test_a_cap_counts_like_a_limit():
     ids=["limit", "short period", "lower cap", "higher cap", "cap alone", "probing", "unknown", "no limit"],
 )
 def test_the_gap(window, cap, gap):
-    """Texts gather for a share of what a slot is worth; not before a limit is known, and None tells that there is none."""
+    """Texts gather for a share of what a slot is worth, not before a limit is known; None: there is none."""
     gate = opened(Kept(window))
     assert gate.gap is None
     gate.take("a", lease=70.0, cap=cap)

@@ -142,7 +142,7 @@ def test_time_goes_on_alone(shared, clock):
     assert wait(store) == 0.0
 
 
-def test_a_change_that_was_not_kept_is_applied_once(shared, clock):
+def test_a_change_that_was_not_kept_is_applied_once(clock):
     """A store that fails when it has seen the change, as by a lost connection, costs no second slot."""
 
     class Forgetful(Shared):
@@ -160,7 +160,7 @@ def test_a_change_that_was_not_kept_is_applied_once(shared, clock):
     assert list(store.update(look)[0].flying) == ["a", "b"]
 
 
-def test_threads_that_fail_together_go_alone_together(shared, clock, logged):
+def test_threads_that_fail_together_go_alone_together(clock, logged):
     """Calls that meet the failure at the same moment are counted in one memory, with one warning."""
     meeting = threading.Barrier(2)
 
@@ -169,7 +169,7 @@ def test_threads_that_fail_together_go_alone_together(shared, clock, logged):
             if not self.down:
                 return super().update(change)
             with suppress(threading.BrokenBarrierError):
-                meeting.wait(1.0)
+                meeting.wait(0.5)
             raise OSError("it is gone")
 
     hanging = Hanging(Window(limit=5, probing=False), lambda: clock.now + 5000.0)

@@ -593,3 +593,80 @@ def test_a_fault_of_our_own_strands_nobody(client, emulator, monkeypatch):
     caller.join(10)
     assert len(failures) == 1
     assert same(client(service).embed_query("two"), service.vector("two"))
+
+
+# Few slots left.
+
+
+@pytest.fixture
+def two_left(client, emulator, monkeypatch):
+    """Return a service of five calls a minute, and a client that has made three of them."""
+    monkeypatch.setattr(gate, "GATHER", 0.0)
+    service = emulator(rpm=5)
+    shared = client(service, dimensions=8)
+    for number in range(3):
+        shared.embed_query(f"before {number}")
+    monkeypatch.setattr(gate, "GATHER", 0.1)  # 1.2 s at 5 a minute: longer than a busy machine takes to ask 500 times
+    return service, shared
+
+
+async def test_500_queries_of_one_loop_in_two_slots(two_left):
+    """Any number of tasks that ask at the same time are answered with what is left, and nobody waits a minute."""
+    service, shared = two_left
+    queries = [f"query {number}" for number in range(500)]
+    rows = await asyncio.wait_for(asyncio.gather(*map(shared.aembed_query, queries)), 30)
+    assert same(rows, right(service, queries, 8))
+    assert len(service.calls) - 3 <= 2
+    assert {call.status for call in service.calls} == {200}
+
+
+def test_200_queries_of_as_many_threads_in_two_slots(two_left):
+    """Any number of threads that ask at the same time are answered with what is left as well."""
+    service, shared = two_left
+    queries = [f"query {number}" for number in range(200)]
+    meeting = threading.Barrier(len(queries))
+
+    def ask(query):
+        meeting.wait(30)
+        return shared.embed_query(query)
+
+    with ThreadPoolExecutor(len(queries)) as pool:
+        asked = [pool.submit(ask, query) for query in queries]
+        rows = [call.result(30) for call in asked]
+    assert same(rows, right(service, queries, 8))
+    assert len(service.calls) - 3 <= 2
+    assert {call.status for call in service.calls} == {200}
+
+
+# Patience for many requests.
+
+
+def test_a_job_that_cannot_be_done_in_time_sends_one_request(client, emulator):
+    """When the first answer tells the limit, a job whose last request is too far away fails, before the second one."""
+    service = emulator(rpm=5)
+    impatient = client(service, batch_size=1, dimensions=8, max_wait=90)
+    with pytest.raises(RateLimitError, match="19 requests") as caught:
+        impatient.embed([str(number) for number in range(20)])
+    assert caught.value.retry_after == pytest.approx(3 * 60.1, abs=10)
+    assert sorted(caught.value.partial) == [0]
+    assert len(service.calls) == 1
+
+
+def test_a_job_that_cannot_be_done_in_time_sends_nothing(client, emulator):
+    """When the limit is known before, such a job fails before its first request, and a smaller one is done."""
+    service = emulator(rpm=5)
+    impatient = client(service, batch_size=1, dimensions=8, max_wait=50)
+    impatient.embed_query("before")
+    with pytest.raises(RateLimitError, match="5 requests") as caught:
+        impatient.embed(list("abcde"))
+    assert caught.value.retry_after == pytest.approx(60.1, abs=10)
+    assert (len(service.calls), caught.value.partial) == (1, {})
+    assert same(impatient.embed(list("abcd")), right(service, "abcd", 8))
+
+
+def test_a_job_that_can_be_done_in_time_is_done(client, emulator):
+    """A job of many requests whose waits fit into `max_wait` goes through all of them."""
+    service = emulator(rpm=2, window=0.4)
+    patient = client(service, batch_size=1, dimensions=8, max_wait=30, rate_limit_store=short_window(0.4))
+    assert same(patient.embed(list("abcdef")), right(service, "abcdef", 8))
+    assert [call.status for call in service.calls] == [200] * 6

@@ -45,7 +45,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def worker(path):
-    """Return a function that starts a process with a job, and gives it back when it is ready."""
+    """Return a function that starts a process with a job, which it begins when it is released."""
     started = []
 
     def make(service, name, count, period):
@@ -56,8 +56,7 @@ def worker(path):
 
     yield make
     for child in started:
-        if child.poll() is None:
-            kill(child)
+        kill(child)
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ def statuses(service):
 
 def test_four_processes_share_a_limit(worker, emulator):
     """Together they never pass it, all jobs are done, and they use what the windows allow."""
-    limit, period, count = 20, 2.0, 20
+    limit, period, count = 20, 1.5, 20
     service = emulator(rpm=limit, window=period)
     children = [worker(service, f"job {number}", count, period) for number in range(4)]
     release(children)
@@ -99,11 +98,11 @@ def test_four_processes_share_a_limit(worker, emulator):
     assert [done(service, rows, f"job {number}", count) for number, rows in enumerate(written)] == [True] * 4
     assert (statuses(service), len(service.calls)) == ({200}, 4 * count)
     # The first call of the fourth window comes three holds after that of the first one, so 80 calls are all that the
-    # time allows. A margin of 0.1 s is much in a window of 2 s, little in one of 60 s: it is part of the hold here.
-    # Asked for are 75 %, not 100 %: a busy machine may lose two seconds of the six to processes that do not run.
+    # time allows. A margin of 0.1 s is much in a window of 1.5 s, little in one of 60 s: it is part of the hold here.
+    # Asked for are 70 %, not 100 %: a busy machine may lose two seconds of the five to processes that do not run.
     elapsed = service.calls[-1].at - service.calls[0].at
     allowed = limit * (elapsed / (period + MARGIN) + 1)
-    assert len(service.calls) >= 0.75 * allowed
+    assert len(service.calls) >= 0.7 * allowed
 
 
 def test_a_killed_process_leaves_the_others_right(worker, emulator, client, beside, until):
@@ -173,7 +172,7 @@ def test_a_wrong_path_is_told_at_the_first_call(face, emulator, tmp_path):
     service = emulator(rpm=5)
     model = face.make(service, rate_limit_store=str(tmp_path / "nowhere" / "limits.db"))
     for _ in range(2):
-        with pytest.raises(ElectronHubError, match="rate limit store failed.*nowhere"):
+        with pytest.raises(ElectronHubError, match=r"rate limit store failed.*nowhere"):
             face.query(model, "one")
     assert service.calls == []
 
@@ -182,7 +181,7 @@ def test_a_file_that_is_no_database(client, emulator, tmp_path):
     """Somebody else's file is refused by its reason, and nothing is sent."""
     service = emulator(rpm=5)
     (tmp_path / "notes.txt").write_text("Dear diary, " * 100, encoding="utf-8")
-    with pytest.raises(ElectronHubError, match="rate limit store failed.*not a database"):
+    with pytest.raises(ElectronHubError, match=r"rate limit store failed.*not a database"):
         client(service, rate_limit_store=tmp_path / "notes.txt").embed_query("one")
     assert service.calls == []
 

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -39,20 +40,18 @@ store.close()
 
 
 def begin(script, *arguments, count=1, **environment):
-    """Start a script in so many processes and return them when each has said that it is ready."""
+    """Start a script in so many processes; each says when it is ready, and waits to be released."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     env = {**os.environ, **environment}
-    children = [
+    return [
         subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(count)
     ]
-    for child in children:
-        assert child.stdout.readline() == "ready\n"
-    return children
 
 
 def release(children):
-    """Let processes that are ready go on."""
+    """Let processes go on at the same moment, when all are ready."""
+    assert [child.stdout.readline() for child in children] == ["ready\n"] * len(children)
     for child in children:
         child.stdin.write("\n")
         child.stdin.flush()
@@ -132,7 +131,7 @@ def test_a_path_names_one(closing, tmp_path):
 def test_making_one_makes_no_file(store, path):
     """Before the first change nothing is opened."""
     store()
-    assert not os.path.exists(path)
+    assert not Path(path).exists()
 
 
 def test_threads_lose_no_change(store):
@@ -153,10 +152,10 @@ def test_threads_lose_no_change(store):
 
 def test_processes_lose_no_change(store, path):
     """Of several processes that open a new file at the same moment and change it, each change counts."""
-    children = begin(COUNTING, path, 200, count=4)
+    children = begin(COUNTING, path, 100, count=4)
     release(children)
     finish(children)
-    assert store().update(look)[0].limit == 4 * 200
+    assert store().update(look)[0].limit == 4 * 100
 
 
 def test_a_new_file_is_opened_by_many_at_the_same_moment(closing, tmp_path):
@@ -272,9 +271,8 @@ def test_only_its_owner_may_read_the_file(store, path):
         store().update(count_one)
     finally:
         os.umask(before)
-    directory, name = os.path.split(path)
-    beside = {file.name: stat.S_IMODE(file.stat().st_mode) for file in os.scandir(directory)}
-    assert beside == {name: 0o600, f"{name}-wal": 0o600, f"{name}-shm": 0o600}
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in Path(path).parent.iterdir()}
+    assert modes == {"limits.db": 0o600, "limits.db-wal": 0o600, "limits.db-shm": 0o600}
 
 
 def test_the_file_tells_no_secrets(client, emulator, tmp_path):
@@ -341,14 +339,12 @@ def test_a_directory_is_no_file(tmp_path, closing):
 def test_a_file_that_is_no_database(store, path):
     """The error says so, again and again, and the file is left as it was."""
     text = b"Dear diary, " * 100
-    with open(path, "wb") as file:
-        file.write(text)
+    Path(path).write_bytes(text)
     ours = store()
     for _ in range(2):
         with pytest.raises(sqlite3.DatabaseError, match="not a database"):
             ours.update(look)
-    with open(path, "rb") as file:
-        assert file.read() == text
+    assert Path(path).read_bytes() == text
 
 
 def test_a_file_that_is_locked_for_long(store, path, monkeypatch):

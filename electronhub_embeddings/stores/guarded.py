@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,6 +35,7 @@ class GuardedStore:
 
     def __init__(self, shared: RateLimitStore) -> None:
         self._shared = shared
+        self._lock = threading.Lock()
         self._known: tuple[bytes, float, float] | None = None
         self._alone: MemoryStore | None = None
         self._retry_at = 0.0
@@ -45,15 +47,15 @@ class GuardedStore:
 
     def update(self, change: Callable[[Window, float], T]) -> T:
         """Apply `change(window, now)` where the window is kept at the moment, and return what it returns."""
-        alone = self._alone
-        if alone is not None:
-            return self._update_alone(alone, change)
-        try:
-            return self._shared.update(self._watched(change))
-        except Exception as error:
-            if self._known is None:
-                raise
-            return self._go_alone(error, self._known).update(change)
+        with self._lock:
+            if self._alone is not None:
+                return self._update_alone(self._alone, change)
+            try:
+                return self._update_shared(change)
+            except Exception as error:
+                if self._known is None:
+                    raise
+                return self._go_alone(error, self._known).update(change)
 
     def _update_alone(self, alone: MemoryStore, change: Callable[[Window, float], T]) -> T:
         if time.monotonic() >= self._retry_at:
@@ -63,15 +65,15 @@ class GuardedStore:
                 self._retry_at = time.monotonic() + RETRY
         return alone.update(change)
 
-    def _watched(self, change: Callable[[Window, float], T]) -> Callable[[Window, float], T]:
-        """Keep a copy of the window as it is after each change."""
+    def _update_shared(self, change: Callable[[Window, float], T]) -> T:
+        """Change the shared window, and know it as it is then: but not if the change was not kept."""
 
-        def watched(window: Window, now: float) -> T:
+        def watched(window: Window, now: float) -> tuple[T, tuple[bytes, float, float]]:
             result = change(window, now)
-            self._known = msgspec.msgpack.encode(window), now, time.monotonic()
-            return result
+            return result, (msgspec.msgpack.encode(window), now, time.monotonic())
 
-        return watched
+        result, self._known = self._shared.update(watched)
+        return result
 
     def _go_alone(self, error: Exception, known: tuple[bytes, float, float]) -> MemoryStore:
         logger.warning("the rate limit store failed (%s): limiting in this process alone until it is back", error)
@@ -88,7 +90,7 @@ class GuardedStore:
             window.adopt(msgspec.msgpack.decode(own, type=Window), now - then)
             return change(window, now)
 
-        result = self._shared.update(self._watched(adopt_and_change))
+        result = self._update_shared(adopt_and_change)
         self._alone = None
         logger.warning("the rate limit store is back")
         return result
