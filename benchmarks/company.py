@@ -1,7 +1,7 @@
 """The limit in company, in real minutes: another client on the same key, and four processes that share a store.
 
-1. Another client spends half of the limit of the same key, evenly, for ten minutes, while a job runs. When it is
-   refused it waits for the cooldown. Counted: our refused calls (a 429 as the answer to one of ours).
+1. Another client spends half of the limit of the same key, evenly; it has done so for a minute when a job of ours
+   begins that takes about ten minutes. When it is refused it waits for the cooldown. Counted: refused calls of both.
 2. Four processes share an SQLite file on a plan of 20 a minute, for four windows; one alone does the same. Compared:
    calls a window that all four reach together with those that one reaches.
 
@@ -46,8 +46,9 @@ def beside_a_neighbour() -> str:
         stop = threading.Event()
         other = threading.Thread(target=neighbour, args=(service, stop))
         other.start()
+        time.sleep(WINDOW)
         with EmbeddingsClient(api_key=service.api_key, base_url=service.base_url, dimensions=8, batch_size=4) as client:
-            texts = [f"text {i}" for i in range(4 * (LIMIT // 2 - 3) * MINUTES)]
+            texts = [f"text {i}" for i in range(4 * (LIMIT // 2 - 2) * MINUTES)]
             began = time.monotonic()
             rows = client.embed(texts)
             seconds = time.monotonic() - began

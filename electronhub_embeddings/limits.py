@@ -38,6 +38,12 @@ MEMORY = 2
 UNSEEN = 3
 """Periods after which what others held is forgotten without a newer look."""
 
+ALONE = 2
+"""Periods in which every answer has shown nobody else, after which nothing is left to others any more."""
+
+MOST_DOUBLINGS = 2
+"""Times that the wait for the cooldown is doubled at most."""
+
 GRUDGE = 600.0
 """Seconds after a cooldown for which the share that others took when the limit was passed is left to them."""
 
@@ -73,6 +79,10 @@ class Window(msgspec.Struct):
     """Slots of finished calls: slot -> when it is free again."""
     stamp: float = 0.0
     """The time of the last change, where a store keeps the window for several processes."""
+    strikes: int = 0
+    """Refusals since the last good answer."""
+    alone_since: float | None = None
+    """Since when every answer has shown that nobody else spends."""
     others: list[tuple[float, int]] = []
     """What others were seen to spend: (until when it counts at least, how many slots), fewer slots later."""
 
@@ -86,6 +96,8 @@ class Window(msgspec.Struct):
             cap: Requests a period that the caller wants at most, whatever the service allows.
         """
         self._expire(now)
+        if slot in self.flying:  # a store that did not hear of its success applies a change once more
+            return None
         if now < self.cooldown_until:
             return Pause(self.cooldown_until - now, "cooldown after a refused request")
         if self.probing and self.flying:
@@ -132,6 +144,8 @@ class Window(msgspec.Struct):
         self.limit = report.limit or self.limit
         if started >= self.cooldown_until and (good or (report.limit is not None and counted is not None)):
             self.probing = False
+        if good:
+            self.strikes = 0
         if self.limit is not None and report.remaining is not None:
             used = self.limit - report.remaining
             self._see_others(now, used - self._ours(started))
@@ -139,19 +153,21 @@ class Window(msgspec.Struct):
     def refuse(self, now: float, seconds: float) -> None:
         """Take note of a 429: nobody starts for `seconds`, and we become more careful.
 
-        A refusal that our own count does not explain was caused by others on the same key: what they took is left
-        to them for ten minutes. Without any header, the calls that were answered are the best guess of the limit.
+        If our own count was right, others on the same key have passed the limit with us. What they want is not known;
+        half of the limit is their fair share, and left to them for ten minutes or until they are seen to be gone.
+        Refused once more right after the cooldown we wait for twice and four times as long: two who prolong each
+        other's cooldown, and wait equally long, would never come out of it. Without any header, the calls that were
+        answered are the best guess of the limit.
         """
         first = now >= self.cooldown_until  # the others were under way with it, and teach nothing new
+        seconds *= 2 ** min(self.strikes, MOST_DOUBLINGS) if first else 1
         self.cooldown_until = max(self.cooldown_until, now + seconds + self.margin)
-        self.probing = True
-        if not first:
-            return
-        self.margin = min(2 * self.margin, LARGEST_MARGIN)
-        ours = self._ours(now)
-        if self.limit is None:
-            self.limit = max(1, len(self.held) - 1)
-        self._remember(self.limit + 1 - ours, self.cooldown_until + GRUDGE)
+        self.probing, self.alone_since = True, None
+        if first:
+            self.strikes += 1
+            self.margin = min(2 * self.margin, LARGEST_MARGIN)
+            self.limit = self.limit or max(1, len(self.held) - 1)
+            self._remember(max(1, self.limit // 2), self.cooldown_until + GRUDGE)
 
     def give_back(self, slot: str) -> None:
         """Free the slot of a call that was never sent."""
@@ -196,6 +212,7 @@ class Window(msgspec.Struct):
         self.flying = {slot: (start + shift, end + shift) for slot, (start, end) in self.flying.items()}
         self.held = {slot: end + shift for slot, end in self.held.items()}
         self.others = [(until + shift, count) for until, count in self.others]
+        self.alone_since = None
 
     def _least(self, cap: int | None) -> int | None:
         return min(filter(None, (self.limit, cap)), default=None)
@@ -222,6 +239,12 @@ class Window(msgspec.Struct):
         """
         self.others = [seen for seen in self.others if seen[0] > now]
         self._remember(count, now + MEMORY * (self.period + self.margin))
+        if count > 0:
+            self.alone_since = None
+        elif self.alone_since is None:
+            self.alone_since = now
+        elif now - self.alone_since > ALONE * self.period:
+            self.others = []
 
     def _remember(self, count: int, until: float) -> None:
         if count > 0:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service_model import COOLDOWN, LONGEST_CALL, PERIOD, Job, simulate
 
 from electronhub_embeddings.headers import Report
-from electronhub_embeddings.limits import GRUDGE, LARGEST_MARGIN, MARGIN, STRAGGLER, UNSEEN, Pause, Window
+from electronhub_embeddings.limits import ALONE, GRUDGE, LARGEST_MARGIN, MARGIN, STRAGGLER, UNSEEN, Pause, Window
 
 HOLD = PERIOD + MARGIN
 SEEDS = st.integers(0, 2**32 - 1)
@@ -362,17 +362,46 @@ def test_the_margin_grows_to_its_bound():
     assert window.margin == LARGEST_MARGIN
 
 
-def test_a_refusal_that_we_do_not_explain_is_laid_to_others():
-    """What others took when the limit was passed is left to them for ten minutes after the cooldown."""
-    window = told(10)
+def refused(limit=10):
+    """Return a window after a first refusal at second 0, whose cooldown lasts 180 s."""
+    window = told(limit)
     call(window, 0.0, "a", good=False)
     window.refuse(0.0, 180.0)
+    return window
+
+
+def test_after_a_refusal_others_are_left_half():
+    """Half of the limit, and a quarter of that for safety, is left to others for ten minutes after the cooldown."""
+    window = refused()
     window.probing = False
     soon = 180.0 + GRUDGE - 10.0
     late = 180.0 + GRUDGE + (UNSEEN + 1) * PERIOD + 10.0
-    assert window.start(soon, "b", lease=1.0) is None
-    assert window.start(soon, "c", lease=1.0) is not None
-    assert [window.start(late, f"late {i}", lease=1.0) for i in range(10)] == [None] * 10
+    assert sum(window.start(soon, str(i), lease=1.0) is None for i in range(10)) == 10 - (5 + 1)
+    assert sum(window.start(late, f"late {i}", lease=1.0) is None for i in range(11)) == 10
+
+
+def test_others_who_are_seen_to_be_gone_are_left_nothing():
+    """When every answer of two periods has shown nobody else, the whole limit is ours again."""
+    window = refused()
+    for now in (200.0, 200.0 + ALONE * PERIOD + 1.0):
+        call(window, now, f"at {now}", report=Report(limit=10, remaining=9))
+    later = 200.0 + ALONE * PERIOD + 2.0
+    assert sum(window.start(later, str(i), lease=1.0) is None for i in range(10)) == 10 - 1
+
+
+def test_refused_again_after_the_cooldown_we_wait_for_longer():
+    """Two who prolong each other's cooldown come out of it, for one waits twice and four times as long; then anew."""
+    window, now, waits = refused(), 0.0, []
+    for number in range(4):
+        waits.append(round(window.cooldown_until - now, 1) // 180.0)
+        now = window.cooldown_until
+        call(window, now, str(number), good=False)
+        window.refuse(now, 180.0)
+    assert waits == [1.0, 2.0, 4.0, 4.0]
+    now = window.cooldown_until
+    call(window, now, "good", report=Report(limit=10, remaining=9))
+    window.refuse(now + 1.0, 180.0)
+    assert (window.cooldown_until - now) // 180.0 == 1.0
 
 
 def test_calls_of_somebody_who_is_gone_count_as_lost():

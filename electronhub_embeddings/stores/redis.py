@@ -87,6 +87,8 @@ class RedisStore:
                 result = change(window, now)
                 if self._exchange(before, msgspec.msgpack.encode(window)):
                     return result
+                if before and not self._state:  # the server was started anew and has forgotten; we have not
+                    self._fresh = before
 
     def _exchange(self, before: bytes, after: bytes) -> bool:
         """Swap the state if it is still `before`; learn the state and the time in any case."""

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -77,17 +77,23 @@ class SQLiteStore:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                with suppress(sqlite3.Error):  # the first error is the one to tell
+                    connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self._path, PATIENCE, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last second, never the file
-        connection.execute(SCHEMA)
+        try:
+            _use_wal(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last second, never the file
+            connection.execute(SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def after_fork(self) -> SQLiteStore:
@@ -100,3 +106,17 @@ class SQLiteStore:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work side by side; two that open a new file at once must try again by themselves."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:  # noqa: PERF203 - SQLite does not wait here by itself
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
