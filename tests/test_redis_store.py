@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import redis
-from test_sqlite_store import begin, count_one, finish, look, release, settle, start
+from changes import count_one, look, settle, start
+from processes import begin, finish, release
 
 from electronhub_embeddings.limits import Window
 from electronhub_embeddings.settings import Account, Secret

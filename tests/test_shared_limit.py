@@ -6,8 +6,9 @@ import time
 
 import numpy as np
 import pytest
+from changes import look
 from faces import right, same
-from test_sqlite_store import begin, finish, kill, look, release
+from processes import begin, finish, kill, release
 
 from electronhub_embeddings import ElectronHubError
 from electronhub_embeddings.courier import Courier

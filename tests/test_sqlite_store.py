@@ -3,22 +3,18 @@
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+from changes import count_one, look, settle, start
+from processes import LONGEST, begin, finish, kill, release
 
-from electronhub_embeddings.headers import Report
 from electronhub_embeddings.limits import Window
 from electronhub_embeddings.settings import Account, Secret
 from electronhub_embeddings.stores import RateLimitStore, open_store
 from electronhub_embeddings.stores.guarded import GuardedStore
 from electronhub_embeddings.stores.sqlite import SQLiteStore
-
-LONGEST = 30.0
-"""Seconds after which a process that should have ended is given up."""
 
 HOLD = 60.1
 """Seconds for which a call that was counted holds its slot."""
@@ -37,63 +33,6 @@ for _ in range(int(sys.argv[2])):
     store.update(count)
 store.close()
 """
-
-
-def begin(script, *arguments, count=1, **environment):
-    """Start a script in so many processes; each says when it is ready, and waits to be released."""
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    env = {**os.environ, **environment}
-    return [
-        subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(count)
-    ]
-
-
-def release(children):
-    """Let processes go on at the same moment, when all are ready."""
-    assert [child.stdout.readline() for child in children] == ["ready\n"] * len(children)
-    for child in children:
-        child.stdin.write("\n")
-        child.stdin.flush()
-
-
-def finish(children):
-    """Wait for processes and return what they wrote; all must end well."""
-    try:
-        written = [child.communicate(timeout=LONGEST)[0] for child in children]
-    finally:
-        for child in children:
-            kill(child)
-    assert [child.returncode for child in children] == [0] * len(children)
-    return written
-
-
-def kill(child):
-    """End a process by SIGKILL, if it still runs."""
-    child.kill()
-    child.wait(LONGEST)
-    for pipe in (child.stdin, child.stdout):
-        pipe.close()
-
-
-def count_one(window, _now):
-    """Change a window so that the number of changes can be told."""
-    window.limit = (window.limit or 0) + 1
-
-
-def look(window, now):
-    """Return what a change is given."""
-    return window, now
-
-
-def start(slot):
-    """Return a change that takes a slot."""
-    return lambda window, now: window.start(now, slot, lease=70.0)
-
-
-def settle(slot):
-    """Return a change that settles a slot, counted now."""
-    return lambda window, now: window.settle(now, slot, Report(), counted=now, good=True)
 
 
 @pytest.fixture
