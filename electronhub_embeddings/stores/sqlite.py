@@ -86,7 +86,7 @@ class SQLiteStore:
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(self._path, PATIENCE, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
             _use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last second, never the file
