@@ -38,7 +38,7 @@ class Gate:
 
         def start(window: Window, now: float) -> tuple[Pause | None, float | None]:
             pause = window.start(now, slot, lease=lease, cap=cap)
-            limit = min(filter(None, (window.limit, cap)), default=None)
+            limit = window.least(cap)
             gap = GATHER * window.period / limit if limit else 0.0
             return pause, gap if limit or window.probing else None
 

@@ -102,7 +102,7 @@ class Window(msgspec.Struct):
             return Pause(self.cooldown_until - now, "cooldown after a refused request")
         if self.probing and self.flying:
             return Pause(None, "waiting for the first answer")
-        limit = self._least(cap)
+        limit = self.least(cap)
         if limit is not None and self._taken(now) + self._reserve(limit) >= limit:
             return Pause(self.wait(now, cap=cap) or None, "rate limit")
         self.flying[slot] = (now, now + lease)
@@ -111,7 +111,7 @@ class Window(msgspec.Struct):
     def wait(self, now: float, *, cap: int | None = None, starts: int = 1) -> float:
         """Tell the seconds until the last of `starts` more calls can start, at the earliest; 0.0: now."""
         wait = max(0.0, self.cooldown_until - now)
-        limit = self._least(cap)
+        limit = self.least(cap)
         if limit is None:
             return wait
         limit -= self._reserve(limit)
@@ -214,7 +214,8 @@ class Window(msgspec.Struct):
         self.others = [(until + shift, count) for until, count in self.others]
         self.alone_since = None
 
-    def _least(self, cap: int | None) -> int | None:
+    def least(self, cap: int | None) -> int | None:
+        """Find the limit that holds: the service's or the caller's, whichever is lower; None: neither is known."""
         return min(filter(None, (self.limit, cap)), default=None)
 
     def _taken(self, now: float) -> int:

@@ -43,3 +43,21 @@ def kill(child):
     child.wait(LONGEST)
     for pipe in (child.stdin, child.stdout):
         pipe.close()
+
+
+def counting(store):
+    """Return a script that changes a store of this class: where it is and how often are the arguments."""
+    return f"""
+import sys
+from {store.__module__} import {store.__name__}
+
+def count(window, now):
+    window.limit = (window.limit or 0) + 1
+
+store = {store.__name__}(sys.argv[1], "an account")
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(int(sys.argv[2])):
+    store.update(count)
+store.close()
+"""

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import redis
 from changes import count_one, look, settle, start
-from processes import begin, finish, release
+from processes import LONGEST, begin, counting, finish, release
 
 from electronhub_embeddings.limits import Window
 from electronhub_embeddings.settings import Account, Secret
@@ -19,24 +19,6 @@ from electronhub_embeddings.stores import RateLimitStore, open_store
 from electronhub_embeddings.stores import redis as module
 from electronhub_embeddings.stores.guarded import GuardedStore
 from electronhub_embeddings.stores.redis import FORGET, LONGEST_LAG, RedisStore
-
-LONGEST = 30.0
-"""Seconds after which a server that should have started is given up."""
-
-COUNTING = """
-import sys
-from electronhub_embeddings.stores.redis import RedisStore
-
-def count(window, now):
-    window.limit = (window.limit or 0) + 1
-
-store = RedisStore(sys.argv[1], "an account")
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(int(sys.argv[2])):
-    store.update(count)
-store.close()
-"""
 
 
 class Server:
@@ -154,7 +136,7 @@ def test_accounts_do_not_touch_each_other(store):
 
 def test_processes_lose_no_change(store, server):
     """Of several processes that change one window at the same time, each change counts."""
-    children = begin(COUNTING, server.url, 80, count=3)
+    children = begin(counting(RedisStore), server.url, 80, count=3)
     release(children)
     finish(children)
     assert store().update(look)[0].limit == 3 * 80

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from changes import count_one, look, settle, start
-from processes import LONGEST, begin, finish, kill, release
+from processes import LONGEST, begin, counting, finish, kill, release
 
 from electronhub_embeddings.limits import Window
 from electronhub_embeddings.settings import Account, Secret
@@ -18,21 +18,6 @@ from electronhub_embeddings.stores.sqlite import SQLiteStore
 
 HOLD = 60.1
 """Seconds for which a call that was counted holds its slot."""
-
-COUNTING = """
-import sys
-from electronhub_embeddings.stores.sqlite import SQLiteStore
-
-def count(window, now):
-    window.limit = (window.limit or 0) + 1
-
-store = SQLiteStore(sys.argv[1], "an account")
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(int(sys.argv[2])):
-    store.update(count)
-store.close()
-"""
 
 
 @pytest.fixture
@@ -91,7 +76,7 @@ def test_threads_lose_no_change(store):
 
 def test_processes_lose_no_change(store, path):
     """Of several processes that open a new file at the same moment and change it, each change counts."""
-    children = begin(COUNTING, path, 100, count=4)
+    children = begin(counting(SQLiteStore), path, 100, count=4)
     release(children)
     finish(children)
     assert store().update(look)[0].limit == 4 * 100
@@ -123,7 +108,7 @@ def test_a_killed_process_leaves_the_file_usable(store, path, until):
     """SIGKILL in the middle of changes costs at most the one under way, and locks nobody out."""
     ours = store()
     ours.update(look)
-    (child,) = begin(COUNTING, path, 10**9)
+    (child,) = begin(counting(SQLiteStore), path, 10**9)
     release([child])
     try:
         until(lambda: (ours.update(look)[0].limit or 0) > 100)
