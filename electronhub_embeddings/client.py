@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from electronhub_embeddings.cache import Recalled, VectorCache
 from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.inputs import check_prefix, prepare
 from electronhub_embeddings.job import Job
@@ -59,10 +60,13 @@ class EmbeddingsClient:
         max_concurrency: Requests on the wire at once; above 1, one place is kept for queries.
         query_prefix: Put before every query, for models that tell queries from documents.
         document_prefix: Put before every document.
+        cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
+            permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
         rate_limit_store: Where the limiter keeps its window. None: in this process's memory. A path: in an SQLite file,
             for all processes of a machine, and for a script that is started again. "redis://…": for many machines.
         default_headers: Further headers for every request.
         http_client: An httpx.Client of your own (proxies, private certificates); yours to close.
+        allow_http: Let `base_url` begin with http:// for other hosts than this one: the network then sees the key.
 
     Raises:
         ValueError: An argument is out of range, or there is no key.
@@ -85,9 +89,11 @@ class EmbeddingsClient:
         max_concurrency: int = 8,
         query_prefix: str = "",
         document_prefix: str = "",
+        cache: str | os.PathLike[str] | None = None,
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | None = None,
+        allow_http: bool = False,
     ) -> None:
         if max_wait is not None and not max_wait >= 0:
             raise ValueError(f"max_wait must be None or at least 0 seconds, not {max_wait!r}.")
@@ -95,9 +101,11 @@ class EmbeddingsClient:
             raise ValueError(  # noqa: TRY004 - one kind for all arguments
                 f"rate_limit_store must be a path, a redis:// URL or a store, not {rate_limit_store!r}."
             )
+        if not isinstance(cache, (str, os.PathLike, type(None))) or cache == "":
+            raise ValueError(f"cache must be a path, not {cache!r}.")
         check_prefix("query_prefix", query_prefix)
         check_prefix("document_prefix", document_prefix)
-        self._account = Account.resolve(api_key, base_url)
+        self._account = Account.resolve(api_key, base_url, allow_http=allow_http)
         self._recipe = Recipe(
             model=model,
             dimensions=dimensions,
@@ -114,12 +122,17 @@ class EmbeddingsClient:
         self._max_wait = max_wait
         self._query_prefix = query_prefix
         self._document_prefix = document_prefix
+        self._cache_path = cache
         self._store = rate_limit_store
         self._process = os.getpid()
         self._reset()
 
     def _reset(self) -> None:
         self._usage = Usage()
+        self._cache: VectorCache | None = None
+        if self._cache_path is not None:
+            recipe = self._recipe
+            self._cache = VectorCache(self._cache_path, self._account.base_url, recipe.model, recipe.dimensions)
         self._ticket: Ticket | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._closed = False
@@ -136,10 +149,14 @@ class EmbeddingsClient:
 
         Raises:
             InputError: A text is not a string, is empty or not encodable; nothing was sent.
-            ElectronHubError: Any of the tree in `electronhub_embeddings.errors`, with `.partial`.
+            ElectronHubError: Any of the tree in `electronhub_embeddings.errors`. Its `.partial` maps the inputs that
+                were finished to their vectors; embed the others, and nothing is paid for twice:
+
+                    except ElectronHubError as error:
+                        missing = [i for i in range(len(texts)) if i not in error.partial]
         """
-        inputs = prepare(texts, self._document_prefix)
-        return self._wait(inputs, is_query=False, show_progress=show_progress)
+        recalled = self._recall(prepare(texts, self._document_prefix))
+        return self._wait(recalled, is_query=False, show_progress=show_progress)
 
     def embed_query(self, text: str) -> np.ndarray:
         """Embed one query, ahead of all documents that wait.
@@ -151,7 +168,7 @@ class EmbeddingsClient:
             InputError: The text is not a string, is empty or not encodable; nothing was sent.
             ElectronHubError: Any of the tree in `electronhub_embeddings.errors`.
         """
-        row: np.ndarray = self._wait(prepare([text], self._query_prefix), is_query=True)[0]
+        row: np.ndarray = self._wait(self._recall(prepare([text], self._query_prefix)), is_query=True)[0]
         return row
 
     async def aembed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
@@ -182,7 +199,7 @@ class EmbeddingsClient:
         progress = Progress()
         vectors = stream(
             texts,
-            prepare=partial(prepare, prefix=self._document_prefix),
+            prepare=lambda batch: self._recall(prepare(batch, self._document_prefix)),
             submit=partial(self._submit, is_query=False, progress=progress),
             batch_size=self._recipe.batch_size,
             ahead=self._recipe.max_concurrency,
@@ -209,6 +226,8 @@ class EmbeddingsClient:
                 self._finalizer.detach()
         if ticket is not None:
             ticket.give_back(self._usage, wait=True)
+        if self._cache is not None:
+            self._cache.close()
 
     def __enter__(self) -> Self:
         return self
@@ -245,7 +264,7 @@ class EmbeddingsClient:
         return self.__copy__()
 
     def _arguments(self) -> dict[str, Any]:
-        own = ("_usage", "_ticket", "_finalizer", "_closed", "_process")
+        own = ("_usage", "_ticket", "_finalizer", "_closed", "_process", "_cache")
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def _joined(self) -> Ticket:
@@ -263,29 +282,50 @@ class EmbeddingsClient:
                 self._finalizer = weakref.finalize(self, self._ticket.forsake, self._usage)
             return self._ticket
 
-    def _submit(self, inputs: Inputs, *, is_query: bool, progress: Progress) -> Job:
-        job = Job(inputs, is_query=is_query, max_wait=self._max_wait, usage=self._usage, progress=progress)
-        if inputs.texts:
+    def _recall(self, inputs: Inputs) -> Recalled:
+        """Look up what the cache knows; this reads a file, and waits for no limit."""
+        if self._cache is None:
+            return Recalled(inputs)
+        if self._closed:
+            raise ElectronHubError("The client is closed.")
+        return self._cache.recall(inputs)
+
+    def _submit(self, recalled: Recalled, *, is_query: bool, progress: Progress) -> Job:
+        """Put what is not known already into the line."""
+        job = Job(
+            recalled.inputs,
+            is_query=is_query,
+            max_wait=self._max_wait,
+            usage=self._usage,
+            progress=progress,
+            known=recalled.rows,
+            keep=recalled.keep,
+        )
+        if job.outstanding:
             ticket = self._joined()
             ticket.line.submit(ticket.lane, job)
-        else:
+        elif not job.known:
             job.make_room(self._recipe.dimensions or 0)
+        with guard():
+            self._usage.cache_hits += job.known
+        if not job.outstanding:
             job.resolve()
         return job
 
-    def _wait(self, inputs: Inputs, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
+    def _wait(self, recalled: Recalled, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
         progress = Progress()
-        job = self._submit(inputs, is_query=is_query, progress=progress)
+        job = self._submit(recalled, is_query=is_query, progress=progress)
         with job.cancelled_on_error():
             if show_progress:
-                with Bar(progress, len(inputs.texts)) as bar:
+                with Bar(progress, len(recalled.inputs.texts)) as bar:
                     while not job.wait(REDRAW):
                         bar.draw()
             return job.future.result()
 
     async def _await(self, inputs: Inputs, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
+        recalled = Recalled(inputs) if self._cache is None else await asyncio.to_thread(self._recall, inputs)
         progress = Progress()
-        job = self._submit(inputs, is_query=is_query, progress=progress)
+        job = self._submit(recalled, is_query=is_query, progress=progress)
         future = asyncio.wrap_future(job.future)
         if show_progress:
             with job.cancelled_on_error(), Bar(progress, len(inputs.texts)) as bar:

@@ -2,6 +2,7 @@
 
 ElectronHubError                  also raised itself when a closed client is used
 ├── InputError                    a text was refused before anything was sent (also a ValueError)
+├── CacheError                    the cache cannot be read; nothing was sent
 ├── APIConnectionError            no answer: refused, reset, no route, no TLS
 │   └── APITimeoutError           no answer in time
 ├── APIStatusError                the service answered with an error
@@ -71,6 +72,12 @@ class ElectronHubError(Exception):
 
 class InputError(ElectronHubError, ValueError):
     """A text is not a string, is empty, or cannot be encoded as UTF-8; nothing was sent."""
+
+
+class CacheError(ElectronHubError):
+    """The file that `cache` names cannot be opened or read, or is no cache; nothing was sent."""
+
+    next_step = "Name another file, or delete this one if it is damaged: only vectors are lost."
 
 
 class APIConnectionError(ElectronHubError):

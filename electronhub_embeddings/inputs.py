@@ -30,6 +30,14 @@ class Inputs:
         """Find the first input whose text stands at `position`."""
         return position if self.places is None else self.places.index(position)
 
+    def reordered(self, order: Sequence[int]) -> Inputs:
+        """Let the text at position `order[0]` be the first on the wire, and so on; the inputs stay as they are."""
+        texts = [self.texts[position] for position in order]
+        starts = [0, *self.ends]
+        ends = list(accumulate(self.ends[position] - starts[position] for position in order))
+        moved = dict(zip(order, range(len(order)), strict=True))
+        return Inputs(texts, ends, [moved[place] for place in self.places or range(len(texts))])
+
 
 def prepare(texts: Iterable[str], prefix: str = "") -> Inputs:
     """Check texts and make them ready: prefix, size in bytes, equal ones only once.

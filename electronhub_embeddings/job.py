@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from electronhub_embeddings.errors import ElectronHubError
+from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +34,8 @@ class Job:
         max_wait: Seconds that it may stand waiting for the limit; None: as long as it takes.
         usage: The client's counters.
         progress: What is told as rows come in.
+        known: float32 of shape (k, d): the rows of the first k texts, which need not be sent; None: there are none.
+        keep: Called with `start`, `stop` and the rows of texts as they come, to keep them on disk.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Job:
         max_wait: float | None,
         usage: Usage,
         progress: Progress,
+        known: np.ndarray | None = None,
+        keep: Callable[[int, int, np.ndarray], None] | None = None,
     ) -> None:
         self.number = next(_numbers)
         self.inputs = inputs
@@ -58,9 +62,15 @@ class Job:
         self.withdraw: Callable[[], None] = lambda: None
         """Let the call fail: what was not sent yet is taken out, what is on the wire still comes. Set by the line."""
         self.error: ElectronHubError | None = None
-        self.outstanding = len(inputs.texts)
+        self.known = 0 if known is None else len(known)
+        self.outstanding = len(inputs.texts) - self.known
+        self._keep = keep
         self._rows: np.ndarray | None = None
         self._done: list[tuple[int, int]] = []
+        if known is not None:
+            self.make_room(known.shape[1])[: self.known] = known
+            self._done.append((0, self.known))
+            self.progress.advance(self.known)
 
     @property
     def failed(self) -> bool:
@@ -85,19 +95,25 @@ class Job:
             self.future.cancel()
             raise
 
-    def make_room(self, width: int) -> None:
-        """Make the array that all rows go into, when the first ones have come."""
+    def make_room(self, width: int) -> np.ndarray:
+        """Make the array that all rows go into, when the first ones have come; the call fails if others were wider."""
         if self._rows is None:
             self._rows = np.empty((len(self.inputs.texts), width), np.float32)
+        elif (before := self._rows.shape[1]) != width:
+            message = f"Vectors have {before} dimensions in the cache, {width} at the service: name a new cache."
+            self.fail(InvalidResponseError(message))
+        return self._rows
 
     def place(self, piece: Piece[Job], rows: np.ndarray) -> None:
-        """Copy the rows of a piece to where they belong."""
-        if self._rows is not None:
+        """Copy the rows of a piece to where they belong: on disk they are before another request starts for them."""
+        if self._rows is not None and self._rows.shape[1] == rows.shape[1]:
             self._rows[piece.start : piece.stop] = rows
+            self._done.append((piece.start, piece.stop))
+            if self._keep is not None:
+                self._keep(piece.start, piece.stop, rows)
 
     def land(self, piece: Piece[Job]) -> bool:
         """Note that the rows of a piece are in place; True: the call is finished."""
-        self._done.append((piece.start, piece.stop))
         self.progress.advance(len(piece))
         return self.settle(piece)
 

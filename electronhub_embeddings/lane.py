@@ -49,8 +49,8 @@ class Lane:
         self._size = 0
 
     def join(self, job: Job) -> None:
-        """Let all texts of a call wait at the end of their queue."""
-        piece = Piece(job, 0, len(job.inputs.texts))
+        """Let all texts of a call that are not known already wait at the end of their queue."""
+        piece = Piece(job, job.known, len(job.inputs.texts))
         self._queue(piece).append(piece)
         self._weigh([piece], 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ class Progress:
     """What workers tell of one call; never draws, so that no worker waits for a terminal."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.done = 0
         """Texts whose vectors have come."""
         self.reason = ""
@@ -26,8 +28,9 @@ class Progress:
 
     def advance(self, count: int) -> None:
         """Note that vectors have come."""
-        self.done += count
-        self.until = 0.0
+        with self._lock:
+            self.done += count
+            self.until = 0.0
 
     def standstill(self, reason: str, until: float) -> None:
         """Note that the limit does not allow a request before `until`, in seconds of `time.monotonic()`."""

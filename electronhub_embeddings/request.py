@@ -72,4 +72,10 @@ class Request:
 
     def land(self) -> list[Job]:
         """Note that the rows are in place; return the calls that are finished with them."""
-        return [piece.job for piece in self.pieces if piece.job.land(piece)]
+        done = []
+        for piece in self.pieces:
+            if piece.job.land(piece):
+                done.append(piece.job)
+            elif piece.job.error is not None:  # its cached vectors have another width: what waits is not worth sending
+                done += self.lane.fail(piece.job, piece.job.error, spare_apart=True)
+        return done

@@ -72,11 +72,16 @@ class Account:
         return hashlib.blake2b(self.base_url.encode(), key=key, digest_size=16).hexdigest()
 
     @classmethod
-    def resolve(cls, api_key: str | None, base_url: str | None) -> Account:
+    def resolve(cls, api_key: str | None, base_url: str | None, *, allow_http: bool = False) -> Account:
         """Fill in from `ELECTRONHUB_API_KEY` and `ELECTRONHUB_BASE_URL`; no other variable is ever read.
 
+        Args:
+            api_key: None: the variable's.
+            base_url: None: the variable's, else the service's public address.
+            allow_http: Let the key travel unencrypted to other hosts than this one.
+
         Raises:
-            ValueError: There is no key, or the URL is not an https one (http is for loopback only).
+            ValueError: There is no key, or the URL is not an https one.
         """
         key = api_key or os.environ.get("ELECTRONHUB_API_KEY")
         if not key:
@@ -87,8 +92,11 @@ class Account:
         parts = urlsplit(url)
         if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError(f"base_url must look like {DEFAULT_BASE_URL}, without user, query or fragment.")
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-            raise ValueError("base_url must begin with https:// (http:// is for loopback only).")
+        if parts.scheme != "https" and not (parts.scheme == "http" and (allow_http or parts.hostname in LOOPBACK)):
+            raise ValueError(
+                "base_url must begin with https://; http:// shows the key to the network, and so is for loopback only, "
+                "or with allow_http=True for a network of yours."
+            )
         return cls(url, Secret(key))
 
 

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings.inputs import Inputs
+    from electronhub_embeddings.cache import Recalled
     from electronhub_embeddings.job import Job
 
 
 def stream(
     texts: Iterable[str],
     *,
-    prepare: Callable[[list[str]], Inputs],
-    submit: Callable[[Inputs], Job],
+    prepare: Callable[[list[str]], Recalled],
+    submit: Callable[[Recalled], Job],
     batch_size: int,
     ahead: int,
 ) -> Iterator[np.ndarray]:
@@ -29,7 +29,7 @@ def stream(
 
     Args:
         texts: Read at most `ahead + 1` batches before their vectors are yielded.
-        prepare: Checks a batch.
+        prepare: Checks a batch, and looks up what is known of it.
         submit: Puts a batch into the line.
         batch_size: Texts in a batch.
         ahead: Batches under way beyond the one whose vectors are handed out.

@@ -64,12 +64,16 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
     """Put before every query."""
     document_prefix: str = ""
     """Put before every document."""
+    cache: Any = Field(default=None, exclude=True, repr=False)
+    """A path: vectors are kept in this SQLite file, and what is in it is not sent again."""
     rate_limit_store: Any = Field(default=None, exclude=True, repr=False)
     """Where the limiter keeps its window: a path, "redis://…", or None for this process's memory."""
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Further headers for every request; they may be confidential, so they are not serialised."""
     http_client: Any = Field(default=None, exclude=True, repr=False)
     """An httpx.Client of your own; yours to close."""
+    allow_http: bool = False
+    """Let `base_url` begin with http:// for other hosts than this one: the network then sees the key."""
     show_progress: bool = False
     """Draw a bar in `embed_documents` that ticks as vectors come, and says why it stands still."""
 

@@ -15,6 +15,8 @@ from electronhub_embeddings.frameworks import ClientKeeper, to_lists
 from electronhub_embeddings.settings import DEFAULT_MODEL, LARGEST_BATCH, Account, Secret
 
 if TYPE_CHECKING:
+    import os
+
     import httpx
     from typing_extensions import Self
 
@@ -81,9 +83,11 @@ class ElectronHubEmbedding(BaseEmbedding):
         max_concurrency: Requests on the wire at once.
         query_prefix: Put before every query.
         document_prefix: Put before every document.
+        cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again.
         rate_limit_store: Where the limiter keeps its window: a path, "redis://…", or None for this process's memory.
         default_headers: Further headers for every request.
         http_client: An httpx.Client of your own; yours to close.
+        allow_http: Let `base_url` begin with http:// for other hosts than this one: the network then sees the key.
 
     Raises:
         ValueError: An argument is out of range, there is no key, or this core has no such feature.
@@ -130,9 +134,11 @@ class ElectronHubEmbedding(BaseEmbedding):
         max_concurrency: int = 8,
         query_prefix: str = "",
         document_prefix: str = "",
-        rate_limit_store: RateLimitStore | str | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: dict[str, str] | None = None,
         http_client: httpx.Client | None = None,
+        allow_http: bool = False,
     ) -> None:
         if model_name is not None and model is not None and model_name != model:
             raise ValueError(f"model_name={model_name!r} and model={model!r} are two names for one thing.")
@@ -158,11 +164,13 @@ class ElectronHubEmbedding(BaseEmbedding):
             **_supported(embeddings_cache=embeddings_cache, rate_limiter=rate_limiter),
         }
         super().__init__(**fields)
-        self._secret = Account.resolve(api_key, base_url).api_key
+        self._secret = Account.resolve(api_key, base_url, allow_http=allow_http).api_key
         self._confidential = {
+            "cache": cache,
             "rate_limit_store": rate_limit_store,
             "default_headers": default_headers,
             "http_client": http_client,
+            "allow_http": allow_http,
         }
         self._keeper = ClientKeeper()
         self._client()  # refuses what is out of range; sends nothing

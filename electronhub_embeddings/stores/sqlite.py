@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from electronhub_embeddings.database import connect
 from electronhub_embeddings.limits import Window
 
 if TYPE_CHECKING:
@@ -85,11 +85,8 @@ class SQLiteStore:
             raise
 
     def _open(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        connection = connect(self._path, PATIENCE)
         try:
-            _use_wal(connection)
-            connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last second, never the file
             connection.execute(SCHEMA)
         except BaseException:
             connection.close()
@@ -106,17 +103,3 @@ class SQLiteStore:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Let readers and a writer work side by side; two that open a new file at once must try again by themselves."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:  # noqa: PERF203 - SQLite does not wait here by itself
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.005)
-        else:
-            return

@@ -1,0 +1,230 @@
+"""Vectors kept on disk: what was paid for once is not sent again, in this run or any later one.
+
+Laws of this module:
+- An entry is found by a hash of all that decides a vector; neither a text nor a key is ever in the file.
+- What is read is the vector that was written, to the bit: a damaged entry is a miss.
+- A cache that cannot be read is an error before anything is sent. One that cannot be written is a warning: the vectors
+  are in hand, and a job is worth more than its copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+import threading
+import weakref
+import zlib
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from electronhub_embeddings.database import connect
+from electronhub_embeddings.errors import CacheError
+from electronhub_embeddings.wire import FLOAT32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from electronhub_embeddings.inputs import Inputs
+
+logger = logging.getLogger("electronhub_embeddings")
+
+PATIENCE = 30.0
+"""Seconds to wait for another's writing, which takes about 0.1 s for a full request."""
+
+FORMAT = 0x45487631
+"""SQLite's application id of our files: "EHv1"."""
+
+SCHEMA = "CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)"
+
+AT_ONCE = 500
+"""Keys in one question; SQLite takes 999 in its older builds."""
+
+CHECKSUM = 4
+"""Bytes of the CRC-32 of key and vector, which stand at the end of an entry."""
+
+_caches: weakref.WeakSet[VectorCache] = weakref.WeakSet()
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """The texts of a call, and what is known of them already."""
+
+    inputs: Inputs
+    """Those whose vectors are known stand first."""
+    rows: np.ndarray | None = None
+    """float32 of shape (known, d): the vectors of the first texts; None: none is known."""
+    keep: Callable[[int, int, np.ndarray], None] | None = None
+    """Writes the vectors of texts `start` up to and without `stop`; None: there is no cache."""
+
+
+class VectorCache:
+    """Finds and keeps vectors in an SQLite file that any number of threads and processes share.
+
+    Args:
+        path: The file, not on a network drive; made with permission 0600 when it is first needed.
+        namespace: What decides a vector beside its text.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *namespace: str | int | None) -> None:
+        self._path = os.path.abspath(path)  # noqa: PTH100 - a relative path must mean the same after a chdir
+        self._namespace = hashlib.blake2b(msgspec.json.encode(namespace), digest_size=32)
+        self._healthy = True
+        self._inherited: list[_Connection] = []
+        self._connect()
+        _caches.add(self)
+
+    def _connect(self) -> None:
+        self._reading, self._writing = _Connection(self._path), _Connection(self._path)  # neither waits for the other
+
+    def recall(self, inputs: Inputs) -> Recalled:
+        """Look up the texts of a call.
+
+        Raises:
+            CacheError: The file cannot be opened or read, or is no cache.
+        """
+        keys = [self._key(text) for text in inputs.texts]
+        try:
+            found = self._read(keys)
+        except (sqlite3.Error, OSError) as error:
+            raise CacheError(f"The cache {self._path} cannot be read: {error}.") from error
+        known = [place for place, key in enumerate(keys) if key in found]
+        if not known:
+            return Recalled(inputs, None, partial(self._write, keys))
+        known_keys = [keys[place] for place in known]
+        unknown = [place for place, key in enumerate(keys) if key not in found]
+        rows = np.frombuffer(b"".join(map(found.__getitem__, known_keys)), FLOAT32).reshape(len(known), -1)
+        ordered = known_keys + [keys[place] for place in unknown]
+        return Recalled(inputs.reordered([*known, *unknown]), rows, partial(self._write, ordered))
+
+    def _key(self, text: str) -> bytes:
+        digest = self._namespace.copy()
+        digest.update(text.encode())
+        return digest.digest()
+
+    def _read(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Find the vectors of keys; those that are damaged, or of another length than the first, are not found."""
+        found: dict[bytes, bytes] = {}
+        width = None
+        for start in range(0, len(keys), AT_ONCE):
+            some = keys[start : start + AT_ONCE]
+            question = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608 - marks
+            with self._reading.use() as connection:
+                entries = connection.execute(question, some).fetchall()
+            for key, entry in entries:
+                vector = _checked(key, entry)
+                if vector and len(vector) == (width := width or len(vector)):
+                    found[key] = vector
+        return found
+
+    def _write(self, keys: Sequence[bytes], start: int, stop: int, rows: np.ndarray) -> None:
+        """Keep vectors; when this returns they are in the file, whatever happens to this process."""
+        entries = [
+            (key, vector + _checksum(key, vector))
+            for key, vector in zip(keys[start:stop], (row.tobytes() for row in rows), strict=True)
+        ]
+        try:
+            with self._writing.use() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    connection.executemany("REPLACE INTO vectors VALUES (?, ?)", entries)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):  # the first error is the one to tell
+                        connection.execute("ROLLBACK")
+                    raise
+        except (sqlite3.Error, OSError, CacheError) as error:
+            if self._healthy:
+                logger.warning("the cache cannot be written (%s): the vectors are returned all the same", error)
+            self._healthy = False
+        else:
+            self._healthy = True
+
+    def after_fork(self) -> None:
+        """Take connections of its own in a forked child: the parent's must not be used there, nor closed."""
+        self._inherited += [self._reading, self._writing]
+        self._connect()
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        self._reading.close()
+        self._writing.close()
+
+
+class _Connection:
+    """A connection for one thread at a time, opened when it is first needed."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    @contextmanager
+    def use(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            if self._connection is None:
+                self._connection = _open(self._path)
+            yield self._connection
+
+    def close(self) -> None:
+        with self._lock:
+            self.__del__()
+
+    def __del__(self) -> None:  # without the lock: nobody else has this object any more
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _open(path: str) -> sqlite3.Connection:
+    connection = connect(path, PATIENCE)
+    try:
+        _claim(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _claim(connection: sqlite3.Connection, path: str) -> None:
+    """Make an empty file a cache, and see to it that no other file is taken for one."""
+    if _format(connection) == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        if _format(connection) == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            connection.execute(SCHEMA)
+            connection.execute(f"PRAGMA application_id = {FORMAT}")
+        connection.execute("COMMIT")
+    if _format(connection) != FORMAT:
+        raise CacheError(f"{path} is an SQLite file, but no cache.")
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    return number
+
+
+def _checksum(key: bytes, vector: bytes) -> bytes:
+    return zlib.crc32(vector, zlib.crc32(key)).to_bytes(CHECKSUM, "little")
+
+
+def _checked(key: bytes, entry: object) -> bytes | None:
+    """Return the vector of an entry; None: it is damaged."""
+    if not isinstance(entry, bytes) or len(entry) % FLOAT32.itemsize:
+        return None
+    vector = entry[:-CHECKSUM]
+    return vector if entry[-CHECKSUM:] == _checksum(key, vector) else None
+
+
+def _after_fork_in_child() -> None:
+    for cache in _caches:
+        cache.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
