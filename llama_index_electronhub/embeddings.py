@@ -13,6 +13,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 
 from electronhub_embeddings.frameworks import ClientKeeper, to_lists
 from electronhub_embeddings.settings import DEFAULT_MODEL, LARGEST_BATCH, Account, Secret
+from llama_index_electronhub.whole import aembed, embed, whole
 
 if TYPE_CHECKING:
     import os
@@ -60,14 +61,15 @@ class ElectronHubEmbedding(BaseEmbedding):
     On llama-index-core 0.10 a service context takes it as well:
     `ServiceContext.from_defaults(embed_model=ElectronHubEmbedding(), llm=None)`.
 
-    Every method raises the errors of `electronhub_embeddings.errors`. LlamaIndex hands over `embed_batch_size` texts at
-    a time: `.index` and the positions in `.partial` count within the batch that failed.
+    Every method raises the errors of `electronhub_embeddings.errors`; `.partial` maps the positions of the texts that
+    were finished to their vectors, as float32 arrays. With an `embeddings_cache` or `rate_limiter` of LlamaIndex's,
+    these positions and `.index` count within the batch of `embed_batch_size` texts that failed.
 
     Args:
         model_name: Any model id of the service; `model` is accepted as well.
         api_key: Falls back to ELECTRONHUB_API_KEY. It is no field: no dump of this object holds it.
         base_url: Falls back to ELECTRONHUB_BASE_URL, then to https://api.electronhub.ai/v1.
-        embed_batch_size: Texts that LlamaIndex hands over at once; 1 to 2048. Smaller only costs requests.
+        embed_batch_size: Texts in one of LlamaIndex's events; 1 to 2048. Requests are as full either way.
         callback_manager: LlamaIndex's callbacks.
         num_workers: Batches that LlamaIndex hands over at once in async calls.
         embeddings_cache: LlamaIndex's own cache (core 0.12.31 and later).
@@ -215,11 +217,34 @@ class ElectronHubEmbedding(BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        rows: list[list[float]] = self._client().embed(texts).tolist()
+        rows: list[list[float]] = embed(self._client(), texts).tolist()
         return rows
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return await to_lists(await self._client().aembed(texts))
+        return await to_lists(await aembed(self._client(), texts))
+
+    def get_text_embedding_batch(
+        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+    ) -> list[list[float]]:
+        """Embed texts; LlamaIndex cuts them into batches, and all batches are one call: see `whole`."""
+        if self._is_interposed:
+            return super().get_text_embedding_batch(texts, show_progress, **kwargs)
+        with whole(self._client(), texts, is_async=False, show_progress=show_progress):
+            return super().get_text_embedding_batch(texts, **kwargs)
+
+    async def aget_text_embedding_batch(
+        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+    ) -> list[list[float]]:
+        """Embed texts without blocking the event loop; everything else is as in `get_text_embedding_batch`."""
+        if self._is_interposed:
+            return await super().aget_text_embedding_batch(texts, show_progress, **kwargs)
+        with whole(self._client(), texts, is_async=True, show_progress=show_progress):
+            return await super().aget_text_embedding_batch(texts, **kwargs)
+
+    @property
+    def _is_interposed(self) -> bool:
+        """Whether LlamaIndex's own cache or limiter stands between it and us: they work batch by batch."""
+        return any(getattr(self, name, None) is not None for name in ("embeddings_cache", "rate_limiter"))
 
     def to_dict(self, **_: Any) -> dict[str, Any]:
         """Serialise what changes vectors; `from_dict` takes the key and the rest from its arguments or defaults."""

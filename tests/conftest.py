@@ -39,7 +39,7 @@ CORE = _core()
 
 collect_ignore = []
 if CORE is None:
-    collect_ignore.append("test_llama_index.py")
+    collect_ignore += ["test_llama_index.py", "test_llama_index_whole.py"]
 if CORE is None or CORE >= (0, 11):
     collect_ignore.append("service_context")  # the class was taken out of the core in 0.11
 if find_spec("langchain_core") is None:
