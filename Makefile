@@ -3,6 +3,9 @@
 #
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes, alone and in company (12 minutes)
+# make kills          200 kills at random moments of jobs of 20,000 texts (5 minutes)
+# make million        a million texts through a service that shuffles, drops and fails at random (5 minutes)
+# make soak           ten minutes of mixed traffic, with each fault at random
 #
 # Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. The tests start a
 # Redis server; where there is none it is installed from Debian's packages.
@@ -11,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
 
-.PHONY: demo test lint types unit service-context packaging redis bench-limit bench-pacing clean
+.PHONY: demo test lint types unit service-context packaging redis bench-limit bench-pacing kills million soak clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -60,6 +63,9 @@ bench-limit: .venv-bench/ready
 bench-pacing: .venv/ready
 	$(BIN)/python benchmarks/pacing.py
 	$(BIN)/python benchmarks/company.py
+
+kills million soak: .venv/ready
+	$(BIN)/python -m pytest tests/endurance/test_$@.py --full --quiet
 
 clean:
 	rm -rf .venv .venv-0.10 .venv-bench dist

@@ -48,6 +48,11 @@ if find_spec("langchain_tests") is None:
     collect_ignore.append("test_langchain_conformance.py")
 
 
+def pytest_addoption(parser):
+    """Let `--full` run the endurance tests at full length."""
+    parser.addoption("--full", action="store_true", help="run the tests in endurance/ at full length")
+
+
 @pytest.fixture(scope="session")
 def _one_certificate(tmp_path_factory):
     """Keep one certificate in a file: no test uses TLS, and reading all of them takes 20 ms for each client."""

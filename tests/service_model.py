@@ -93,7 +93,7 @@ def simulate(job, *, until=1e6):
 class _Simulation:
     def __init__(self, job):
         self.job = job
-        self.random = Random(job.seed)  # noqa: S311 - a repeatable world, no secrets
+        self.random = Random(job.seed)
         self.run_ = Run(Service(job.limit), Window())
         self.events = []
         self.order = count()

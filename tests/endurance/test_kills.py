@@ -1,0 +1,97 @@
+"""A job that is killed again and again loses nothing that was answered."""
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from faces import right
+from processes import begin, kill
+
+from electronhub_embeddings.emulator import Emulator
+
+SEED = 20_000
+
+# The launcher has imported everything and runs no thread, so that a child is at work within milliseconds. A child
+# embeds the whole job over the same cache, and keeps what it got only if nobody kills it before.
+LAUNCHER = """
+import os, sys
+import numpy as np
+from electronhub_embeddings import EmbeddingsClient
+
+url, key, concurrency, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+texts = [f"text {number}" for number in range(count)]
+print("ready", flush=True)
+for line in sys.stdin:
+    cache, result = line.split()
+    pid = os.fork()
+    if pid == 0:
+        client = EmbeddingsClient(
+            api_key=key, base_url=url, cache=cache, dimensions=8, batch_size=100, max_concurrency=concurrency
+        )
+        np.save(result, client.embed(texts))
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_kills_lose_nothing(full, concurrency, tmp_path, report):
+    """At most the requests on the wire at a kill are sent again; in the end every text has its own vector.
+
+    A request counts as answered when the next one on its place on the wire has started: until then nobody can know
+    whether the answer, on the wire or half read, has come.
+    """
+    kills, count = (100, 20_000) if full else (12, 4_000)
+    dice, killed, jobs, repeated = random.Random(SEED), 0, 0, []
+    texts = [f"text {number}" for number in range(count)]
+    with Emulator(rpm=0, latency=0.004, jitter=0.004) as service:
+        expected = right(service, texts, 8)
+        (launcher,) = begin(LAUNCHER, service.base_url, service.api_key, concurrency, count)
+        try:
+            assert launcher.stdout.readline() == "ready\n"
+            while killed < kills:
+                jobs += 1
+                runs = finish_a_job(launcher, service, tmp_path / f"job{jobs}", dice)
+                killed += len(runs) - 1
+                repeated += sent_again(runs)
+                assert np.array_equal(np.load(tmp_path / f"job{jobs}.npy"), expected)
+        finally:
+            kill(launcher)
+    assert max(map(len, repeated)) <= concurrency
+    assert concurrency > 1 or set().union(*repeated) <= {0}  # alone on the wire it can only be the last
+    report(
+        f"{killed} kills in {jobs} jobs of {count:,} texts, {concurrency} on the wire: no wrong vector, none missing; "
+        f"{sum(map(len, repeated))} of {killed * concurrency} requests on the wire at a kill were sent again, no other"
+    )
+
+
+def finish_a_job(launcher, service, path, dice):
+    """Run a job over a new cache, killed at random moments, until it ends; return the requests of each run."""
+    runs = []
+    while True:
+        service.reset()
+        launcher.stdin.write(f"{path}.db {path}.npy\n")
+        launcher.stdin.flush()
+        pid = int(launcher.stdout.readline())
+        time.sleep(dice.uniform(0.0, 0.8))
+        with suppress(ProcessLookupError):  # it has ended already
+            os.kill(pid, signal.SIGKILL)
+        status = int(launcher.stdout.readline())
+        runs.append([set(call.body["input"]) for call in service.calls])
+        if status == 0:
+            return runs
+        assert status == -signal.SIGKILL
+
+
+def sent_again(runs):
+    """Find the requests any text of which was sent in a later run: for each run their ages, 0 for its last one."""
+    later, again = set(), []
+    for calls in reversed(runs):
+        again.append({age for age, texts in enumerate(reversed(calls)) if not texts.isdisjoint(later)})
+        later.update(*calls)
+    return again
