@@ -17,7 +17,6 @@ import threading
 import weakref
 import zlib
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,10 +25,11 @@ import numpy as np
 
 from electronhub_embeddings.database import connect
 from electronhub_embeddings.errors import CacheError
+from electronhub_embeddings.inputs import Recalled
 from electronhub_embeddings.wire import FLOAT32
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from electronhub_embeddings.inputs import Inputs
 
@@ -50,18 +50,6 @@ CHECKSUM = 4
 """Bytes of the CRC-32 of key and vector, which stand at the end of an entry."""
 
 _caches: weakref.WeakSet[VectorCache] = weakref.WeakSet()
-
-
-@dataclass(frozen=True)
-class Recalled:
-    """The texts of a call, and what is known of them already."""
-
-    inputs: Inputs
-    """Those whose vectors are known stand first."""
-    rows: np.ndarray | None = None
-    """float32 of shape (known, d): the vectors of the first texts; None: none is known."""
-    keep: Callable[[int, int, np.ndarray], None] | None = None
-    """Writes the vectors of texts `start` up to and without `stop`; None: there is no cache."""
 
 
 class VectorCache:

@@ -9,11 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from electronhub_embeddings.cache import Recalled, VectorCache
 from electronhub_embeddings.errors import ElectronHubError
-from electronhub_embeddings.inputs import check_prefix, prepare
-from electronhub_embeddings.job import Job
-from electronhub_embeddings.lines import Ticket, guard, join
+from electronhub_embeddings.guard import guard, importing
+from electronhub_embeddings.inputs import Recalled, check_prefix, prepare
 from electronhub_embeddings.progress import REDRAW, Bar, Progress
 from electronhub_embeddings.settings import (
     DEFAULT_MODEL,
@@ -35,7 +33,10 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Self
 
+    from electronhub_embeddings.cache import VectorCache
     from electronhub_embeddings.inputs import Inputs
+    from electronhub_embeddings.job import Job
+    from electronhub_embeddings.lines import Ticket
 
 
 class EmbeddingsClient:
@@ -131,6 +132,9 @@ class EmbeddingsClient:
         self._usage = Usage()
         self._cache: VectorCache | None = None
         if self._cache_path is not None:
+            with importing:
+                from electronhub_embeddings.cache import VectorCache  # noqa: PLC0415 - few need it
+
             recipe = self._recipe
             self._cache = VectorCache(self._cache_path, self._account.base_url, recipe.model, recipe.dimensions)
         self._ticket: Ticket | None = None
@@ -278,7 +282,10 @@ class EmbeddingsClient:
             if self._recipe.http_client is not None and self._process != os.getpid():
                 raise ElectronHubError("http_client was made in another process, and connections cannot be shared.")
             if self._ticket is None or not self._ticket.valid:
-                self._ticket = join(self._account, self._recipe, self._store)
+                with importing:  # httpx imports more when the connections are made
+                    from electronhub_embeddings.lines import join  # noqa: PLC0415
+
+                    self._ticket = join(self._account, self._recipe, self._store)
                 self._finalizer = weakref.finalize(self, self._ticket.forsake, self._usage)
             return self._ticket
 
@@ -292,6 +299,11 @@ class EmbeddingsClient:
 
     def _submit(self, recalled: Recalled, *, is_query: bool, progress: Progress) -> Job:
         """Put what is not known already into the line."""
+        with (
+            importing
+        ):  # numpy takes 0.1 s, httpx and msgspec 0.2 s: at the first text, not at the import of this package
+            from electronhub_embeddings.job import Job  # noqa: PLC0415
+
         job = Job(
             recalled.inputs,
             is_query=is_query,

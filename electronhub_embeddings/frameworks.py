@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings.client import EmbeddingsClient
-from electronhub_embeddings.lines import guard
+from electronhub_embeddings.guard import guard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

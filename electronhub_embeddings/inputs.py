@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from electronhub_embeddings.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class Inputs:
         ends = list(accumulate(self.ends[position] - starts[position] for position in order))
         moved = dict(zip(order, range(len(order)), strict=True))
         return Inputs(texts, ends, [moved[place] for place in self.places or range(len(texts))])
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """The texts of a call, and what is known of them already."""
+
+    inputs: Inputs
+    """Those whose vectors are known stand first."""
+    rows: np.ndarray | None = None
+    """float32 of shape (known, d): the vectors of the first texts; None: none is known."""
+    keep: Callable[[int, int, np.ndarray], None] | None = None
+    """Writes the vectors of texts `start` up to and without `stop`; None: there is no cache."""
 
 
 def prepare(texts: Iterable[str], prefix: str = "") -> Inputs:

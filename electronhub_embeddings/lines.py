@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings.guard import guard
 from electronhub_embeddings.line import Line
-from electronhub_embeddings.stores import MemoryStore, open_store
+from electronhub_embeddings.stores import open_store
+from electronhub_embeddings.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from electronhub_embeddings.lane import Lane
@@ -16,15 +17,9 @@ if TYPE_CHECKING:
     from electronhub_embeddings.stores import RateLimitStore
     from electronhub_embeddings.usage import Usage
 
-_guard = threading.RLock()
 _lines: dict[Account, tuple[Line, object]] = {}
 _windows: dict[Account, MemoryStore] = {}
 """Kept for a while after the last client of an account has gone: the service does not forget so soon either."""
-
-
-def guard() -> threading.RLock:
-    """Return the lock under which clients join and leave; a forked child has a new one."""
-    return _guard
 
 
 class Ticket:
@@ -99,8 +94,6 @@ def _remembered(account: Account) -> MemoryStore:
 
 def _after_fork_in_child() -> None:
     """Start afresh: the threads are the parent's, its locks may be held, but what was counted stays counted."""
-    global _guard  # noqa: PLW0603 - the lock may be held by a thread that does not exist here
-    _guard = threading.RLock()
     for account, window in _windows.items():
         _windows[account] = window.after_fork()
     for account, (line, store) in _lines.items():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings.cache import Recalled
+    from electronhub_embeddings.inputs import Recalled
     from electronhub_embeddings.job import Job
 
 

@@ -7,7 +7,7 @@ import pytest
 from electronhub_embeddings.gate import GATHER, Gate
 from electronhub_embeddings.headers import Report
 from electronhub_embeddings.limits import Pause, Window
-from electronhub_embeddings.stores import MemoryStore
+from electronhub_embeddings.stores.memory import MemoryStore
 
 HOLD = 60.1
 """Seconds for which a call that was counted holds its slot."""

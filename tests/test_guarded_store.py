@@ -10,8 +10,9 @@ import pytest
 
 from electronhub_embeddings.headers import Report
 from electronhub_embeddings.limits import Window
-from electronhub_embeddings.stores import MemoryStore, RateLimitStore, guarded
+from electronhub_embeddings.stores import RateLimitStore, guarded
 from electronhub_embeddings.stores.guarded import RETRY, GuardedStore
+from electronhub_embeddings.stores.memory import MemoryStore
 
 HOLD = 60.1
 """Seconds for which a call that was counted holds its slot."""

@@ -8,7 +8,8 @@ import pytest
 
 from electronhub_embeddings.headers import Report
 from electronhub_embeddings.limits import Window
-from electronhub_embeddings.stores import MemoryStore, RateLimitStore
+from electronhub_embeddings.stores import RateLimitStore
+from electronhub_embeddings.stores.memory import MemoryStore
 
 
 def look(window, now):

@@ -22,7 +22,7 @@ from electronhub_embeddings import (
 )
 from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.limits import Window
-from electronhub_embeddings.stores import MemoryStore
+from electronhub_embeddings.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 

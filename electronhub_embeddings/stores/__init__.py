@@ -6,12 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings.stores.base import RateLimitStore
-from electronhub_embeddings.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from electronhub_embeddings.settings import Account
 
-__all__ = ["MemoryStore", "RateLimitStore", "open_store"]
+__all__ = ["RateLimitStore", "open_store"]
 
 REDIS = ("redis://", "rediss://", "unix://")
 
