@@ -55,8 +55,12 @@ class ElectronHubError(Exception):
         """The vectors finished before the failure: input index -> float32 array of shape (d,)."""
 
     def __str__(self) -> str:
-        where = f" (your input {self.index})" if self.index is not None else ""
-        return f"{self.message}{where}{' ' if self.next_step else ''}{self.next_step}"
+        what = self.message
+        if self.index is not None:
+            what = f"{what.rstrip('.')} (your input {self.index})."
+        if self.next_step:
+            what = f"{what}{'' if what.endswith(('.', '!', '?')) else '.'} {self.next_step}"
+        return what
 
     def rewrite(self, change: Callable[[Any], Any]) -> None:
         """Pass all that the service has said through `change`, which hides the key."""

@@ -1,4 +1,4 @@
-"""What the response headers say about the rate limit: pure, and forgiving, for every header is optional."""
+"""What the response headers say, about the rate limit above all: pure, and forgiving, for every header is optional."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST_RESET = 3600.0
 
 @dataclass(frozen=True)
 class Report:
-    """What one answer says of the limit; None where it says nothing."""
+    """What one answer says beside its body; None where it says nothing."""
 
     limit: int | None = None
     """Requests a minute (`X-RateLimit-Limit`)."""
@@ -35,10 +35,12 @@ class Report:
     """Seconds until the window resets (`X-RateLimit-Reset`)."""
     retry_after: float | None = None
     """Seconds the service asks to wait (`Retry-After`, as seconds or as a date)."""
+    location: str | None = None
+    """Where a redirect leads."""
 
 
 def read_report(headers: Mapping[str, str], wall_clock: float) -> Report:
-    """Read the limit headers.
+    """Read the headers that matter.
 
     Args:
         headers: Response headers, looked up by lower-case name.
@@ -54,6 +56,7 @@ def read_report(headers: Mapping[str, str], wall_clock: float) -> Report:
         remaining=int(remaining) if remaining is not None and remaining <= LARGEST_LIMIT else None,
         reset=reset if reset is not None and reset <= LONGEST_RESET else None,
         retry_after=_seconds_until(headers.get("retry-after"), now),
+        location=headers.get("location"),
     )
 
 

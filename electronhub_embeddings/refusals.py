@@ -74,6 +74,8 @@ def read_error(status: int, content: bytes, report: Report) -> APIStatusError:
     body = _decode(content)
     error = _find_error(body)
     message, param, code = _words(error if error is not None else body, status)
+    if report.location and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        message += f"; it leads to {report.location[:LONGEST_MESSAGE]}, and redirects are not followed: check base_url"
     if status == HTTPStatus.OK and error is not None:
         status = _status_inside(code, message)
     kind = BY_STATUS.get(status, ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else APIStatusError)
@@ -110,12 +112,18 @@ def _words(error: Any, status: int) -> tuple[str, str | None, str | int | None]:
         code = code if code is not None else error.get("type") if isinstance(error.get("type"), str) else None
         error = error.get("message") or error
     text = error if isinstance(error, str) else msgspec.json.encode(error).decode() if error else ""
-    if HTML.match(text):
-        title = TITLE.search(text)
-        text = f"an HTML page{f' titled {title[1].strip()!r}' if title else ''}"
+    text = describe_page(text) or text
     if not text:
         text = f"no message (status {status})"
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…", param, code
+
+
+def describe_page(text: str) -> str | None:
+    """Describe the HTML page that a text begins; None: it begins none."""
+    if not HTML.match(text.lstrip()):
+        return None
+    title = TITLE.search(text)
+    return f"an HTML page{f' titled {title[1].strip()!r}' if title else ''}"
 
 
 def _status_inside(code: str | int | None, message: str) -> int:

@@ -83,7 +83,7 @@ class Transport:
             message = f"No answer within {self._timeout:g} s ({type(error).__name__})."
             raise APITimeoutError(message, sent=not isinstance(error, NOT_SENT)) from error
         except httpx.TransportError as error:
-            message = f"The connection failed: {str(error) or type(error).__name__}."
+            message = f"The connection failed: {str(error).rstrip('.') or type(error).__name__}."
             raise APIConnectionError(message, sent=not isinstance(error, NOT_SENT)) from error
         except httpx.DecodingError as error:
             raise InvalidResponseError(f"The answer's content encoding is broken: {error}.") from error
@@ -105,14 +105,20 @@ class Transport:
             auth=None,
         ) as response:
             headers_at = time.monotonic()
-            content = self._read(response, deadline, longest)
-        return Answer(response.status_code, response.headers, content, headers_at)
+            parts: list[bytes] = []
+            try:
+                self._read(response, deadline, longest, parts)
+            except (httpx.TransportError, httpx.DecodingError):
+                if response.status_code == httpx.codes.OK:
+                    raise
+                # What is wrong is told by the status, and what came of its words: a 429 must not go unheard.
+        return Answer(response.status_code, response.headers, b"".join(parts), headers_at)
 
     @staticmethod
-    def _read(response: httpx.Response, deadline: float, longest: int) -> bytes:
-        """Read the body; the deadline holds for all of it, however slowly it trickles."""
+    def _read(response: httpx.Response, deadline: float, longest: int, parts: list[bytes]) -> None:
+        """Read the body into `parts`; the deadline holds for all of it, however slowly it trickles."""
         good = response.status_code == httpx.codes.OK
-        parts, size = [], 0
+        size = 0
         for part in response.iter_bytes():
             parts.append(part)
             size += len(part)
@@ -122,7 +128,6 @@ class Transport:
                 break
             if time.monotonic() > deadline:
                 raise httpx.ReadTimeout("the body took too long", request=response.request)
-        return b"".join(parts)
 
     def close(self) -> None:
         """Close the connections; a client that the user brought is the user's to close."""

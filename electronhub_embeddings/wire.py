@@ -19,7 +19,7 @@ import numpy as np
 import pybase64
 
 from electronhub_embeddings.errors import InvalidResponseError
-from electronhub_embeddings.refusals import read_error
+from electronhub_embeddings.refusals import describe_page, read_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 FLOAT32 = np.dtype("<f4")
 """base64 on this wire is little-endian float32."""
 
+
+LONGEST_PAGE = 4000
+"""Bytes of an answer in which the title of a page is looked for."""
+
+LARGEST_INDEX = 10**18
+"""Above it an index is not quoted: it can have thousands of digits."""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding can raise: no JSON, not the JSON expected, a byte that is no UTF-8, nested without end."""
@@ -101,6 +107,9 @@ def read_answer(
     except UNREADABLE as error:
         if _is_error(content):
             raise read_error(status, content, report) from None
+        if page := describe_page(content[:LONGEST_PAGE].decode("utf-8", "replace")):
+            message = f"The answer is {page}, not an embedding response: does base_url lead to the API?"
+            raise InvalidResponseError(message, retries=1) from None
         raise InvalidResponseError(f"The answer is not an embedding response: {error}.") from None
     if answer.error:
         raise read_error(status, content, report)
@@ -127,7 +136,8 @@ def _sort(rows: list[_Row], order: list[int], count: int) -> list[_Row]:
     for row in rows:
         if not 0 <= row.index < count or places[row.index] is not None:
             why = "twice" if 0 <= row.index < count else f"outside 0..{count - 1}"
-            raise InvalidResponseError(f"The answer has index {row.index} {why}.", retries=1)
+            which = row.index if abs(row.index) < LARGEST_INDEX else "of many digits"
+            raise InvalidResponseError(f"The answer has index {which} {why}.", retries=1)
         places[row.index] = row
     return [row for row in places if row is not None]
 

@@ -142,6 +142,33 @@ def test_truncate(service, client):
         ask(client)
 
 
+def test_truncate_with_a_reset(service, client):
+    """Status and headers come, and then a reset in place of an orderly end."""
+    service.script(faults.truncate(reset=True))
+    with client.stream("POST", "/embeddings", json={"model": MODEL, "input": TEXTS}) as response:
+        assert response.status_code == 200
+        with pytest.raises(httpx.ReadError):
+            response.read()
+
+
+def test_a_content_length_that_is_too_large(service, client):
+    """All of the body comes, and then the end of the connection where more was promised."""
+    service.script(None, faults.wrong_length(10))
+    whole, parts = len(ask(client).content), []
+    with client.stream("POST", "/embeddings", json={"model": MODEL, "input": TEXTS}) as response:
+        assert response.headers["content-length"] == str(whole + 10)
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
+            parts.extend(response.iter_raw())
+    assert sum(map(len, parts)) == whole
+
+
+def test_a_content_length_that_is_too_small(service, client):
+    """A client reads as much as it was promised, without the end; the next call goes over another connection."""
+    service.script(None, faults.wrong_length(-10))
+    assert ask(client).content[:-10] == ask(client).content
+    assert len(ask(client).json()["data"]) == 3
+
+
 def test_stall(service, client):
     """A body that stops half way and then goes on is whole in the end; an impatient client gives up."""
     service.script(faults.stall(0.1), faults.stall(0.2))

@@ -13,6 +13,7 @@ from electronhub_embeddings.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    AuthenticationError,
     BadRequestError,
     ElectronHubError,
     InputError,
@@ -104,14 +105,20 @@ def test_a_caller_gets_a_copy_of_its_own(kind):
 @pytest.mark.parametrize("kind", STATUS_CLASSES)
 def test_a_status_error_says_status_message_index_and_what_to_do(kind):
     """One line tells what happened, where, and what to do about it."""
-    assert f"418: No. (your input 3) {kind.next_step}".rstrip() == str(make(kind))
+    assert f"418: No (your input 3). {kind.next_step}".rstrip() == str(make(kind))
 
 
 @pytest.mark.parametrize("kind", sorted(set(CLASSES) - set(STATUS_CLASSES), key=lambda kind: kind.__name__))
 def test_another_error_says_message_index_and_what_to_do(kind):
     """An error without a status begins with its message."""
     where = " (your input 3)" if make(kind).index is not None else ""
-    assert f"No.{where} {kind.next_step}".rstrip() == str(make(kind))
+    assert f"No{where}. {kind.next_step}".rstrip() == str(make(kind))
+
+
+def test_sentences_do_not_run_together():
+    """Words of a service that end without a full stop are ended before what to do is said."""
+    assert str(AuthenticationError("No such key", status_code=401)).startswith("401: No such key. Check")
+    assert str(AuthenticationError("No such key!", status_code=401)).startswith("401: No such key! Check")
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -139,4 +146,4 @@ def test_a_broken_connection_counts_unless_said_otherwise(kind):
 def test_the_words_of_the_service_are_the_message():
     """The message stays apart from what the package adds to it."""
     error = BadRequestError("Bad text.", status_code=400, index=2)
-    assert (error.message, error.args, str(error)) == ("Bad text.", ("Bad text.",), "400: Bad text. (your input 2)")
+    assert (error.message, error.args, str(error)) == ("Bad text.", ("Bad text.",), "400: Bad text (your input 2).")

@@ -49,6 +49,10 @@ class Connection(H11Protocol):
         connection: Connection = scope["state"]["connection"]
         return connection
 
+    def write(self, raw: bytes) -> None:
+        """Send bytes as they are; nothing that this connection is asked afterwards is answered any more."""
+        self.transport.write(raw)
+
     def close(self) -> None:
         """End the connection in order, after what is already written."""
         self.transport.close()

@@ -49,6 +49,16 @@ class Delivery(Response):
                 await _part(send, whole[:half])
                 connection.close()
                 await _gone(receive)
+            case Manner.BROKEN:
+                await self._start(send)
+                await _part(send, whole[:half])
+                connection.reset()
+                await _gone(receive)
+            case Manner.MISCOUNTED:
+                # By hand: uvicorn sees to it that a length is right.
+                connection.write(self._head(len(whole) + fault.miscount) + whole)
+                connection.close()
+                await _gone(receive)
             case Manner.STALLED:
                 await self._start(send)
                 await _part(send, whole[:half])
@@ -61,6 +71,11 @@ class Delivery(Response):
                     await asyncio.sleep(fault.pause / _PIECES)
                     await _part(send, whole[start : start + size])
                 await _part(send, b"", last=True)
+
+    def _head(self, length: int) -> bytes:
+        headers = {**self.headers, "content-length": str(length), "connection": "close"}
+        lines = [f"HTTP/1.1 {self.status_code} ", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     async def _start(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -40,6 +40,7 @@ from electronhub_embeddings.emulator.faults.network import (
     stall,
     trickle,
     truncate,
+    wrong_length,
 )
 
 __all__ = [
@@ -76,4 +77,5 @@ __all__ = [
     "without_usage",
     "wrapped_error",
     "wrong_dimension",
+    "wrong_length",
 ]

@@ -24,6 +24,10 @@ class Manner(Enum):
     """As DROPPED, with a TCP reset in place of an orderly end."""
     TRUNCATED = "truncated"
     """Closed half way: Content-Length promised more."""
+    BROKEN = "broken"
+    """As TRUNCATED, with a TCP reset in place of an orderly end."""
+    MISCOUNTED = "miscounted"
+    """Sent whole, under a Content-Length that is wrong, and closed."""
     STALLED = "stalled"
     """Half, a pause, the other half."""
     TRICKLED = "trickled"
@@ -43,6 +47,8 @@ class Fault:
     manner: Manner = Manner.WHOLE
     pause: float = 0.0
     """Seconds that a stalled or trickled body takes."""
+    miscount: int = 0
+    """Bytes that the Content-Length of a miscounted body says too many; below 0, too few."""
 
 
 NO_FAULT: Final = Fault()

@@ -21,9 +21,14 @@ def reset(*, delay: float = 0.0) -> Fault:
     return Fault(manner=Manner.RESET, delay=delay)
 
 
-def truncate() -> Fault:
-    """Close the connection in the middle of the body: Content-Length promised more."""
-    return Fault(manner=Manner.TRUNCATED)
+def truncate(*, reset: bool = False) -> Fault:
+    """Close the connection, or `reset` it (TCP RST), in the middle of the body: Content-Length promised more."""
+    return Fault(manner=Manner.BROKEN if reset else Manner.TRUNCATED)
+
+
+def wrong_length(by: int) -> Fault:
+    """Send the whole body under a Content-Length that is `by` bytes too large (below 0: too small), and close."""
+    return Fault(manner=Manner.MISCOUNTED, miscount=by)
 
 
 def stall(seconds: float) -> Fault:
