@@ -13,23 +13,20 @@ import hashlib
 import logging
 import os
 import sqlite3
-import threading
-import weakref
 import zlib
-from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from electronhub_embeddings.database import connect
+from electronhub_embeddings.database import Database
 from electronhub_embeddings.errors import CacheError
 from electronhub_embeddings.inputs import Recalled
 from electronhub_embeddings.wire import FLOAT32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from electronhub_embeddings.inputs import Inputs
 
@@ -49,8 +46,6 @@ AT_ONCE = 500
 CHECKSUM = 4
 """Bytes of the CRC-32 of key and vector, which stand at the end of an entry."""
 
-_caches: weakref.WeakSet[VectorCache] = weakref.WeakSet()
-
 
 class VectorCache:
     """Finds and keeps vectors in an SQLite file that any number of threads and processes share.
@@ -64,12 +59,9 @@ class VectorCache:
         self._path = os.path.abspath(path)  # noqa: PTH100 - a relative path must mean the same after a chdir
         self._namespace = hashlib.blake2b(msgspec.json.encode(namespace), digest_size=32)
         self._healthy = True
-        self._inherited: list[_Connection] = []
-        self._connect()
-        _caches.add(self)
-
-    def _connect(self) -> None:
-        self._reading, self._writing = _Connection(self._path), _Connection(self._path)  # neither waits for the other
+        prepare = partial(_claim, self._path)
+        self._reading = Database(self._path, lambda: PATIENCE, prepare)
+        self._writing = Database(self._path, lambda: PATIENCE, prepare)  # so that hits do not wait for it
 
     def recall(self, inputs: Inputs) -> Recalled:
         """Look up the texts of a call.
@@ -118,15 +110,8 @@ class VectorCache:
             for key, vector in zip(keys[start:stop], (row.tobytes() for row in rows), strict=True)
         ]
         try:
-            with self._writing.use() as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    connection.executemany("REPLACE INTO vectors VALUES (?, ?)", entries)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    with suppress(sqlite3.Error):  # the first error is the one to tell
-                        connection.execute("ROLLBACK")
-                    raise
+            with self._writing.change() as connection:
+                connection.executemany("REPLACE INTO vectors VALUES (?, ?)", entries)
         except (sqlite3.Error, OSError, CacheError) as error:
             if self._healthy:
                 logger.warning("the cache cannot be written (%s): the vectors are returned all the same", error)
@@ -134,53 +119,13 @@ class VectorCache:
         else:
             self._healthy = True
 
-    def after_fork(self) -> None:
-        """Take connections of its own in a forked child: the parent's must not be used there, nor closed."""
-        self._inherited += [self._reading, self._writing]
-        self._connect()
-
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self._reading.close()
         self._writing.close()
 
 
-class _Connection:
-    """A connection for one thread at a time, opened when it is first needed."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-
-    @contextmanager
-    def use(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            if self._connection is None:
-                self._connection = _open(self._path)
-            yield self._connection
-
-    def close(self) -> None:
-        with self._lock:
-            self.__del__()
-
-    def __del__(self) -> None:  # without the lock: nobody else has this object any more
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _open(path: str) -> sqlite3.Connection:
-    connection = connect(path, PATIENCE)
-    try:
-        _claim(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _claim(connection: sqlite3.Connection, path: str) -> None:
+def _claim(path: str, connection: sqlite3.Connection) -> None:
     """Make an empty file a cache, and see to it that no other file is taken for one."""
     if _format(connection) == 0:
         connection.execute("BEGIN IMMEDIATE")
@@ -207,12 +152,3 @@ def _checked(key: bytes, entry: object) -> bytes | None:
         return None
     vector = entry[:-CHECKSUM]
     return vector if entry[-CHECKSUM:] == _checksum(key, vector) else None
-
-
-def _after_fork_in_child() -> None:
-    for cache in _caches:
-        cache.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

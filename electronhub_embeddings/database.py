@@ -1,4 +1,4 @@
-"""SQLite files that processes share: how both of ours are opened."""
+"""SQLite files that processes share: how both of ours are opened, and what they need around a fork."""
 
 from __future__ import annotations
 
@@ -7,16 +7,100 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import suppress
+import weakref
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _creating = threading.Lock()
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_held: list[Database] = []
+
+
+class Database:
+    """One connection to a file, for one thread at a time; opened when it is first needed.
+
+    Args:
+        path: The file, not on a network drive; made with permission 0600 if it is not there.
+        patience: Returns the seconds to wait for another's change.
+        prepare: Called with each new connection, to make tables.
+    """
+
+    def __init__(
+        self, path: str, patience: Callable[[], float], prepare: Callable[[sqlite3.Connection], object]
+    ) -> None:
+        self._path = path
+        self._patience = patience
+        self._prepare = prepare
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        _databases.add(self)
+
+    @contextmanager
+    def use(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection.
+
+        Raises:
+            sqlite3.Error: The file is none of SQLite's, or cannot be read or written.
+            OSError: It cannot be made.
+        """
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._open()
+            yield self._connection
+
+    @contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for a change that is made whole, or not at all, while no other process makes one."""
+        with self.use() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    with suppress(sqlite3.Error):  # the first error is the one to tell
+                        connection.execute("ROLLBACK")
+                raise
+
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(self._path, self._patience())
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def hold(self) -> None:
+        """Close the file and keep it closed until it is let go: nothing of SQLite's may be carried across a fork."""
+        self._lock.acquire()
+        self._drop()
+
+    def let_go(self) -> None:
+        """End `hold`; the next use opens the file again."""
+        self._lock.release()
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    __del__ = _drop  # without the lock: nobody else has this object any more
 
 
 def connect(path: str, patience: float) -> sqlite3.Connection:
-    """Open a file, made with permission 0600 if it is not there, for threads and processes that write to it in turn.
+    """Open a file for threads and processes that write to it in turn.
 
     Args:
-        path: The file, not on a network drive.
+        path: The file, not on a network drive; made with permission 0600 if it is not there.
         patience: Seconds to wait for another's change.
 
     Raises:
@@ -59,10 +143,17 @@ def _use_wal(connection: sqlite3.Connection, deadline: float) -> None:
             return
 
 
-def _after_fork_in_child() -> None:
-    global _creating  # noqa: PLW0603 - it may be held by a thread that does not exist here
-    _creating = threading.Lock()
+def _before_fork() -> None:
+    """Wait until no thread is inside SQLite, and close all files: a child would inherit locks that nobody frees."""
+    _held.extend(_databases)
+    for database in _held:
+        database.hold()
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().let_go()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

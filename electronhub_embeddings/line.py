@@ -10,6 +10,7 @@ Laws of this module:
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import uuid
@@ -118,7 +119,7 @@ class Line:
             self._notify()
             workers = [worker for worker in self._workers if worker is not threading.current_thread()]
             abandoned = not self._workers
-        for worker in workers if wait else ():
+        for worker in workers if wait and not sys.is_finalizing() else ():
             worker.join()
         if abandoned:
             self.gate.close()
@@ -150,13 +151,24 @@ class Line:
             self._idle += 1
 
     def _work(self) -> None:
-        while (request := self._next()) is not None:
-            self._carry(request)
+        while self._serve():
+            pass
         with self._changed:
             self._workers.discard(threading.current_thread())
             last = not self._workers
         if last:
             self.gate.close()
+
+    def _serve(self) -> bool:
+        """Carry the next request; False: there is none any more.
+
+        A worker that waits holds no request: the error of one knows the frames in which it was raised, and so a
+        client that nobody else has any more.
+        """
+        request = self._next()
+        if request is not None:
+            self._carry(request)
+        return request is not None
 
     def _next(self) -> Request | None:
         """Wait until there are texts and a free slot, and form a request. None: the line is closed."""

@@ -72,7 +72,7 @@ def join(account: Account, recipe: Recipe, store: RateLimitStore | str | os.Path
         line, kept = _lines[account]
         if store is not None and store != kept:
             raise ValueError(
-                f"rate_limit_store is {store!r}, but another client of this account uses {kept!r}: "
+                "rate_limit_store is not where another client of this account keeps the limit: "
                 "give all clients of an account the same store."
             )
         return Ticket(account, line, line.attach(recipe))

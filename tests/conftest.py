@@ -5,6 +5,7 @@ import threading
 import time
 import uuid
 import warnings
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 import certifi
 import pytest
 from faces import KINDS, Face
+from hypothesis import HealthCheck, settings
+from recorder import Recorder
 
-from electronhub_embeddings import EmbeddingsClient, retrying
+from electronhub_embeddings import ElectronHubError, EmbeddingsClient, retrying
 from electronhub_embeddings.emulator import Emulator, faults
 
 LINE = "electronhub-line"
@@ -21,6 +24,17 @@ LINE = "electronhub-line"
 
 LONGEST = 30.0
 """Seconds after which a test that waits for something has failed."""
+
+settings.register_profile("long", max_examples=50_000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile(
+    # Few examples, always the same, whatever else the machine does: what fails is the mutant's fault.
+    "mutants",
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def _core():
@@ -55,7 +69,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def _one_certificate(tmp_path_factory):
-    """Keep one certificate in a file: no test uses TLS, and reading all of them takes 20 ms for each client."""
+    """Keep one certificate in a file: few tests use TLS, and reading all of them takes 20 ms for each client."""
     end = "-----END CERTIFICATE-----\n"
     file = tmp_path_factory.mktemp("certificates") / "one.pem"
     file.write_text(Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0] + end, encoding="utf-8")
@@ -102,7 +116,14 @@ def emulator():
 
 
 @pytest.fixture
-def closing(_no_thread_left, emulator):  # noqa: ARG001 - clients are closed before their service is
+def recorder():
+    """Return a function that starts a bare server, which shows all that it is sent, and answers as it is told."""
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(Recorder(*args, **options))
+
+
+@pytest.fixture
+def closing(_no_thread_left, emulator, recorder):  # noqa: ARG001 - clients are closed before their service is
     """Return a function that hands back what it is given, to be closed after the test."""
     kept = []
 
@@ -129,6 +150,18 @@ def client(closing):
 def face(request, closing):
     """Return each of the six ways to embed in turn."""
     return Face(KINDS[request.param], closing)
+
+
+@pytest.fixture
+def ask():
+    """Return a function that asks one question through a new object of a face, and gives back the error."""
+
+    def once(face, service, **options):
+        with pytest.raises(ElectronHubError) as caught:
+            face.query(face.make(service, **options), "one")
+        return caught.value
+
+    return once
 
 
 class Hold:

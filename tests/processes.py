@@ -45,6 +45,12 @@ def kill(child):
         pipe.close()
 
 
+def embed_here(thing, text):
+    """Embed a query in a worker process: return its id, and the vector."""
+    query = thing.get_query_embedding if hasattr(thing, "get_query_embedding") else thing.embed_query
+    return os.getpid(), [float(number) for number in query(text)]
+
+
 def counting(store):
     """Return a script that changes a store of this class: where it is and how often are the arguments."""
     return f"""

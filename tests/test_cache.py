@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import stat
+import threading
 import warnings
 
 import numpy as np
@@ -224,19 +225,41 @@ def test_processes_share_it(emulator, path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_uses_it(client, emulator, path):
-    """A child reads and writes over connections of its own, also if the parent's was in use at the fork."""
+def test_forked_children_use_it(client, emulator, path):
+    """Children read and write over connections of their own, also when forked while others read and write."""
     service = emulator(rpm=0)
-    ours = client(service, cache=path)
-    ours.embed(TEXTS[:20])
-    with ours._cache._reading.use(), ours._cache._writing.use(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, which is the point
-        pid = os.fork()
+    ours = client(service, cache=path, dimensions=8)
+    stop, trouble = threading.Event(), []
+
+    def work():
+        try:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                ours.embed([*TEXTS, f"parent {number}"])
+        except Exception as error:  # noqa: BLE001 - told below
+            trouble.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    statuses = []
+    for number in range(15):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, which is the point
+            pid = os.fork()
         if pid == 0:
-            os._exit(0 if same(ours.embed(TEXTS), right(service, TEXTS)) and ours.usage.cache_hits == 20 else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert same(ours.embed(TEXTS), right(service, TEXTS))
-    assert len(sent(service)) == len(TEXTS)
+            texts = [*TEXTS, f"child {number}"]
+            os._exit(0 if same(ours.embed(texts), right(service, texts, 8)) else 1)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert statuses == [0] * 15
+    assert trouble == []
+    hits = ours.usage.cache_hits
+    ours.embed([f"child {number}" for number in range(15)])
+    assert ours.usage.cache_hits == hits + 15
 
 
 # Damage.

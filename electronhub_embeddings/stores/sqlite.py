@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from electronhub_embeddings.database import connect
+from electronhub_embeddings.database import Database
 from electronhub_embeddings.limits import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -46,12 +43,10 @@ class SQLiteStore:
         window: Window | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path
         self._account = account
         self._fresh = window or Window()
         self._clock = clock
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._database = Database(path, lambda: PATIENCE, lambda connection: connection.execute(SCHEMA))
 
     def update(self, change: Callable[[Window, float], T]) -> T:
         """Apply `change(window, now)` while no other thread or process does, and return what it returns.
@@ -60,7 +55,7 @@ class SQLiteStore:
             sqlite3.Error: The file cannot be opened, read or written.
             OSError: It cannot be made.
         """
-        with self._lock, self._transaction() as connection:
+        with self._database.change() as connection:
             row = connection.execute("SELECT state FROM windows WHERE account = ?", (self._account,)).fetchone()
             state = row[0] if row else msgspec.msgpack.encode(self._fresh)
             window = msgspec.msgpack.decode(state, type=Window)
@@ -71,35 +66,10 @@ class SQLiteStore:
             connection.execute("REPLACE INTO windows VALUES (?, ?)", (self._account, state))
             return result
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection = self._connection or self._open()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                with suppress(sqlite3.Error):  # the first error is the one to tell
-                    connection.execute("ROLLBACK")
-            raise
-
-    def _open(self) -> sqlite3.Connection:
-        connection = connect(self._path, PATIENCE)
-        try:
-            connection.execute(SCHEMA)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
     def after_fork(self) -> SQLiteStore:
-        """Return a store with a connection of its own: one must not be carried across a fork."""
-        return SQLiteStore(self._path, self._account, self._fresh, self._clock)
+        """Return the same store: it closes its file before a fork, and each side opens it anew."""
+        return self
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._database.close()

@@ -108,12 +108,14 @@ def test_nothing_leaks_and_nothing_is_wrong(full, report, tmp_path, until, worke
     """After the warm-up threads, sockets, files and memory are flat, and every vector is right."""
     seconds = 600.0 if full else 4.0
     (service,) = begin(SERVICE, PYTHONPATH=str(Path(__file__).parent))
-    traffic = Traffic(service.stdout.readline().strip(), tmp_path / "vectors.db")
-    traffic.run(seconds / 4)
-    before = settled(until, workers)
-    traffic.run(seconds * 3 / 4)
-    after = settled(until, workers)
-    (requests,) = finish([service])
+    try:
+        traffic = Traffic(service.stdout.readline().strip(), tmp_path / "vectors.db")
+        traffic.run(seconds / 4)
+        before = settled(until, workers)
+        traffic.run(seconds * 3 / 4)
+        after = settled(until, workers)
+    finally:
+        (requests,) = finish([service])
     report(
         f"{seconds:.0f} s: {sum(traffic.calls.values()):,} calls, {traffic.texts:,} texts, {int(requests):,} requests, "
         f"{traffic.failures} calls failed and went on, {traffic.wrong} wrong vectors; "

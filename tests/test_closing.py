@@ -1,0 +1,128 @@
+"""Objects that end: closed while others use them, or made, used and forgotten by the thousand."""
+
+import gc
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from faces import KINDS, right, same
+
+from electronhub_embeddings import ElectronHubError, EmbeddingsClient, line
+from electronhub_embeddings.emulator import faults
+
+pytestmark = [
+    pytest.mark.usefixtures("quick_retries"),
+    pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # pytest's word for the SystemExit
+def test_a_thread_that_leaves(client, emulator, until, waiting):
+    """A thread that ends by `sys.exit` in the middle of a stream takes back the rest; the others' calls go on."""
+    service = emulator(rpm=0)
+    shared = client(service, batch_size=1, max_concurrency=1, dimensions=8)
+
+    def leave():
+        for _ in shared.iter_embed(str(number) for number in range(1000)):
+            sys.exit(3)
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    assert same(shared.embed(["one", "two"]), right(service, ["one", "two"], 8))
+    thread.join()
+    until(lambda: waiting(shared) == 0)
+    assert len(service.calls) < 10
+
+
+# Nobody closed it.
+
+
+def descriptors():
+    """Count the open files and sockets of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name.endswith(" sync")])
+def test_a_thousand_objects_made_and_dropped(emulator, monkeypatch, until, workers, name):
+    """Of many objects with arguments of their own, used and forgotten, no thread, socket or file stays or piles up."""
+    monkeypatch.setattr(line, "SWEEP", 0.01)
+    kind, count = KINDS[name], 1000 if name.startswith("client") else 100
+    before, most, most_threads = descriptors(), 0, 0
+    service = emulator(rpm=0)
+    for number in range(count):
+        thing = kind.cls(api_key=service.api_key, base_url=service.base_url, dimensions=8, user=str(number))
+        if number % 4 == 0:
+            assert same(kind.query(thing, "one"), service.vector("one", dimensions=8))
+        most, most_threads = max(most, descriptors()), max(most_threads, len(workers()))
+    del thing
+    gc.collect()
+    until(lambda: workers() == [])
+    service.close()
+    assert descriptors() == before
+    assert (most < before + 60, most_threads < 20) == (True, True)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name.endswith(" sync")])
+def test_one_that_failed_is_dropped(emulator, monkeypatch, until, workers, name):
+    """An object whose last call failed is forgotten like any other: no thread remembers the error that knows it."""
+    monkeypatch.setattr(line, "SWEEP", 0.01)
+    service, kind = emulator(rpm=0, faults=[faults.error(402)]), KINDS[name]
+    thing = kind.cls(api_key=service.api_key, base_url=service.base_url)
+    with pytest.raises(ElectronHubError):
+        kind.query(thing, "one")
+    del thing
+    gc.collect()
+    until(lambda: workers() == [])
+
+
+def test_accounts_made_and_dropped(emulator, monkeypatch, until, workers):
+    """The same for clients with a key each, which have nothing in common; their files for the limit are closed too."""
+    monkeypatch.setattr(line, "SWEEP", 0.01)
+    before = descriptors()
+    services = [emulator(rpm=0, api_key=f"ek-{number}") for number in range(20)]
+    for service in services * 3:
+        client = EmbeddingsClient(api_key=service.api_key, base_url=service.base_url)
+        client.embed_query("one")
+    del client
+    gc.collect()
+    until(lambda: workers() == [])
+    for service in services:
+        service.close()
+    assert descriptors() == before
+
+
+# Close.
+
+
+def test_close_while_calls_wait(face, emulator, until):
+    """Several threads close an object at once while calls of others wait for the limit: those fail, nobody hangs."""
+    service = emulator(rpm=1)
+    thing = face.make(service)
+    face.query(thing, "before")
+    client = thing if isinstance(thing, EmbeddingsClient) else thing._client()
+    with ThreadPoolExecutor(16) as pool:
+        calls = [pool.submit(face.query, thing, f"query {number}") for number in range(8)]
+        until(lambda: len(client._ticket.lane.jobs()) == 8)  # nothing public tells
+        for closed in [pool.submit(client.close) for _ in range(8)]:
+            closed.result()
+        errors = [call.exception() for call in calls]
+    assert {type(error) for error in errors} == {ElectronHubError}
+    assert {str(error) for error in errors} == {"The client was closed."}
+    assert len(service.calls) == 1
+
+
+def test_use_after_close(face, emulator):
+    """A closed client refuses; an adapter, whose framework may keep it for ever, opens anew. Closing twice is fine."""
+    service = emulator(rpm=0)
+    thing = face.make(service)
+    face.query(thing, "before")
+    thing.close()
+    thing.close()
+    if isinstance(thing, EmbeddingsClient):
+        with pytest.raises(ElectronHubError, match="closed"):
+            face.embed(thing, ["after"])
+        assert len(service.calls) == 1
+    else:
+        assert same(face.embed(thing, ["after"]), right(service, ["after"]))
