@@ -102,10 +102,11 @@ class Courier:
                 answer.status, answer.content, report, count=len(texts), dimensions=width
             )
         except ElectronHubError as error:
-            error.rewrite(self._key.hide_in)  # some services quote the key in their refusal
             outcome.error = error
         except Exception as bug:  # noqa: BLE001 - it must wake the callers, not strand them
             outcome.blunder(bug)
+        if outcome.error is not None:
+            outcome.error.rewrite(self._key.hide_in)  # some services quote the key in their refusal
         return outcome
 
     def close(self) -> None:

@@ -47,6 +47,9 @@ class ElectronHubError(Exception):
     next_step: str = ""
     """What to do about it: one sentence, part of the message."""
 
+    retries: int | None = None
+    """How many more attempts are worth their price; None: as many as the policy allows, if it allows any."""
+
     def __init__(self, message: str = "", *, index: int | None = None) -> None:
         super().__init__(message)
         self.message = message
@@ -90,9 +93,10 @@ class APIConnectionError(ElectronHubError):
     sent: bool = True
     """Whether the request may have reached the service and so counts against the limit."""
 
-    def __init__(self, message: str = "", *, sent: bool = True) -> None:
+    def __init__(self, message: str = "", *, sent: bool = True, retries: int | None = None) -> None:
         super().__init__(message)
         self.sent = sent
+        self.retries = retries
 
 
 class APITimeoutError(APIConnectionError):
@@ -191,12 +195,6 @@ class InvalidResponseError(ElectronHubError):
     next_step = "Nothing of this answer was used."
 
     def __init__(self, message: str = "", *, index: int | None = None, retries: int | None = None) -> None:
-        """Keep the reason.
-
-        Args:
-            message: What is wrong with the answer.
-            index: Position of the wrong row, where one row is wrong.
-            retries: How many more attempts are worth their price; None: as many as the policy allows.
-        """
+        """Keep the reason; `index` is the position of the wrong row, where one row is wrong."""
         super().__init__(message, index=index)
         self.retries = retries

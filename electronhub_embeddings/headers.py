@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+REDIRECT = "x-redirect-location"
+"""Where the transport puts `Location`, so that nobody follows it."""
+
 UNIX_SECONDS = 1e9
 """From here on a number is a point in time in Unix seconds (since 2001); below, seconds from now."""
 
@@ -56,7 +59,7 @@ def read_report(headers: Mapping[str, str], wall_clock: float) -> Report:
         remaining=int(remaining) if remaining is not None and remaining <= LARGEST_LIMIT else None,
         reset=reset if reset is not None and reset <= LONGEST_RESET else None,
         retry_after=_seconds_until(headers.get("retry-after"), now),
-        location=headers.get("location"),
+        location=headers.get(REDIRECT) or headers.get("location"),
     )
 
 

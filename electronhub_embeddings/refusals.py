@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 500
 """Characters kept of a message; an error page can have megabytes."""
 
+LONGEST_BODY = 8000
+"""Bytes of a body that is kept whole, decoded; of a longer one the first half is kept, as text."""
+
 DEFAULT_COOLDOWN = 180.0
 """Seconds of the documented cooldown: "even if your normal window would have reset"."""
 
@@ -50,11 +53,11 @@ BY_STATUS: dict[int, type[APIStatusError]] = {
 
 WAIT = re.compile(
     r"(?:try again|retry)(?: your request)? (?:in|after):? ((?:[\d.]{1,9} ?"
-    r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)?(?:,| and)? ?)+)",
+    r"(?:milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)?(?:,| and)? ?)+)",
     re.IGNORECASE,
 )
 WAIT_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([a-z]*)", re.IGNORECASE)
-WAIT_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "ms": 0.001, "milliseconds": 0.001}
+WAIT_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 BUDGET = re.compile(r"quota|budget|daily|per day|\(?[TR]PD\b|monthly|per month|allocated", re.IGNORECASE)
 BUDGET_WITHOUT_RATE = re.compile(r"credits|billing|token limit|resets? (?:on|at)", re.IGNORECASE)
 RATE = re.compile(r"rate limit|rate_limit|per[ -]min|requests per|too many requests", re.IGNORECASE)
@@ -73,6 +76,8 @@ def read_error(status: int, content: bytes, report: Report) -> APIStatusError:
     """
     body = _decode(content)
     error = _find_error(body)
+    if len(content) > LONGEST_BODY:
+        body = content[: LONGEST_BODY // 2].decode("utf-8", "replace").strip()
     message, param, code = _words(error if error is not None else body, status)
     if report.location and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         message += f"; it leads to {report.location[:LONGEST_MESSAGE]}, and redirects are not followed: check base_url"
@@ -92,7 +97,7 @@ def _decode(content: bytes) -> Any:
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return content[: 8 * LONGEST_MESSAGE].decode("utf-8", "replace").strip()
+        return content[: LONGEST_BODY // 2].decode("utf-8", "replace").strip()
 
 
 def _find_error(body: Any) -> Any:
@@ -107,15 +112,19 @@ def _words(error: Any, status: int) -> tuple[str, str | None, str | int | None]:
     """Find the message, param and code in whatever form the error has."""
     param = code = None
     if isinstance(error, dict):
-        param = error.get("param") if isinstance(error.get("param"), str) else None
-        code = error.get("code") if isinstance(error.get("code"), (str, int)) else None
-        code = code if code is not None else error.get("type") if isinstance(error.get("type"), str) else None
+        param = _short(error.get("param")) if isinstance(error.get("param"), str) else None
+        code = _short(error.get("code")) if isinstance(error.get("code"), (str, int)) else None
+        code = code if code is not None else _short(error.get("type")) if isinstance(error.get("type"), str) else None
         error = error.get("message") or error
     text = error if isinstance(error, str) else msgspec.json.encode(error).decode() if error else ""
     text = describe_page(text) or text
     if not text:
         text = f"no message (status {status})"
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…", param, code
+
+
+def _short(value: Any) -> Any:
+    return value[:LONGEST_MESSAGE] if isinstance(value, str) else value
 
 
 def describe_page(text: str) -> str | None:
@@ -146,4 +155,9 @@ def _named_wait(message: str) -> float | None:
     if found is None:
         return None
     parts = WAIT_PART.findall(found[1].lower())
-    return sum(float(number) * WAIT_UNITS.get(unit, WAIT_UNITS.get(unit[:1], 0.001)) for number, unit in parts)
+    return sum(float(number) * _unit(unit) for number, unit in parts)
+
+
+def _unit(name: str) -> float:
+    """Tell the seconds of "s", "sec", "minutes", "ms", "milliseconds" …: all but the last two by their first letter."""
+    return 0.001 if name.startswith(("ms", "milli")) else WAIT_UNITS.get(name[:1], 1.0)

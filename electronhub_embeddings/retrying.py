@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception,
     retry_if_exception_type,
     stop_after_attempt,
     wait_exponential,
@@ -33,9 +32,7 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds at most. Every attempt spends one of few requests a minute, so patience is cheaper than haste."""
 
-WORTH_RETRYING = retry_if_exception_type((APIConnectionError, RateLimitError, ServerError)) | retry_if_exception(
-    lambda error: isinstance(error, InvalidResponseError) and error.retries != 0
-)
+WORTH_RETRYING = retry_if_exception_type((APIConnectionError, InvalidResponseError, RateLimitError, ServerError))
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class RetryPolicy:
         The cooldown after a `RateLimitError` is not in the pause: it holds for everybody, so the limiter keeps it.
         """
         attempts = self.max_retries + 1
-        if isinstance(error, InvalidResponseError) and error.retries is not None:
+        if error.retries is not None:
             attempts = min(attempts, error.retries + 1)
         controller = Retrying(
             retry=WORTH_RETRYING,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -21,9 +22,20 @@ LARGEST_BATCH = 2048
 LONGEST_TIMEOUT = 86_400.0
 """Seconds; nobody waits longer than a day for an answer."""
 
+ADDRESS = re.compile(r"(?:\[[0-9a-f:.]+\]|[^\[\]@:/?#\s]+)(?::[0-9]{1,5})?", re.IGNORECASE)
+"""A host and a port, and nothing beside them that two readers could understand differently."""
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+
+FRAMING = {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept-encoding"}
+"""Headers that decide where a request ends and how an answer is packed: ours to set."""
+
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 EncodingFormat = Literal["base64", "float"]
+
+DEEPEST_BODY = 50
+"""Levels kept of a decoded body; a body of a thousand would break whoever walks through it."""
 
 
 class Secret:
@@ -38,14 +50,16 @@ class Secret:
         """Hand out the key itself, for the Authorization header and for nothing else."""
         return self._value
 
-    def hide_in(self, value: Any) -> Any:
-        """Replace the key wherever it stands in a string, or in the strings of a decoded JSON body."""
+    def hide_in(self, value: Any, depth: int = 0) -> Any:
+        """Replace the key wherever it stands in a string, or in the strings of a JSON body; cut the depths of one."""
         if isinstance(value, str):
             return value.replace(self._value, "**********")
+        if isinstance(value, (list, dict)) and depth == DEEPEST_BODY:
+            return None
         if isinstance(value, list):
-            return [self.hide_in(item) for item in value]
+            return [self.hide_in(item, depth + 1) for item in value]
         if isinstance(value, dict):
-            return {self.hide_in(name): self.hide_in(item) for name, item in value.items()}
+            return {self.hide_in(name): self.hide_in(item, depth + 1) for name, item in value.items()}
         return value
 
     def __repr__(self) -> str:
@@ -64,6 +78,12 @@ class Account:
 
     base_url: str
     api_key: Secret
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the requests stay on this machine, unencrypted."""
+        parts = urlsplit(self.base_url)
+        return parts.scheme == "http" and parts.hostname in LOOPBACK
 
     @property
     def name(self) -> str:
@@ -90,7 +110,7 @@ class Account:
             raise ValueError("api_key has characters that cannot stand in a header; was it copied whole?")
         url = (base_url or os.environ.get("ELECTRONHUB_BASE_URL") or DEFAULT_BASE_URL).rstrip("/")
         parts = urlsplit(url)
-        if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
+        if not ADDRESS.fullmatch(parts.netloc) or parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError(f"base_url must look like {DEFAULT_BASE_URL}, without user, query or fragment.")
         if parts.scheme != "https" and not (parts.scheme == "http" and (allow_http or parts.hostname in LOOPBACK)):
             raise ValueError(
@@ -135,13 +155,20 @@ def freeze_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], 
     Raises:
         ValueError: `Authorization` is among them, or one cannot be sent.
     """
-    frozen = tuple(sorted((name.lower(), value) for name, value in (headers or {}).items()))
-    for name, value in frozen:
-        if name == "authorization":
+    frozen = []
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ValueError(f"default_headers[{name!r}]: names and values must be strings.")  # noqa: TRY004
+        if not HEADER_NAME.fullmatch(lower := name.lower()):
+            raise ValueError(f"default_headers[{name!r}] is no name of a header.")
+        if lower == "authorization":
             raise ValueError("default_headers must not set Authorization: pass api_key.")
-        if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
+        if lower in FRAMING:
+            raise ValueError(f"default_headers must not set {name}: it says how the request is packed.")
+        if not value.isascii() or not value.isprintable() or value != value.strip():
             raise ValueError(f"default_headers[{name!r}] has characters that cannot stand in a header.")
-    return frozen
+        frozen.append((lower, value))
+    return tuple(sorted(frozen))
 
 
 def _check_count(name: str, value: Any, least: int, most: int | None = None) -> None:

@@ -6,13 +6,19 @@ no redirect is followed, and no host but the configured one is contacted.
 
 from __future__ import annotations
 
+import ssl
+import threading
 import time
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import httpx
 
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
+from electronhub_embeddings.guard import importing
+from electronhub_embeddings.headers import REDIRECT
+from electronhub_embeddings.unpacking import ACCEPTED, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,11 +62,10 @@ class Transport:
         self._timeout = recipe.timeout
         self._headers = dict(recipe.default_headers)
         self._own = recipe.http_client is None
-        self._client = recipe.http_client or httpx.Client(
-            # The line bounds the requests in flight. httpx's own 5 s for idle connections stays: an old one that
-            # the service has closed meanwhile would cost a request of the few there are.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=recipe.max_concurrency),
-        )
+        self._keep_alive = recipe.max_concurrency
+        self._is_local = account.is_local
+        self._making = threading.Lock()
+        self._client = recipe.http_client
 
     def post(self, body: bytes, longest: int) -> Answer:
         """Send one request and read its answer.
@@ -74,9 +79,10 @@ class Transport:
             APIConnectionError: No connection, or it broke; `.sent` says whether the request may have been counted.
             InvalidResponseError: The answer's content encoding is broken.
         """
+        client = self._connected()
         deadline = time.monotonic() + self._timeout
         try:
-            return self._post(body, deadline, longest)
+            return self._post(client, body, deadline, longest)
         except httpx.HTTPStatusError as error:  # an event hook of the user's client raised it
             return Answer(error.response.status_code, error.response.headers, b"", time.monotonic())
         except httpx.TimeoutException as error:
@@ -84,18 +90,44 @@ class Transport:
             raise APITimeoutError(message, sent=not isinstance(error, NOT_SENT)) from error
         except httpx.TransportError as error:
             message = f"The connection failed: {str(error).rstrip('.') or type(error).__name__}."
-            raise APIConnectionError(message, sent=not isinstance(error, NOT_SENT)) from error
-        except httpx.DecodingError as error:
-            raise InvalidResponseError(f"The answer's content encoding is broken: {error}.") from error
+            sent, retries = not isinstance(error, NOT_SENT), 0 if _is_untrusted(error) else None
+            raise APIConnectionError(message, sent=sent, retries=retries) from error
 
-    def _post(self, body: bytes, deadline: float, longest: int) -> Answer:
+    def _connected(self) -> httpx.Client:
+        """Make the pool of connections, at the first request: it reads certificates and proxies, which takes 0.1 s.
+
+        Raises:
+            APIConnectionError: What the environment says of them cannot be used.
+        """
+        with self._making:
+            if self._client is None:
+                try:
+                    self._client = self._make()
+                except (ValueError, ImportError, OSError) as error:
+                    message = f"The environment's proxies or certificates cannot be used: {error}."
+                    raise APIConnectionError(message, sent=False, retries=0) from error
+            return self._client
+
+    def _make(self) -> httpx.Client:
+        with importing:  # httpx imports more
+            return httpx.Client(
+                # The line bounds the requests in flight. httpx's own 5 s for idle connections stays: an old one that
+                # the service has closed meanwhile would cost a request of the few there are.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                trust_env=not self._is_local,  # no proxy is asked for this machine itself: it would see the key
+                event_hooks={"response": [_set_redirect_aside]},
+            )
+
+    def _post(self, client: httpx.Client, body: bytes, deadline: float, longest: int) -> Answer:
         headers = {
             **self._headers,
             "authorization": f"Bearer {self._key.reveal()}",
             "content-type": "application/json",
+            "accept-encoding": ACCEPTED,
         }
         timeout = httpx.Timeout(self._timeout, connect=min(self._timeout, LONGEST_CONNECT))
-        with self._client.stream(
+        with client.stream(
             "POST",
             self._url,
             content=body,
@@ -108,7 +140,7 @@ class Transport:
             parts: list[bytes] = []
             try:
                 self._read(response, deadline, longest, parts)
-            except (httpx.TransportError, httpx.DecodingError):
+            except (httpx.TransportError, InvalidResponseError):
                 if response.status_code == httpx.codes.OK:
                     raise
                 # What is wrong is told by the status, and what came of its words: a 429 must not go unheard.
@@ -119,17 +151,38 @@ class Transport:
         """Read the body into `parts`; the deadline holds for all of it, however slowly it trickles."""
         good = response.status_code == httpx.codes.OK
         size = 0
-        for part in response.iter_bytes():
-            parts.append(part)
-            size += len(part)
-            if good and size > longest:
-                raise InvalidResponseError(f"The answer is longer than {longest:,} bytes.", retries=0)
-            if not good and size >= LONGEST_ERROR:
-                break
-            if time.monotonic() > deadline:
-                raise httpx.ReadTimeout("the body took too long", request=response.request)
+        if response.is_stream_consumed:  # a transport of the user's own that reads answers whole
+            parts.append(response.content)
+            return
+        try:
+            for part in unpack(response.iter_raw(), response.headers.get("content-encoding", "")):
+                parts.append(part)
+                size += len(part)
+                if good and size > longest:
+                    raise InvalidResponseError(f"The answer is longer than {longest:,} bytes.", retries=0)
+                if not good and size >= LONGEST_ERROR:
+                    break
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout("the body took too long", request=response.request)
+        except ValueError as error:
+            raise InvalidResponseError(f"The answer's content encoding is broken: {error}.") from error
 
     def close(self) -> None:
         """Close the connections; a client that the user brought is the user's to close."""
-        if self._own:
-            self._client.close()
+        with self._making:
+            if self._own and self._client is not None:
+                self._client.close()
+
+
+def _set_redirect_aside(response: httpx.Response) -> None:
+    """Let a redirect be read as any answer: httpx would work out where it leads, and fail if that is no address."""
+    if "location" in response.headers:
+        response.headers[REDIRECT] = response.headers.pop("location")
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    """Say whether a certificate was refused: trying again does not make it trusted."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None

@@ -16,6 +16,7 @@ from faults_table import ALL, PAGE, RETRIES, ROWS, SLOW, Failure, Vectors, page
 
 from electronhub_embeddings import (
     APIStatusError,
+    BadRequestError,
     ElectronHubError,
     InvalidResponseError,
     RateLimitError,
@@ -281,6 +282,14 @@ def test_an_index_without_end_is_cut(client, stage):
     with pytest.raises(InvalidResponseError) as caught:
         client(stage.service, max_retries=0).embed_query("one")
     expect_message(caught.value, "index")
+
+
+def test_a_refusal_nested_without_end(face, stage):
+    """What the service nests as deep as it likes reaches the caller, and no worker dies of it."""
+    stage.service.reset()
+    stage.service.script(faults.text(400, '{"error": {"message": "No", "details": %s}}' % ("[" * 900 + "]" * 900)))
+    with pytest.raises(BadRequestError, match="No"):
+        face.query(face.make(stage.service), "one")
 
 
 def test_the_page_for_readers():

@@ -1,0 +1,296 @@
+"""A hostile network and environment: the key goes to the configured host alone, and nothing else is told to anybody."""
+
+import json
+import logging
+import ssl
+
+import httpx
+import pybase64
+import pytest
+import trustme
+from audit import WAYS, audited
+from faces import KINDS
+from recorder import Told, rows
+
+from electronhub_embeddings import APIConnectionError, APIStatusError, ElectronHubError
+from electronhub_embeddings.emulator import faults
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
+KEY = "ek-recorder-canary"
+
+SYNC = [name for name in KINDS if name.endswith(" sync")]
+
+
+# The key goes nowhere else.
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
+def test_no_redirect_is_followed(face, recorder, ask, status):
+    """A redirect, to another host or the same, is an error that costs one request; nobody else is even connected to."""
+    elsewhere = recorder()
+    for place in (f"{elsewhere.base_url}/embeddings", f"//127.0.0.1:{elsewhere.port}/", "/v1/embeddings", "?again"):
+        headers = {"Location": place, "Refresh": f"0; url={elsewhere.base_url}"}
+        server = recorder(lambda _, headers=headers: Told(status, headers))
+        error = ask(face, server)
+        assert (type(error), error.status_code) == (APIStatusError, status)
+        assert len(server.seen) == 1
+    assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize("face", ["client sync"], indirect=True)
+def test_a_redirect_to_nowhere(face, recorder, ask):
+    """A redirect whose address is nonsense is the same error, at the same price."""
+    server = recorder(lambda _: Told(302, {"Location": "http://[::1"}))
+    error = ask(face, server)
+    assert (type(error), len(server.seen)) == (APIStatusError, 1)
+
+
+@pytest.fixture
+def credentials(tmp_path, monkeypatch):
+    """Lay out a .netrc with credentials for every host, where programs look for one."""
+    file = tmp_path / ".netrc"
+    file.write_text("machine 127.0.0.1 login canary password canary\ndefault login canary password canary\n", "utf-8")
+    file.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(file))
+
+
+@pytest.mark.usefixtures("credentials")
+def test_nothing_takes_the_place_of_the_key(face, recorder):
+    """Neither a .netrc nor what an HTTP client of the user's own would send replaces or accompanies the key."""
+    server = recorder()
+    with httpx.Client(auth=("canary", "canary"), headers={"Authorization": "Basic canary"}) as http:
+        for options in ({}, {"http_client": http}):
+            face.query(face.build(api_key=KEY, base_url=server.base_url, **options), "one")
+    assert [seen.header("authorization") for seen in server.seen] == [[f"Bearer {KEY}"]] * 2
+    assert "canary" not in repr([seen.headers for seen in server.seen]).replace(KEY, "")
+
+
+@pytest.fixture
+def authority(tmp_path, monkeypatch):
+    """Return a certificate authority that the default HTTP client trusts, as a company's own would be."""
+    root = trustme.CA()
+    file = tmp_path / "root.pem"
+    root.cert_pem.write_to_path(file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    return root
+
+
+def serving(authority, name):
+    """Return the TLS settings of a server that goes by a name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_proxy_sees_a_tunnel(face, recorder, authority, monkeypatch):
+    """A proxy of the environment is asked for a tunnel, with its own password and without the key."""
+    server = recorder(tls=serving(authority, "service.invalid"))
+    proxy = recorder(tunnel_to=server.port)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:word@127.0.0.1:{proxy.port}")
+    thing = face.build(api_key=KEY, base_url="https://service.invalid/v1")
+    assert len(face.embed(thing, ["one", "two"])) == 2
+    (tunnel,) = proxy.seen
+    assert (tunnel.method, tunnel.target) == ("CONNECT", "service.invalid:443")
+    assert tunnel.header("proxy-authorization") == [f"Basic {pybase64.b64encode(b'user:word').decode()}"]
+    assert KEY not in repr(tunnel)
+    (seen,) = server.seen
+    assert (seen.header("authorization"), seen.header("proxy-authorization")) == ([f"Bearer {KEY}"], [])
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_loopback_needs_no_proxy(face, recorder, monkeypatch, name):
+    """What goes to this very machine without TLS goes there directly: a proxy would see the key."""
+    server, proxy = recorder(), recorder()
+    monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    face.query(face.build(api_key=KEY, base_url=server.base_url), "one")
+    assert (len(server.seen), proxy.connections) == (1, 0)
+
+
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_cookies_are_not_kept(face, recorder):
+    """What the service wants remembered is forgotten: no request carries more than was asked for."""
+    server = recorder(lambda seen: Told(200, {"Set-Cookie": "session=canary; Path=/"}, rows(seen).body))
+    thing = face.build(api_key=KEY, base_url=server.base_url)
+    for text in ("one", "two"):
+        face.query(thing, text)
+    assert [seen.header("cookie") for seen in server.seen] == [[], []]
+
+
+HOSTILE_URLS = [
+    "http://[::1].evil.invalid/v1",
+    "http://[::1]evil.invalid/v1",
+    "http://127.0.0.1:80:90/v1",
+    "http://127.0.0.1\n.evil.invalid/v1",
+    "http://localhost\t.evil.invalid/v1",
+    "http://127.0.0.1\\@evil.invalid/v1",
+    "http://127.0.0.1%2eevil.invalid/v1",
+    "http://127.0.0.1;evil.invalid/v1",
+    "http://127.0.0.1%00.evil.invalid/v1",
+]
+
+
+@pytest.mark.parametrize("url", HOSTILE_URLS)
+@pytest.mark.parametrize("face", ["client sync"], indirect=True)
+def test_urls_that_two_parsers_could_read_differently(face, url, monkeypatch):
+    """An address that only looks like loopback is refused, at the latest before any host is looked up."""
+    looked_up = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: looked_up.append(host) or [])
+    with pytest.raises((ValueError, ElectronHubError)):
+        face.query(face.build(api_key=KEY, base_url=url, max_retries=0), "one")
+    assert looked_up == []
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_one_host_from_import_to_exit(emulator, kind):
+    """From the first import to the last vector, sync and async, the whole process contacts the configured host only."""
+    script = """
+thing.{embed}(["one", "two"])
+thing.{query}("three")
+asyncio.run(thing.a{embed}(["four"]))
+asyncio.run(thing.a{query}("five"))
+thing.close()
+print(json.dumps(sorted(contacted)))
+"""
+    service = emulator(rpm=0)
+    url = httpx.URL(service.base_url)
+    assert audited(kind, script, service) == [f"({url.host!r}, {url.port})"]
+    assert len(service.calls) == 4
+
+
+# Nothing is told.
+
+
+def test_logs_tell_nothing(face, emulator, caplog):
+    """All loggers of the process at DEBUG hold no text, vector, header, user or key, for good answers and bad ones."""
+    canaries = [KEY, "canary-text", "canary-header", "canary-user", "canary-said"]
+    trouble = [faults.error(503, "canary-said"), faults.drop(), faults.truncate(), faults.nonsense(b"canary-said")]
+    service = emulator(rpm=0, api_key=KEY, faults=[None, *trouble, None, faults.error(400, "canary-said")])
+    thing = face.make(service, default_headers={"X-Secret": "canary-header"}, user="canary-user")
+    with caplog.at_level(logging.DEBUG):
+        for name in list(logging.root.manager.loggerDict):
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        for _ in range(2):
+            face.embed(thing, ["canary-text"])
+        with pytest.raises(ElectronHubError):
+            face.query(thing, "canary-text")
+    vector = service.vector("canary-text")
+    canaries += [pybase64.b64encode(vector.tobytes()).decode()[:20], str(float(vector[0]))[:8]]
+    logged = [f"{vars(record)} {record.getMessage()}" for record in caplog.records]
+    assert len(service.calls) == 7
+    assert len(logged) > 20
+    assert [(canary, line) for canary in canaries for line in logged if canary in line] == []
+
+
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_the_password_of_a_store_does_not_show(face, emulator):
+    """The error for two stores that differ names neither's password."""
+    service = emulator(rpm=0)
+    face.query(face.make(service), "one")
+    with pytest.raises(ValueError, match="same store") as caught:
+        face.query(face.make(service, rate_limit_store="redis://user:canary@127.0.0.1:1/0"), "two")
+    assert "canary" not in str(caught.value)
+
+
+# Injection.
+
+INJECTED = "x\r\nX-Evil: canary\r\n\r\nPOST /v1/embeddings HTTP/1.1\r\n\r\n"
+
+
+def test_values_cannot_become_headers(face, recorder):
+    """Line breaks in a model, a user, a prefix or a text stay inside the JSON, to the character."""
+    server = recorder()
+    thing = face.build(
+        api_key=KEY, base_url=server.base_url, model=INJECTED, user=INJECTED, query_prefix=INJECTED, max_retries=0
+    )
+    face.query(thing, INJECTED)
+    (seen,) = server.seen
+    assert seen.header("x-evil") == []
+    body = json.loads(seen.body)
+    assert (body["model"], body["user"], body["input"]) == (INJECTED, INJECTED, [INJECTED * 2])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": f"{KEY}\r\nX-Evil: canary"},
+        {"api_key": f"{KEY}\n X-Evil: canary"},
+        {"default_headers": {"X-Good": INJECTED}},
+        {"default_headers": {INJECTED: "good"}},
+        {"default_headers": {"X-Good": "x\0"}},
+        {"default_headers": {"X-Good": "x\x85X-Evil: canary"}},
+    ],
+    ids=["key", "folded key", "value", "name", "nul", "unicode line"],
+)
+def test_line_breaks_in_headers_are_refused(face, recorder, options):
+    """A key or header that would end its line is refused when the object is made."""
+    server = recorder()
+    with pytest.raises(ValueError, match=r"api_key|default_headers"):
+        face.build(**{"api_key": KEY, "base_url": server.base_url, **options})
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X Bad": "x"},
+        {"": "x"},
+        {"X:Y": "x"},
+        {"X-Bad": " x"},
+        {"X-Bad": 5},
+        {"Content-Length": "3"},
+        {"Transfer-Encoding": "chunked"},
+        {"Host": "evil.invalid"},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("face", ["client sync"], indirect=True)
+def test_headers_that_cannot_be_sent_are_refused(face, headers):
+    """A header that no request can carry, or that would break its framing, is refused when the object is made."""
+    with pytest.raises(ValueError, match="default_headers"):
+        face.build(api_key=KEY, base_url="https://service.invalid/v1", default_headers=headers)
+
+
+# TLS.
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "other.invalid"], ids=["unknown authority", "another name"])
+def test_certificates_are_checked(face, recorder, authority, ask, name):
+    """A certificate of an unknown authority or for another host is refused before the key is sent, for that reason."""
+    unknown = trustme.CA() if name == "127.0.0.1" else authority
+    server = recorder(tls=serving(unknown, name))
+    error = ask(face, server)
+    assert (type(error), error.sent, error.retries) == (APIConnectionError, False, 0)
+    assert "certificate verify failed" in str(error)
+    assert server.seen == []
+
+
+def test_certificates_of_ones_own(face, recorder, authority, monkeypatch):
+    """A private authority is trusted through an HTTP client that trusts it, and through SSL_CERT_FILE."""
+    server = recorder(tls=serving(authority, "127.0.0.1"))
+    face.query(face.build(api_key=KEY, base_url=server.base_url, max_retries=0), "one")
+    monkeypatch.delenv("SSL_CERT_FILE")
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with httpx.Client(verify=trusting) as http:
+        face.query(face.build(api_key=KEY, base_url=server.base_url, max_retries=0, http_client=http), "one")
+    assert [seen.header("authorization") for seen in server.seen] == [[f"Bearer {KEY}"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HTTPS_PROXY", "nonsense://127.0.0.1:1"), ("SSL_CERT_FILE", "/nowhere/certificates.pem")],
+)
+def test_an_environment_that_cannot_be_used(face, ask, monkeypatch, name, value):
+    """Proxies and certificates that cannot be used are told at once, as an error of ours, and nothing is sent."""
+    monkeypatch.setenv(name, value)
+
+    class Nowhere:
+        api_key, base_url = KEY, "https://127.0.0.1:1/v1"
+
+    error = ask(face, Nowhere)
+    assert (type(error), error.sent, error.retries) == (APIConnectionError, False, 0)
+    assert "environment" in str(error)
