@@ -1,11 +1,13 @@
 # make demo   search Python's standard library with LangChain and with LlamaIndex
 # make test   everything that must hold: lint, types, tests, the ServiceContext environment, the built wheel
 #
+# make mutants        break the pure modules in 1,400 ways, and see that the tests notice (10 minutes)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes, alone and in company (12 minutes)
 # make kills          200 kills at random moments of jobs of 20,000 texts (5 minutes)
 # make million        a million texts through a service that shuffles, drops and fails at random (5 minutes)
 # make soak           ten minutes of mixed traffic, with each fault at random
+# make audit          known weaknesses of all that the package runs on (asks the package index)
 #
 # Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. The tests start a
 # Redis server; where there is none it is installed from Debian's packages.
@@ -14,7 +16,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
 
-.PHONY: demo test lint types unit service-context packaging redis bench-limit bench-pacing kills million soak clean
+.PHONY: demo test lint types unit service-context packaging redis mutants bench-limit bench-pacing kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -49,6 +51,11 @@ packaging: .venv/ready
 	$(UV) --python .venv-0.10/bin/python --editable ".[all]" --group test "llama-index-core==0.10.68.post1"
 	touch $@
 
+.venv-mutants/ready: .venv/ready
+	$(PYTHON) -m venv .venv-mutants
+	$(UV) --python .venv-mutants/bin/python --editable ".[emulator]" --group mutants
+	touch $@
+
 .venv-bench/ready: .venv/ready
 	$(PYTHON) -m venv .venv-bench
 	$(UV) --python .venv-bench/bin/python --editable ".[all]" --group bench
@@ -56,6 +63,9 @@ packaging: .venv/ready
 
 redis:
 	command -v redis-server >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet redis-server; }
+
+mutants: .venv-mutants/ready
+	.venv-mutants/bin/python tests/mutants.py
 
 bench-limit: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/limit.py
@@ -69,5 +79,10 @@ soak: export MALLOC_ARENA_MAX = 1
 kills million soak: .venv/ready
 	$(BIN)/python -m pytest tests/endurance/test_$@.py --full --quiet
 
+# --strict: a dependency that could not be looked up is a failure, not a footnote.
+audit: .venv/ready
+	$(BIN)/uv pip compile --quiet --no-header --extra all pyproject.toml --output-file .venv/audited.txt
+	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip --requirement .venv/audited.txt
+
 clean:
-	rm -rf .venv .venv-0.10 .venv-bench dist
+	rm -rf .venv .venv-0.10 .venv-bench .venv-mutants mutants dist

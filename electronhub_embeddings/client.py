@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import weakref
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings.errors import ElectronHubError
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from electronhub_embeddings.inputs import Inputs
     from electronhub_embeddings.job import Job
     from electronhub_embeddings.lines import Ticket
+
+
+LINES = "electronhub_embeddings.lines"
+"""The module behind which all that is slow to import stands."""
 
 
 class EmbeddingsClient:
@@ -159,8 +165,8 @@ class EmbeddingsClient:
                     except ElectronHubError as error:
                         missing = [i for i in range(len(texts)) if i not in error.partial]
         """
-        recalled = self._recall(prepare(texts, self._document_prefix))
-        return self._wait(recalled, is_query=False, show_progress=show_progress)
+        rows: np.ndarray = self._wait(self._job(self._documents(texts)), show_progress=show_progress)
+        return rows
 
     def embed_query(self, text: str) -> np.ndarray:
         """Embed one query, ahead of all documents that wait.
@@ -172,20 +178,37 @@ class EmbeddingsClient:
             InputError: The text is not a string, is empty or not encodable; nothing was sent.
             ElectronHubError: Any of the tree in `electronhub_embeddings.errors`.
         """
-        row: np.ndarray = self._wait(self._recall(prepare([text], self._query_prefix)), is_query=True)[0]
+        row: np.ndarray = self._wait(self._job(self._query(text), is_query=True))[0]
         return row
+
+    def embed_lists(self, texts: Iterable[str], *, show_progress: bool = False) -> list[list[float]]:
+        """Embed documents as in `embed`, but return lists of Python floats, which frameworks want: eight times larger.
+
+        Rows are turned into lists while others are on the wire: that takes longer than all else, and is faster than
+        `embed(texts).tolist()`.
+        """
+        job = self._job(self._documents(texts), as_lists=True)
+        rows: list[list[float]] = self._wait(job, show_progress=show_progress)
+        return rows
 
     async def aembed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
         """Embed documents without blocking the event loop; everything else is as in `embed`.
 
         Cancelling the task takes back what was not sent yet.
         """
-        inputs = prepare(texts, self._document_prefix)
-        return await self._await(inputs, is_query=False, show_progress=show_progress)
+        job = await self._ajob(self._documents(texts))
+        rows: np.ndarray = await self._await(job, show_progress=show_progress)
+        return rows
+
+    async def aembed_lists(self, texts: Iterable[str], *, show_progress: bool = False) -> list[list[float]]:
+        """Embed documents without blocking the event loop; everything else is as in `embed_lists`."""
+        job = await self._ajob(self._documents(texts), as_lists=True)
+        rows: list[list[float]] = await self._await(job, show_progress=show_progress)
+        return rows
 
     async def aembed_query(self, text: str) -> np.ndarray:
         """Embed one query without blocking the event loop; everything else is as in `embed_query`."""
-        row: np.ndarray = (await self._await(prepare([text], self._query_prefix), is_query=True))[0]
+        row: np.ndarray = (await self._await(await self._ajob(self._query(text), is_query=True)))[0]
         return row
 
     def iter_embed(self, texts: Iterable[str], *, show_progress: bool = False) -> Iterator[np.ndarray]:
@@ -203,8 +226,7 @@ class EmbeddingsClient:
         progress = Progress()
         vectors = stream(
             texts,
-            prepare=lambda batch: self._recall(prepare(batch, self._document_prefix)),
-            submit=partial(self._submit, is_query=False, progress=progress),
+            submit=lambda batch: self._submit(self._job(self._documents(batch), progress=progress)),
             batch_size=self._recipe.batch_size,
             ahead=self._recipe.max_concurrency,
         )
@@ -282,65 +304,77 @@ class EmbeddingsClient:
             if self._recipe.http_client is not None and self._process != os.getpid():
                 raise ElectronHubError("http_client was made in another process, and connections cannot be shared.")
             if self._ticket is None or not self._ticket.valid:
-                with importing:  # httpx imports more when the connections are made
-                    from electronhub_embeddings.lines import join  # noqa: PLC0415
+                from electronhub_embeddings.lines import join  # noqa: PLC0415 - _job has imported it
 
-                    self._ticket = join(self._account, self._recipe, self._store)
+                self._ticket = join(self._account, self._recipe, self._store)
                 self._finalizer = weakref.finalize(self, self._ticket.forsake, self._usage)
             return self._ticket
 
-    def _recall(self, inputs: Inputs) -> Recalled:
-        """Look up what the cache knows; this reads a file, and waits for no limit."""
-        if self._cache is None:
-            return Recalled(inputs)
-        if self._closed:
-            raise ElectronHubError("The client is closed.")
-        return self._cache.recall(inputs)
+    def _documents(self, texts: Iterable[str]) -> Inputs:
+        return prepare(texts, self._document_prefix)
 
-    def _submit(self, recalled: Recalled, *, is_query: bool, progress: Progress) -> Job:
-        """Put what is not known already into the line."""
-        with (
-            importing
-        ):  # numpy takes 0.1 s, httpx and msgspec 0.2 s: at the first text, not at the import of this package
+    def _query(self, text: str) -> Inputs:
+        return prepare([text], self._query_prefix)
+
+    def _job(
+        self, inputs: Inputs, *, is_query: bool = False, as_lists: bool = False, progress: Progress | None = None
+    ) -> Job:
+        """Make a job of a call, with what the cache knows: this reads a file, and waits for no limit."""
+        if sys.is_finalizing():  # threads are stopped already, and modules cannot be imported any more
+            raise ElectronHubError("The interpreter is shutting down.")
+        with importing:  # these, numpy and httpx above all, take 0.3 s: at the first text, not at the package's import
+            import_module(LINES)
             from electronhub_embeddings.job import Job  # noqa: PLC0415
 
-        job = Job(
+        if self._closed:
+            raise ElectronHubError("The client is closed.")
+        recalled = Recalled(inputs) if self._cache is None else self._cache.recall(inputs)
+        return Job(
             recalled.inputs,
             is_query=is_query,
             max_wait=self._max_wait,
             usage=self._usage,
-            progress=progress,
+            progress=progress or Progress(),
             known=recalled.rows,
             keep=recalled.keep,
+            as_lists=as_lists,
         )
+
+    async def _ajob(self, inputs: Inputs, *, is_query: bool = False, as_lists: bool = False) -> Job:
+        make = partial(self._job, inputs, is_query=is_query, as_lists=as_lists)
+        is_quick = self._cache is None and LINES in sys.modules
+        try:
+            making = None if is_quick else asyncio.get_running_loop().run_in_executor(None, make)
+        except RuntimeError:  # at the exit of the interpreter there are no such threads any more
+            making = None
+        return make() if making is None else await making
+
+    def _submit(self, job: Job) -> Job:
+        """Put what is not known already into the line."""
+        with guard():
+            self._usage.cache_hits += job.known
         if job.outstanding:
             ticket = self._joined()
             ticket.line.submit(ticket.lane, job)
-        elif not job.known:
-            job.make_room(self._recipe.dimensions or 0)
-        with guard():
-            self._usage.cache_hits += job.known
-        if not job.outstanding:
+        else:
+            if not job.known:
+                job.make_room(self._recipe.dimensions or 0)
             job.resolve()
         return job
 
-    def _wait(self, recalled: Recalled, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
-        progress = Progress()
-        job = self._submit(recalled, is_query=is_query, progress=progress)
+    def _wait(self, job: Job, *, show_progress: bool = False) -> Any:
         with job.cancelled_on_error():
+            self._submit(job)
             if show_progress:
-                with Bar(progress, len(recalled.inputs.texts)) as bar:
+                with Bar(job.progress, len(job.inputs.texts)) as bar:
                     while not job.wait(REDRAW):
                         bar.draw()
             return job.future.result()
 
-    async def _await(self, inputs: Inputs, *, is_query: bool, show_progress: bool = False) -> np.ndarray:
-        recalled = Recalled(inputs) if self._cache is None else await asyncio.to_thread(self._recall, inputs)
-        progress = Progress()
-        job = self._submit(recalled, is_query=is_query, progress=progress)
-        future = asyncio.wrap_future(job.future)
+    async def _await(self, job: Job, *, show_progress: bool = False) -> Any:
+        future = asyncio.wrap_future(self._submit(job).future)
         if show_progress:
-            with job.cancelled_on_error(), Bar(progress, len(inputs.texts)) as bar:
+            with job.cancelled_on_error(), Bar(job.progress, len(job.inputs.texts)) as bar:
                 while not future.done():
                     await asyncio.wait([future], timeout=REDRAW)
                     bar.draw()

@@ -1,8 +1,7 @@
-"""What both adapters need beside the client: Python lists, and a client that follows its model's fields."""
+"""What both adapters need beside the client: one that follows its model's fields."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings.client import EmbeddingsClient
@@ -11,22 +10,8 @@ from electronhub_embeddings.guard import guard
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-
-ROWS_AT_ONCE = 64
-"""Rows turned into lists between two looks at the event loop: about 2 ms for 1,536 dimensions."""
-
 REMEMBERED = 4
 """Clients kept by one keeper: a model and its shallow copies share it."""
-
-
-async def to_lists(rows: np.ndarray) -> list[list[float]]:
-    """Turn an array of shape (n, d) into lists of Python floats, without holding up the event loop."""
-    lists: list[list[float]] = []
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        lists += rows[start : start + ROWS_AT_ONCE].tolist()
-        await asyncio.sleep(0)
-    return lists
 
 
 class ClientKeeper:

@@ -13,15 +13,13 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings.inputs import Recalled
     from electronhub_embeddings.job import Job
 
 
 def stream(
     texts: Iterable[str],
     *,
-    prepare: Callable[[list[str]], Recalled],
-    submit: Callable[[Recalled], Job],
+    submit: Callable[[list[str]], Job],
     batch_size: int,
     ahead: int,
 ) -> Iterator[np.ndarray]:
@@ -29,8 +27,7 @@ def stream(
 
     Args:
         texts: Read at most `ahead + 1` batches before their vectors are yielded.
-        prepare: Checks a batch, and looks up what is known of it.
-        submit: Puts a batch into the line.
+        submit: Checks a batch and puts it into the line.
         batch_size: Texts in a batch.
         ahead: Batches under way beyond the one whose vectors are handed out.
     """
@@ -45,7 +42,7 @@ def stream(
                 if not batch:
                     break
                 try:
-                    under_way.append((read, submit(prepare(batch))))
+                    under_way.append((read, submit(batch)))
                 except ElectronHubError as error:
                     trouble = _counted_from(read, error)
                 read += len(batch)

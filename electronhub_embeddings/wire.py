@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -30,6 +30,8 @@ FLOAT32 = np.dtype("<f4")
 """base64 on this wire is little-endian float32."""
 
 
+QUOTE = ord('"')
+
 LONGEST_PAGE = 4000
 """Bytes of an answer in which the title of a page is looked for."""
 
@@ -38,6 +40,16 @@ LARGEST_INDEX = 10**18
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding can raise: no JSON, not the JSON expected, a byte that is no UTF-8, nested without end."""
+
+
+NOTHING = msgspec.Raw()
+LONGEST_EMPTY = 16
+
+LONGEST_REFUSAL = 65_536
+"""Bytes read of an error that stands in an answer."""
+
+LONGEST_USAGE = 10_000
+"""Bytes of a `usage` that is looked into."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +62,30 @@ class Charge:
 
 class _Row(msgspec.Struct):
     index: int
-    embedding: Union[str, list[float]]  # noqa: UP007 - msgspec evaluates this on Python 3.10 as well
+    embedding: msgspec.Raw
+    """A view of the answer's own bytes: base64 is decoded from there, without a string in between."""
 
 
 class _Answer(msgspec.Struct):
     data: list[_Row]
-    usage: Any = None
-    error: Any = None
+    usage: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
 
 
+class _Refusal(msgspec.Struct):
+    """An error inside a 200, and nothing else: to decode all of a long answer takes many times its length."""
+
+    error: msgspec.Raw = NOTHING
+    detail: msgspec.Raw = NOTHING
+
+
+MOST_TOKENS = 10**9
+"""Tokens of one answer beyond which a charge is nonsense."""
+
+_decode_refusal = msgspec.json.Decoder(_Refusal).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_numbers = msgspec.json.Decoder(list[float]).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 def write_request(
@@ -105,14 +131,14 @@ def read_answer(
     try:
         answer = _decode_answer(content)
     except UNREADABLE as error:
-        if _is_error(content):
-            raise read_error(status, content, report) from None
+        if refusal := _find_refusal(content):
+            raise read_error(status, refusal, report) from None
         if page := describe_page(content[:LONGEST_PAGE].decode("utf-8", "replace")):
             message = f"The answer is {page}, not an embedding response: does base_url lead to the API?"
             raise InvalidResponseError(message, retries=1) from None
         raise InvalidResponseError(f"The answer is not an embedding response: {error}.") from None
-    if answer.error:
-        raise read_error(status, content, report)
+    if not _is_empty(answer.error):
+        raise read_error(status, _find_refusal(content), report)
     rows = answer.data
     order = [row.index for row in rows]
     if order != list(range(count)):
@@ -120,13 +146,25 @@ def read_answer(
     return _stack(rows, dimensions), _read_charge(answer.usage)
 
 
-def _is_error(content: bytes) -> bool:
-    """Say whether a body that is no list of vectors tells an error instead: gateways send those with a 200."""
+def _find_refusal(content: bytes) -> bytes:
+    """Find the error that stands where vectors should: gateways send those with a 200. Empty: there is none."""
     try:
-        body = msgspec.json.decode(content)
+        refusal = _decode_refusal(content)
+    except UNREADABLE:
+        return b""
+    if _is_empty(refusal.error) and _is_empty(refusal.detail):
+        return b""
+    parts = {"error": refusal.error, "detail": refusal.detail}
+    return msgspec.json.encode({name: part for name, part in parts.items() if not _is_empty(part)})[:LONGEST_REFUSAL]
+
+
+def _is_empty(value: msgspec.Raw) -> bool:
+    """Say whether a value of `error` or `detail` tells of no error: null, false, "", {} …."""
+    length = len(memoryview(value))
+    try:
+        return length == 0 or (length <= LONGEST_EMPTY and not msgspec.json.decode(value))
     except UNREADABLE:
         return False
-    return isinstance(body, dict) and bool(body.get("error") or body.get("detail"))
 
 
 def _sort(rows: list[_Row], order: list[int], count: int) -> list[_Row]:
@@ -146,8 +184,10 @@ def _stack(rows: list[_Row], dimensions: int | None) -> np.ndarray:
     parts, wrong = [], {}
     for index, row in enumerate(rows):
         try:
-            parts.append(_floats(row))
-        except ValueError as error:  # noqa: PERF203 - all wrong rows are wanted, and this costs nothing
+            parts.append(_floats(row.embedding))
+        except msgspec.DecodeError as error:  # noqa: PERF203 - all wrong rows are wanted, and this costs nothing
+            raise InvalidResponseError(f"The answer is not an embedding response: {error}.") from None
+        except ValueError as error:
             wrong[index] = f"A vector is not readable: {error}."
     _refuse(wrong)
     width = len(parts[0]) if dimensions is None else dimensions * FLOAT32.itemsize
@@ -157,7 +197,9 @@ def _stack(rows: list[_Row], dimensions: int | None) -> np.ndarray:
             why = f"A vector has {length} dimensions, {expected or 'at least 1'} expected."
             raise InvalidResponseError(why, retries=0)
     stacked = np.frombuffer(bytearray().join(parts), FLOAT32).reshape(len(parts), -1)
-    if not np.isfinite(stacked).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = stacked.sum()  # a number that is not finite makes the sum so; ten times faster than to look at each
+    if not np.isfinite(total):
         bad = np.flatnonzero(~np.isfinite(stacked).all(axis=1)).tolist()
         _refuse(dict.fromkeys(bad, "A vector has a number that is not finite."))
     return stacked
@@ -170,26 +212,35 @@ def _refuse(wrong: dict[int, str]) -> None:
         raise InvalidResponseError(why, index=index if len(wrong) == 1 else None, retries=1)
 
 
-def _floats(row: _Row) -> bytes:
-    """Decode one vector to its float32 bytes.
+def _floats(value: msgspec.Raw) -> bytes:
+    """Decode one vector, a JSON string of base64 or a JSON array of numbers, to its float32 bytes.
 
     Raises:
+        msgspec.DecodeError: It is neither.
         ValueError: It is not base64, or not of whole float32s.
     """
-    if isinstance(row.embedding, list):
+    view = memoryview(value)
+    if view[0] != QUOTE:
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused as such
-            return np.array(row.embedding, FLOAT32).tobytes()
-    raw = pybase64.b64decode(row.embedding, validate=True)
+            return np.array(_decode_numbers(value), FLOAT32).tobytes()
+    try:
+        raw = pybase64.b64decode(view[1:-1], validate=True)
+    except ValueError:
+        raw = pybase64.b64decode(_decode_text(value), validate=True)  # JSON allows "/" to be escaped, some do it
     if len(raw) % FLOAT32.itemsize:
         raise ValueError(f"{len(raw)} bytes are no whole float32s")
     return raw
 
 
-def _read_charge(usage: Any) -> Charge:
+def _read_charge(usage: msgspec.Raw) -> Charge:
     """Read the token counts; every part of `usage` can be missing."""
+    try:
+        counts = msgspec.json.decode(usage) if len(memoryview(usage)) <= LONGEST_USAGE else None
+    except UNREADABLE:
+        counts = None
 
     def tokens(name: str) -> int:
-        number = usage.get(name) if isinstance(usage, dict) else None
-        return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else 0
+        number = counts.get(name) if isinstance(counts, dict) else None
+        return number if type(number) is int and 0 < number <= MOST_TOKENS else 0
 
     return Charge(tokens("prompt_tokens"), tokens("total_tokens"))

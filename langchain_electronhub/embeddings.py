@@ -10,7 +10,7 @@ from langchain_core.load.serializable import Serializable
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from typing_extensions import Self, override
 
-from electronhub_embeddings.frameworks import ClientKeeper, to_lists
+from electronhub_embeddings.frameworks import ClientKeeper
 
 if TYPE_CHECKING:
     from electronhub_embeddings import EmbeddingsClient, Usage
@@ -103,8 +103,7 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
     @override
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed documents; equal ones are sent once. Returns one list of Python floats for each, in order."""
-        rows: list[list[float]] = self._client().embed(texts, show_progress=self.show_progress).tolist()
-        return rows
+        return self._client().embed_lists(texts, show_progress=self.show_progress)
 
     @override
     def embed_query(self, text: str) -> list[float]:
@@ -115,7 +114,7 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
     @override
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed documents without blocking the event loop."""
-        return await to_lists(await self._client().aembed(texts, show_progress=self.show_progress))
+        return await self._client().aembed_lists(texts, show_progress=self.show_progress)
 
     @override
     async def aembed_query(self, text: str) -> list[float]:

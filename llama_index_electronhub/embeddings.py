@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 
-from electronhub_embeddings.frameworks import ClientKeeper, to_lists
+from electronhub_embeddings.frameworks import ClientKeeper
 from electronhub_embeddings.settings import DEFAULT_MODEL, LARGEST_BATCH, Account, Secret
 from llama_index_electronhub.whole import aembed, embed, whole
 
@@ -217,11 +217,10 @@ class ElectronHubEmbedding(BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        rows: list[list[float]] = embed(self._client(), texts).tolist()
-        return rows
+        return embed(self._client(), texts)
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return await to_lists(await aembed(self._client(), texts))
+        return await aembed(self._client(), texts)
 
     def get_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any

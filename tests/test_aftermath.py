@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pieces import Call, call, texts
 
-from electronhub_embeddings.aftermath import HOPELESS, Experience, sort_out
+from electronhub_embeddings.aftermath import HOPELESS, LAST_CHANCES, Experience, sort_out
 from electronhub_embeddings.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -49,6 +49,7 @@ class Desk:
     requests: list = field(default_factory=list)
     accepted: list = field(default_factory=list)
     failed: dict = field(default_factory=dict)
+    pauses: set = field(default_factory=set)
 
     def embed(self, *calls):
         """Send all texts of some calls."""
@@ -68,6 +69,7 @@ class Desk:
                 continue
             aftermath = sort_out(pieces, error, encoding, policy, self.experience)
             again = [piece for _, piece in aftermath.again]
+            self.pauses |= {pause for pause, _ in aftermath.again}
             self._check(pieces, again, aftermath)
             for piece, reason in aftermath.failed:
                 piece.job.failed = True
@@ -159,6 +161,7 @@ def test_a_named_text_costs_other_calls_one_request():
     desk = Desk(refusing({("b", 1)}, named=True)).embed(call(3, "a"), call(3, "b"), call(3, "c"))
     assert len(desk.requests) <= 3
     assert len(desk.accepted) == 8
+    assert desk.pauses == {0.0}
     assert {text: error.index for text, error in desk.failed.items()} == {("b", 1): 1}
 
 
@@ -204,6 +207,15 @@ def test_texts_that_join_a_retry_have_their_own_attempts():
     assert [(texts([piece])[0], piece.attempts) for _, piece in aftermath.again] == [(("b", 0), 1)]
 
 
+def test_a_wrong_row_is_asked_for_again_as_long_as_its_own_attempts_last():
+    """That a neighbour in the request is given up does not take a fresh text's next attempt."""
+    tired, new = Piece(call(1, "a"), 0, 1, attempts=2), call(2, "b").whole()
+    error = InvalidResponseError("No number.", index=1)
+    aftermath = sort_out([tired, new], error, "base64", RetryPolicy(2), fresh())
+    assert [(texts([piece]), reason.index) for piece, reason in aftermath.failed] == [([("a", 0)], None)]
+    assert texts([piece for _, piece in aftermath.again]) == [("b", 0), ("b", 1)]
+
+
 def test_a_failed_call_is_not_tried_again():
     """A retry is not spent on texts for which nobody waits."""
     gone, waits = Call("a", [1, 1], failed=True).whole(), call(2, "b").whole()
@@ -219,16 +231,16 @@ def test_nobody_searches_for_calls_that_have_failed():
     assert (aftermath.again, aftermath.apart, len(texts([piece for piece, _ in aftermath.failed]))) == ([], [], 8)
 
 
-def test_a_wrong_row_is_left_out_when_asking_again_does_not_help():
-    """A text whose vector never is a number fails alone, after one more request for all."""
+@pytest.mark.parametrize("wrong", [("a", 0), ("a", 2), ("b", 0), ("b", 1), ("b", 2), ("c", 0), ("c", 2)])
+def test_a_wrong_row_is_left_out_when_asking_again_does_not_help(wrong):
+    """A text whose vector never is a number fails alone, after one more request for all, and two for the others."""
 
     def service(sent, _encoding):
-        wrong = ("b", 1)
         return InvalidResponseError("No number.", index=sent.index(wrong), retries=1) if wrong in sent else None
 
-    desk = Desk(service).embed(call(3, "a"), call(3, "b"))
-    assert {text: error.index for text, error in desk.failed.items()} == {("b", 1): 1}
-    assert len(desk.accepted) == 5
+    desk = Desk(service).embed(call(3, "a"), call(3, "b"), call(3, "c"))
+    assert {text: error.index for text, error in desk.failed.items()} == {wrong: wrong[1]}
+    assert (len(desk.requests), len(desk.accepted)) == (4, 8)
 
 
 def test_base64_that_is_refused_becomes_float():
@@ -240,7 +252,7 @@ def test_base64_that_is_refused_becomes_float():
         return bad("Only 'float' is supported.", "encoding_format") if encoding == "base64" else None
 
     desk = Desk(service).embed(call(30))
-    assert formats == ["base64", "float"]
+    assert (formats, desk.pauses) == (["base64", "float"], {0.0})
     assert len(desk.accepted) == 30
     desk.embed(call(1, "b"))
     assert formats[-1] == "float"
@@ -295,13 +307,30 @@ def test_a_refusal_of_many_tokens_is_learned(words, limit):
     size = 1000
 
     def service(sent, _encoding):
-        tokens = size * len(sent)
+        tokens = sum(size if name == "a" else 1 for name, _ in sent)
         return bad(MESSAGES[words].format(sent=tokens, limit=limit)) if tokens > limit else None
 
     desk = Desk(service).embed(call(2000, size=size))
     refused = sum(size * len(request) > limit for request in desk.requests)
     assert refused <= {"limit and sum": 1, "limit": 4, "nothing": 6}[words]
     assert 2000 == len(set(desk.accepted)) == len(desk.accepted)
+    if words != "nothing":  # without a number it may have been too many inputs
+        before = len(desk.requests)
+        desk.embed(call(2000, "short"))
+        assert len(desk.requests) == before + 1
+
+
+def test_a_refusal_that_tells_its_tokens_tells_their_price():
+    """With what the request had and what it may have, the next ones are as full as they may be."""
+
+    def service(sent, _encoding):
+        tokens = 400 * len(sent)
+        return bad(MESSAGES["limit and sum"].format(sent=tokens, limit=100_000)) if tokens > 100_000 else None
+
+    experience = fresh()
+    experience.capacity.learn_price(1000, 230)
+    desk = Desk(service, experience).embed(call(1200, size=1000))
+    assert [len(request) > 250 for request in desk.requests] == [True] + [False] * 6
 
 
 def test_a_413_without_words_is_learned():
@@ -331,6 +360,32 @@ def test_a_request_that_nobody_can_cure_is_given_up():
     desk = Desk(lambda *_: bad(UNCLEAR)).embed(call(2048))
     assert len(desk.requests) <= math.log2(2048) + 3 * HOPELESS + math.log2(2048)
     assert len(desk.failed) == 2048
+
+
+def test_many_calls_that_nobody_can_cure_are_given_up():
+    """Also with many calls in the request only a few texts are tried alone."""
+    calls = [call(8, str(number)) for number in range(64)]
+    alone = [request for request in Desk(lambda *_: bad(UNCLEAR)).embed(*calls).requests if len(request) == 1]
+    assert HOPELESS <= len(alone) <= HOPELESS + 1  # texts go alone in twos
+    assert all(one.failed for one in calls)
+
+
+def test_hope_ends_with_the_third_text():
+    """Three single texts refused without a reason before anything was accepted: the request is taken to be at fault."""
+    experience = fresh()
+    for number in range(HOPELESS):
+        left = sort_out([call(8).whole()], bad(UNCLEAR), "base64", RetryPolicy(2), experience)
+        assert [len(texts(part)) for part in left.apart] == [4, 4]
+        sort_out([call(1, str(number)).whole()], bad(UNCLEAR), "base64", RetryPolicy(2), experience)
+    left = sort_out([call(8).whole()], bad(UNCLEAR), "base64", RetryPolicy(2), experience)
+    assert (left.again, left.apart, len(left.failed)) == ([], [], 1)
+
+
+def test_a_call_with_many_guilty_texts_is_given_up():
+    """A few requests are spent on the rest of a call that has failed already, then it goes as a whole."""
+    desk = Desk(refusing({("a", i) for i in range(100)}, named=True)).embed(call(100, "a"), call(5, "b"))
+    assert len(desk.requests) == 1 + LAST_CHANCES + 1
+    assert (len(desk.failed), len(desk.accepted)) == (100, 5)
 
 
 def test_texts_that_were_named_take_no_hope():

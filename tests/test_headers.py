@@ -32,7 +32,9 @@ def test_all_headers_at_once():
 @pytest.mark.parametrize(
     ("value", "limit"),
     [
+        ("1", 1),
         ("5", 5),
+        ("100000", 100_000),
         ("100.0", 100),
         (" 60 ", 60),
         ("0", None),
@@ -50,7 +52,8 @@ def test_limit(value, limit):
 
 
 @pytest.mark.parametrize(
-    ("value", "remaining"), [("0", 0), ("59", 59), ("-1", None), ("", None), ("none", None), ("inf", None)]
+    ("value", "remaining"),
+    [("0", 0), ("59", 59), ("100000", 100_000), ("-1", None), ("", None), ("none", None), ("inf", None)],
 )
 def test_remaining(value, remaining):
     """Nothing left is a number too."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electronhub_embeddings.errors import InputError
-from electronhub_embeddings.inputs import prepare
+from electronhub_embeddings.inputs import check_prefix, prepare
 
 TEXTS = st.text(CHARACTERS, min_size=1, max_size=5)
 LISTS = st.lists(TEXTS | st.sampled_from("ab"), max_size=8)
@@ -88,7 +88,7 @@ def test_a_subclass_of_str_travels_as_its_text(prefix):
 )
 def test_what_is_no_text_is_refused_with_its_place(wrong, name):
     """The error says which input and what it is; nothing is turned into a string."""
-    with pytest.raises(InputError, match=f"not {name}") as caught:
+    with pytest.raises(InputError, match=rf"not {name}\b") as caught:
         prepare(["a", "a", wrong, ""])
     assert caught.value.index == 2
 
@@ -104,9 +104,10 @@ def test_an_empty_text_is_refused_with_its_place():
 def test_half_a_surrogate_pair_is_refused_with_its_place(number):
     """What UTF-8 cannot hold is named with input and character, and the repair in the message works."""
     text = f"ab{chr(number)}"
-    with pytest.raises(InputError, match="Character 2 ") as caught:
+    with pytest.raises(InputError, match=r"Character 2 is .+, half") as caught:
         prepare(["a", "a", text])
     assert caught.value.index == 2
+    assert repr(chr(number)) in str(caught.value)
     assert "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')" in str(caught.value)
     prepare([text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")])
 
@@ -116,6 +117,21 @@ def test_a_prefix_that_cannot_be_sent_is_refused():
     with pytest.raises(InputError) as caught:
         prepare(["a"], "\ud800")
     assert caught.value.index is None
+
+
+@pytest.mark.parametrize(("prefix", "words"), [(None, "not None"), (5, "not int"), (b"q: ", "not bytes")])
+def test_what_is_no_prefix_is_refused_by_its_name(prefix, words):
+    """A prefix of another type is refused at once, and the message names the argument."""
+    with pytest.raises(ValueError, match=rf"^query_prefix must be a string, {words}\.$"):
+        check_prefix("query_prefix", prefix)
+
+
+def test_a_prefix_that_no_text_could_travel_with_is_refused_at_once():
+    """Half a surrogate pair is found before the first text is."""
+    with pytest.raises(InputError) as caught:
+        check_prefix("query_prefix", "q\ud800: ")
+    assert caught.value.index is None
+    check_prefix("query_prefix", "Fr\N{LATIN SMALL LETTER A WITH ACUTE}ge: ")
 
 
 @pytest.mark.parametrize("texts", ["text", b"text", ""])

@@ -185,6 +185,34 @@ def test_a_call_without_an_answer_may_have_been_counted_late():
     assert pytest.approx(30.0 + STRAGGLER + HOLD) == 31.0 + window.wait(31.0)
 
 
+def test_a_call_whose_slot_was_lost_is_counted_all_the_same():
+    """A store can lose the window while a call is under way: what has come back takes a slot in the new one."""
+    window = told(1)
+    window.settle(5.0, "from before", Report(), counted=4.0, good=True)
+    assert pytest.approx(4.0 + HOLD - 5.0) == window.wait(5.0)
+    window.give_back("from before, never sent")
+
+
+@pytest.mark.parametrize("starts", [1, 2, 3, 7])
+def test_a_wait_for_several_calls_is_that_of_the_last(starts):
+    """Of calls to come each waits for the ones before it, those under way included."""
+    window = told(2)
+    window.start(0.0, "a", lease=70.0)
+    window.start(1.0, "b", lease=70.0)
+    begins = [0.0, 1.0]
+    for _ in range(starts):
+        begins.append(begins[-2] + HOLD)
+    assert pytest.approx(begins[-1] - 10.0) == window.wait(10.0, starts=starts)
+
+
+def test_a_slot_that_comes_free_is_free_at_that_moment():
+    """A worker that wakes exactly when it was told to finds its slot, also beside a call that takes long."""
+    window = told(2)
+    window.start(0.0, "long", lease=700.0)
+    call(window, 1.0, "a")
+    assert window.start(1.0 + HOLD, "b", lease=70.0) is None
+
+
 def test_a_call_that_was_never_sent_costs_nothing():
     """A slot that is given back is free at once."""
     window = told(1)
@@ -224,9 +252,9 @@ def test_the_smaller_of_limit_and_cap_counts(limit, cap, starts):
 def test_others_are_seen_in_the_remaining():
     """When the service has counted more than we did, the difference and a quarter is left to others."""
     window = told(20)
-    call(window, 0.0, "a", report=Report(limit=20, remaining=11))
+    call(window, 0.0, "a", report=Report(limit=20, remaining=10))
     begun = sum(window.start(0.0, str(i), lease=70.0) is None for i in range(20))
-    assert begun == 20 - 1 - (8 + 2)
+    assert begun == 20 - 1 - (9 + 2)
 
 
 def test_our_own_slots_are_not_taken_for_others():
@@ -255,12 +283,57 @@ def test_others_are_not_remembered_for_ever():
     assert begun == [True] * 5 + [False]
 
 
-def test_others_seen_once_are_still_seen_when_our_slots_come_back():
+@pytest.mark.parametrize("now", [0.2 + HOLD + 0.1, 4 * PERIOD])
+def test_others_seen_once_are_still_seen_when_our_slots_come_back(now):
     """When a period is over and ours are free, nobody takes the others' for free until an answer says so."""
     window = told(5)
     call(window, 0.0, "a", answered=0.2, report=Report(limit=5, remaining=1))
-    begun = [window.start(0.2 + HOLD + 0.1, str(i), lease=70.0) is None for i in range(5)]
+    begun = [window.start(now, str(i), lease=70.0) is None for i in range(5)]
     assert sum(begun) <= 2
+
+
+@pytest.mark.parametrize(("now", "left"), [(30.0, 8 + 2), (1.9 * PERIOD, 8 + 2), (2.1 * PERIOD, 0)])
+def test_others_who_rest_are_expected_back_for_two_periods(now, left):
+    """An answer that shows nobody else does not at once undo the one that did; after two periods it does."""
+    window = told(20)
+    call(window, 0.0, "a", report=Report(limit=20, remaining=11))
+    call(window, now, "b", report=Report(limit=20, remaining=19 if now > HOLD else 18))
+    ours = 1 if now > HOLD else 2
+    assert sum(window.start(now + 0.01, str(i), lease=1.0) is None for i in range(20)) == 20 - ours - left
+
+
+def test_a_single_call_of_somebody_is_seen():
+    """Who spends one call in a period all the time keeps a place, and one to spare."""
+    window = told(5)
+    for number in range(6):
+        call(window, number * 70.0, str(number), report=Report(limit=5, remaining=3))
+    assert sum(window.start(351.0, f"new {i}", lease=1.0) is None for i in range(5)) == 5 - 1 - 2
+
+
+def test_a_greater_share_seen_for_a_while_does_not_undo_the_smaller_one_of_longer():
+    """The half that is left after a refusal is left for its time, whatever more was seen in between."""
+    window = refused()
+    call(window, 200.0, "more", report=Report(limit=10, remaining=3))
+    call(window, 330.0, "none", report=Report(limit=10, remaining=9))
+    assert sum(window.start(331.0, str(i), lease=1.0) is None for i in range(10)) == 10 - 1 - (5 + 1)
+
+
+def test_what_is_remembered_of_others_is_bounded():
+    """A thousand looks that show the same are one memory, for a store keeps it."""
+    window = told(2000)
+    for number in range(1000):
+        call(window, 0.01 * number, str(number), report=Report(limit=2000, remaining=1990 - number))
+    assert len(window.others) == 1
+
+
+def test_a_large_limit_is_counted_in_full():
+    """What is remembered without a limit bounds no limit that is known."""
+    window = told(1200)
+    begun = [window.start(0.0, str(i), lease=1.0) is None for i in range(1201)]
+    for i in range(1200):
+        window.settle(0.5, str(i), Report(), counted=0.5, good=True)
+    assert begun == [True] * 1200 + [False]
+    assert window.start(1.0, "one too many", lease=1.0) is not None
 
 
 def test_a_limit_that_shrinks_holds_at_once():
@@ -325,8 +398,8 @@ def test_a_cooldown_lasts_as_long_as_was_said(seconds):
     window = told(5)
     call(window, 0.0, "a", good=False)
     window.refuse(0.0, seconds)
-    assert Pause(pytest.approx(seconds + MARGIN), "cooldown after a refused request") == window.start(
-        0.0, "b", lease=70.0
+    assert Pause(pytest.approx(seconds + MARGIN - 1.0), "cooldown after a refused request") == window.start(
+        1.0, "b", lease=70.0
     )
     assert window.start(seconds + MARGIN - 0.001, "b", lease=70.0) is not None
 
@@ -344,6 +417,14 @@ def test_a_later_refusal_never_shortens_a_cooldown():
     window.refuse(0.0, 180.0)
     window.refuse(1.0, 10.0)
     assert pytest.approx(180.0 + MARGIN) == window.cooldown_until
+
+
+def test_a_second_refusal_in_a_cooldown_counts_for_what_it_says():
+    """The cooldown is doubled by a refusal after it, not by one of the calls that were under way with the first."""
+    window = told(5)
+    window.refuse(0.0, 10.0)
+    window.refuse(1.0, 180.0)
+    assert pytest.approx(1.0 + 180.0 + 2 * MARGIN) == window.cooldown_until
 
 
 def test_calls_refused_together_teach_once():
@@ -412,6 +493,110 @@ def test_calls_of_somebody_who_is_gone_count_as_lost():
     window.limit = 1
     assert pytest.approx(STRAGGLER + HOLD) == window.wait(10.0)
     assert window.start(10.0 + STRAGGLER + HOLD, "b", lease=70.0) is None
+
+
+def test_calls_of_somebody_who_is_gone_show_nothing():
+    """That the parent's first call is lost is no answer: the child's first one goes alone."""
+    window = Window()
+    window.start(0.0, "of the parent", lease=70.0)
+    window.orphan(10.0)
+    assert window.start(10.0, "b", lease=70.0) is None
+    assert window.start(10.0, "c", lease=70.0) is not None
+
+
+@pytest.mark.parametrize("shift", [-1000.0, 1000.0])
+def test_a_clock_started_anew_ends_no_cooldown(shift):
+    """The rest of a cooldown is waited for on the new clock, and what answers show from then on is believed."""
+    window = refused()
+    call(window, 200.0, "a", report=Report(limit=10, remaining=9))
+    window.refuse(201.0, 180.0)
+    waits = window.wait(210.0)
+    window.rebase(shift)
+    assert pytest.approx(waits) == window.wait(210.0 + shift)
+    call(window, 500.0 + shift, "b", report=Report(limit=10, remaining=9))
+    call(window, 500.0 + shift + (ALONE + 1) * PERIOD, "c", report=Report(limit=10, remaining=9))
+    assert window.others == []
+
+
+IDLE_AGAIN = {
+    "a call under way": (lambda window: window.start(0.0, "a", lease=70.0), 70.0 + HOLD),
+    "a slot held": (lambda window: call(window, 0.0, "a"), HOLD),
+    "a cooldown": (lambda window: window.refuse(0.0, 900.0), 900.0 + MARGIN + GRUDGE + UNSEEN * PERIOD),
+    "others": (lambda window: call(window, 0.0, "a", report=Report(limit=9, remaining=5)), (2 + UNSEEN) * HOLD),
+}
+
+
+@pytest.mark.parametrize("case", IDLE_AGAIN)
+def test_a_window_that_still_counts_is_not_thrown_away(case):
+    """What a new window would not know is kept as long as it matters, and no longer."""
+    change, over = IDLE_AGAIN[case]
+    window = told(9)
+    assert window.idle(0.0)
+    change(window)
+    assert not window.idle(0.001)
+    assert not window.idle(over - 1.0)
+    assert window.idle(over + 0.001)
+
+
+def test_a_cooldown_is_kept_without_others():
+    """A window is kept through its cooldown, also where nobody else is known."""
+    window = told(9, cooldown_until=10.0)
+    assert not window.idle(9.9)
+    assert window.idle(10.0)
+
+
+def test_what_was_counted_alone_is_added():
+    """Calls of both windows count, moved to one clock; the calls that ended in either are not under way in both."""
+    ours, alone = told(9), told(5)
+    ours.start(1000.0, "ours", lease=70.0)
+    ours.start(1000.0, "ended alone", lease=70.0)
+    call(ours, 1000.0, "ended here")
+    alone.start(3.0, "new", lease=70.0)
+    alone.start(3.0, "ended here", lease=70.0)
+    call(alone, 3.0, "ended alone")
+    ours.adopt(alone, 1000.0)
+    assert {"ours", "new"} == set(ours.flying)
+    assert {"ended here": pytest.approx(1000.0 + HOLD), "ended alone": pytest.approx(1003.0 + HOLD)} == ours.held
+    assert pytest.approx((1003.0, 1073.0)) == ours.flying["new"]
+    assert ours.limit == 5
+
+
+@pytest.mark.parametrize(("one", "two"), [(1.0, 3.0), (3.0, 1.0)])
+def test_a_call_that_ended_twice_is_held_for_the_longer(one, two):
+    """Where both windows settled a call, the careful one is right."""
+    ours, alone = told(9), told(9)
+    call(ours, one, "a")
+    call(alone, two, "a")
+    ours.adopt(alone, 0.0)
+    assert {"a": pytest.approx(3.0 + HOLD)} == ours.held
+
+
+@pytest.mark.parametrize(("limit", "other", "expected"), [(9, None, 9), (None, 5, 5), (9, 5, 5)])
+def test_the_limit_heard_last_is_adopted(limit, other, expected):
+    """A window that was told nothing takes nothing away."""
+    window = told(limit)
+    window.adopt(told(other), 0.0)
+    assert expected == window.limit
+
+
+@pytest.mark.parametrize("refused_alone", [True, False])
+def test_of_two_cooldowns_the_longer_is_adopted(refused_alone):
+    """A 429 in either window holds for both, with all the care that it taught."""
+    window, alone = told(10), told(10)
+    (alone if refused_alone else window).refuse(0.0, 180.0)
+    window.adopt(alone, 0.0)
+    assert pytest.approx(180.0 + MARGIN) == window.cooldown_until
+    assert pytest.approx(2 * MARGIN) == window.margin
+    assert sum(window.start(200.0, str(i), lease=1.0) is None for i in range(10)) == 10 - (5 + 1)
+
+
+@pytest.mark.parametrize(("here", "alone", "probing"), [(True, True, True), (True, False, False), (False, True, False)])
+def test_a_good_answer_in_either_window_is_enough(here, alone, probing):
+    """Only where neither has had an answer does the next call go alone."""
+    window = Window(probing=here)
+    window.adopt(Window(probing=alone), 0.0)
+    begun = [window.start(0.0, slot, lease=70.0) is None for slot in "ab"]
+    assert begun == [True, not probing]
 
 
 @st.composite

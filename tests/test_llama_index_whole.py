@@ -44,6 +44,7 @@ def test_small_batches_fill_requests(embed, model, emulator, options):
     rows = embed(model(service, embed_batch_size=10, dimensions=8, max_wait=0, **options), texts)
     assert same(rows, right(service, texts, 8))
     assert [call.texts for call in service.calls] == [1000]
+    assert len({id(row) for row in rows}) == len(rows)  # whoever changes one changes no other
 
 
 def test_an_error_speaks_of_the_whole_list(embed, model, emulator):

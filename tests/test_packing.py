@@ -3,7 +3,7 @@
 from collections import deque
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pieces import Call, call, texts, waiting
 
@@ -169,6 +169,7 @@ TOKENS = st.none() | st.integers(1, 10**7)
 
 
 @given(st.floats(0.01, 2.0), st.integers(2, 10**7), TOKENS, TOKENS)
+@example(1.0, 16_384, 21_000, 20_000)  # with the margin the sum is the limit to the last bit
 def test_a_refusal_of_tokens_makes_the_next_request_smaller(price, size, named, requested):
     """After any refusal fewer bytes fit, whatever numbers stand in it: so a loop of refusals ends."""
     capacity = Capacity(2048, tokens_per_byte=price)
@@ -183,6 +184,14 @@ def test_a_refusal_of_tokens_tells_the_limit_and_the_price():
     capacity.learn_tokens(1_200_000, 100_000, 400_000)
     assert capacity.max_tokens == 100_000
     assert 0.7 * 300_000 < capacity.max_bytes < 300_000
+
+
+@pytest.mark.parametrize("size", [1000, 200_000, 1_200_000])
+def test_a_refusal_of_tokens_without_numbers_halves(size):
+    """Where the message names no number, the next request has half the bytes, not less."""
+    capacity = Capacity(2048, tokens_per_byte=0.25)
+    capacity.learn_tokens(size, None, None)
+    assert (size // 2, MAX_TOKENS) == (capacity.max_bytes, capacity.max_tokens)
 
 
 def test_a_limit_of_tokens_never_grows():

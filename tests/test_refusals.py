@@ -53,6 +53,7 @@ SHAPES = {
     "only a type": ({"error": {"message": WORDS, "type": "odd"}}, WORDS, None, "odd"),
     "code of text": ({"error": {"message": WORDS, "type": "odd", "code": "odder"}}, WORDS, None, "odder"),
     "list in detail": ({"detail": [{"msg": "x"}]}, '[{"msg":"x"}]', None, None),
+    "odd fields": ({"error": {"message": WORDS, "param": 5, "code": [7], "type": {}}}, WORDS, None, None),
     "no message": ({"error": {"code": 777}}, '{"code":777}', None, 777),
     "message at the top": ({"message": WORDS, "code": 777}, WORDS, None, 777),
     "plain text": (WORDS.encode(), WORDS, None, None),
@@ -129,6 +130,7 @@ def test_a_rate_limit_inside_a_200_is_known_by_its_words():
         ("Please try again in 250ms.", Report(), 0.25),
         ("Please retry after 3 minutes.", Report(), 180.0),
         ("please TRY AGAIN IN 2m", Report(), 120.0),
+        ("Please try again in 1 hour.", Report(), 3600.0),
         ("Rate limit exceeded.", Report(), 180.0),
         ("", Report(), 180.0),
         ("Rate limit exceeded.", Report(retry_after=20.0), 20.0),
@@ -163,6 +165,35 @@ def test_a_spent_budget_is_no_wait(message, code):
     error = read_error(429, envelope(message, code), Report(reset=30.0))
     assert QuotaExceededError is type(error)
     assert error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("message", "report", "seconds"),
+    [
+        ("Try again in 2 hours.", Report(), 7200.0),
+        ("Try again in 2 hours.", Report(retry_after=60.0), 7200.0),
+        ("Daily limit reached.", Report(retry_after=86_400.0), 86_400.0),
+        ("Daily limit reached.", Report(retry_after=60.0, reset=30.0), 60.0),
+    ],
+)
+def test_a_spent_budget_tells_when_it_is_back(message, report, seconds):
+    """Nobody waits for it, but whoever wants to know is told what the service said."""
+    error = read_error(429, envelope(message), report)
+    assert (QuotaExceededError, seconds) == (type(error), error.retry_after)
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Try again in 1 minute 30 seconds.", 90.0),
+        ("Try again in 1 minute and 30 seconds.", 90.0),
+        ("Try again in 2 minutes, 5 seconds.", 125.0),
+        ("Try again in 1 millisecond.", 0.001),
+    ],
+)
+def test_a_wait_of_several_words_counts_in_full(message, seconds):
+    """Minutes and seconds written out are added up: who comes back too early prolongs the cooldown."""
+    assert pytest.approx(seconds) == read_error(429, envelope(message), Report()).retry_after
 
 
 def test_a_server_error_keeps_its_retry_after():

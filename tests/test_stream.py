@@ -46,8 +46,9 @@ class Desk:
         self.jobs = []
         self.withdrawn = []
 
-    def submit(self, inputs):
+    def submit(self, batch):
         """Take a batch."""
+        inputs = prepare(batch)
         number = len(self.jobs)
         job = Job(inputs, is_query=False, max_wait=None, usage=Usage(), progress=Progress())
         job.withdraw = partial(self.withdraw, number)
@@ -87,7 +88,7 @@ HELD = "held back"
 def run(source, desk=None, batch_size=4, ahead=2):
     """Return the stream of a source."""
     submit = (desk or Desk()).submit
-    return stream(source, prepare=prepare, submit=submit, batch_size=batch_size, ahead=ahead)
+    return stream(source, submit=submit, batch_size=batch_size, ahead=ahead)
 
 
 def numbers(vectors):
@@ -204,7 +205,7 @@ def test_a_client_that_is_closed_in_the_middle():
             raise ElectronHubError("The client is closed.")
         return desk.submit(inputs)
 
-    vectors = stream(Source(20), prepare=prepare, submit=submit, batch_size=4, ahead=3)
+    vectors = stream(Source(20), submit=submit, batch_size=4, ahead=3)
     assert list(range(8)) == numbers(islice(vectors, 8))
     with pytest.raises(ElectronHubError, match="closed"):
         next(vectors)

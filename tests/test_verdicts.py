@@ -53,6 +53,7 @@ VERDICTS = [
         30,
         Verdict(Blame.SIZE, max_tokens=300_000, tokens=416_735),
     ),
+    ("Requested 1500 tokens, max 1000 tokens", None, MAX_TOKENS, 30, Verdict(Blame.SIZE, max_tokens=1000, tokens=1500)),
     ("an HTML page titled '413 Request Entity Too Large'", None, None, 30, Verdict(Blame.SIZE)),
     (TOO_MANY.format(2048, 3000), "input", "array_above_max_length", 3000, Verdict(Blame.SIZE, max_inputs=2048)),
     (TOO_MANY.format(100, 2048), "input", "array_above_max_length", 2048, Verdict(Blame.SIZE, max_inputs=100)),

@@ -75,6 +75,16 @@ def test_rows_in_any_order_and_form_come_back_exactly(matrix, told):
     assert np.array(vectors, np.float32).tobytes() == rows.tobytes()
 
 
+def test_slashes_in_base64_may_be_escaped():
+    """JSON allows a slash to be escaped, and some gateways do."""
+    vector = np.frombuffer(b"\xff\xf0\x00\x3f" * 3, np.float32)
+    text = encode(vector)
+    assert "/" in text
+    content = answer(row(0, text)).replace(b"/", b"\\/")
+    rows, _ = read(content, count=1)
+    assert vector.tobytes() == rows.tobytes()
+
+
 def test_rows_can_be_written_to():
     """What is handed out is the caller's own array."""
     rows, _ = read(answer(row(0, [1.0]), row(1, encode([2.0]))))
@@ -177,6 +187,23 @@ def test_a_defect_says_where_it_is_and_whether_to_ask_again(defect, index, retri
     assert (index, retries) == (error.index, error.retries)
 
 
+@pytest.mark.parametrize(
+    ("defect", "words"),
+    [
+        ("a row is missing", "2 texts were sent, 1 vectors came back."),
+        ("a row twice", "The answer has index 0 twice."),
+        ("a negative index", "The answer has index -1 outside 0..1."),
+        ("an index one too large", "The answer has index 2 outside 0..1."),
+        ("NaN in base64", "A vector has a number that is not finite."),
+        ("bytes that are no float32s", "A vector is not readable: 7 bytes are no whole float32s."),
+        ("only empty vectors", "A vector has 0 dimensions, at least 1 expected."),
+    ],
+)
+def test_a_defect_is_told_in_plain_words(defect, words):
+    """What is wrong with the rows can be reported to the service without seeing the answer."""
+    assert words == refused(DEFECTS[defect]).message
+
+
 def test_several_wrong_rows_blame_no_text():
     """When more than one vector is not finite, no single text is at fault."""
     error = refused(answer(row(0, encode([NAN])), row(1, encode([INF]))))
@@ -248,6 +275,7 @@ def test_unknown_fields_are_ignored():
     ("usage", "charge"),
     [
         ({"prompt_tokens": 5, "total_tokens": 7}, Charge(5, 7)),
+        ({"prompt_tokens": 1, "total_tokens": 1}, Charge(1, 1)),
         ({"prompt_tokens": 5}, Charge(5, 0)),
         ({"total_tokens": 7}, Charge(0, 7)),
         ({}, Charge()),

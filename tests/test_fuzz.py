@@ -1,0 +1,171 @@
+"""Whatever arrives, bytes, status and headers, ends as the vectors that are in it or as one of our errors.
+
+`pytest tests/test_fuzz.py --hypothesis-profile=long` looks for longer.
+"""
+
+import tracemalloc
+from email.utils import formatdate
+
+import numpy as np
+import pytest
+from damage import ODD, answers
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from oracle import find
+
+from electronhub_embeddings.errors import APIStatusError, BadRequestError, ElectronHubError, InvalidResponseError
+from electronhub_embeddings.headers import Report, read_report
+from electronhub_embeddings.packing import Capacity
+from electronhub_embeddings.settings import Secret
+from electronhub_embeddings.verdicts import judge
+from electronhub_embeddings.wire import read_answer
+
+NOW = 1_780_000_000.0
+KEY = Secret("ek-canary")
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Answers are long, and a busy machine is no fault of theirs."""
+
+
+def receive(content, *, status=200, headers=None, count=1, dimensions=None):
+    """Do with an answer what is done with every answer; return the rows, or the error that it is."""
+    report = read_report(headers or {}, NOW)
+    try:
+        rows, _ = read_answer(status, content, report, count=count, dimensions=dimensions)
+    except ElectronHubError as caught:
+        error = caught
+    else:
+        return rows
+    error.rewrite(KEY.hide_in)
+    assert str(error).encode()
+    if isinstance(error, BadRequestError):
+        verdict = judge(error, count)
+        assert verdict.index is None or 0 <= verdict.index < count
+    return error
+
+
+@settings(PATIENT, max_examples=3 * PATIENT.max_examples)
+@given(answers())
+def test_damaged_answers_give_what_is_in_them_or_an_error(damaged):
+    """Vectors are handed out only if the standard library finds the same, and always if nothing is in doubt."""
+    content, count, dimensions = damaged
+    finding = find(content, count, dimensions)
+    got = receive(content, count=count, dimensions=dimensions)
+    if isinstance(got, ElectronHubError):
+        event("refused")
+        assert isinstance(got, (InvalidResponseError, APIStatusError))
+        assert finding.vectors is None or not finding.clean
+        return
+    event("read")
+    assert finding.vectors is not None
+    assert (np.float32, b"".join(finding.vectors)) == (got.dtype, got.tobytes())
+    assert got.shape == (count, len(finding.vectors[0]) // 4)
+
+
+HEADERS = ["date", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after"]
+DATE_PARTS = st.sampled_from(
+    [
+        *("Mon", "Mon,", ",", "1", "31", "32", "99", "0", "Jan", "May", "Foo", "2026", "26", "1969", "0001", "99999"),
+        *("00:00:00", "24:60:61", "12:", ":", "1.2.3", "GMT", "+0000", "-0000", "+9999", "-2400", "EST", "(", ")"),
+        *("9" * 30, "1-1-1", "-1", "-", "+", "\\", "\0", "\xff"),
+    ]
+)
+ODD_NUMBERS = ["1_0", "1e400", "-0", "\N{FULLWIDTH DIGIT NINE}", "9" * 5000, "1 s", "0x1"]
+NUMBERS = st.floats().map(repr) | st.integers().map(str) | st.sampled_from(ODD_NUMBERS)
+VALUES = (
+    NUMBERS
+    | st.lists(DATE_PARTS, max_size=8).map(" ".join)
+    | st.floats(-6e10, 2.5e11).map(formatdate)
+    | st.text("".join(map(chr, range(256))), max_size=12)
+)
+STATUSES = st.integers(100, 599) | st.sampled_from([200, 400, 413, 422, 429, 0, 99, 600, 999, -1])
+BODIES = answers().map(lambda damaged: damaged[0]) | st.binary() | st.sampled_from(ODD)
+
+
+@PATIENT
+@given(STATUSES, BODIES, st.dictionaries(st.sampled_from(HEADERS), VALUES), st.integers(1, 3))
+def test_anything_at_all_gives_rows_or_an_error(status, content, headers, count):
+    """With any status and any headers too; what is not a 200 is never vectors, and a wait is never negative."""
+    got = receive(content, status=status, headers=headers, count=count)
+    if isinstance(got, APIStatusError):
+        assert got.retry_after is None or 0 <= got.retry_after < float("inf")
+        assert 0 < len(got.message) <= 501
+    elif isinstance(got, InvalidResponseError):
+        assert status == 200
+    else:
+        assert (status, count) == (200, len(got))
+        assert np.isfinite(got).all()
+
+
+@PATIENT
+@given(VALUES, VALUES)
+def test_any_date_is_a_date_or_none(date, value):
+    """Broken dates are as good as none, and the figures in the report are sane."""
+    report = read_report({"date": date, "retry-after": value, "x-ratelimit-reset": value}, NOW)
+    assert report.retry_after is None or 0 <= report.retry_after < float("inf")
+    assert report.reset is None or 0 <= report.reset <= 3600
+
+
+LENGTH = 20_000
+FILLINGS = {
+    "arrays": b"[],",
+    "nested arrays": b"[",
+    "objects": b'{"a":{}},',
+    "nested objects": b'{"a":',
+    "numbers": b"0,",
+    "long numbers": b"1e300,",
+    "one number": b"7",
+    "digits behind a point": b"0.1" + b"7" * 6_000,
+    "words": b'"",',
+    "escapes": b"\\u00e9",
+    "halves of surrogate pairs": b"\\ud800",
+    "no UTF-8": b"\xff",
+    "repeated fields": b'"a":[],',
+    "rows": b'{"index":0,"embedding":[]},',
+    "rows that count up": b'{"index":%d,"embedding":"AAAA"},',
+}
+PLACES = {
+    "everything": b"%s",
+    "rows": b'{"data":[%s0]}',
+    "a vector": b'{"data":[{"index":0,"embedding":[%s0]}]}',
+    "base64": b'{"data":[{"index":0,"embedding":"%s"}]}',
+    "usage": b'{"data":[{"index":0,"embedding":[1]}],"usage":[%s0]}',
+    "an error": b'{"error":[%s0]}',
+    "an error's message": b'{"error":{"message":"%s"}}',
+    "an error's fields": b'{"error":{%s"code":429}}',
+    "something new": b'{"x":[%s0],"data":[{"index":0,"embedding":[1]}]}',
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_memory_is_bounded_by_the_length_of_the_body(filling, place):
+    """No body takes more than seventy times its length to be read or refused, whatever fills it."""
+    times = LENGTH // len(FILLINGS[filling]) + 1
+    content = PLACES[place].replace(b"%s", FILLINGS[filling].replace(b"%d", b"7") * times)
+    for status in (200, 400):
+        tracemalloc.start()
+        try:
+            receive(content, status=status)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 70 * len(content) + 100_000
+
+
+def test_an_error_of_any_depth_is_told():
+    """A refusal nested as deep as can be read, which differs between versions of Python, is one like any other."""
+    for depth in (100, 500, 900, 3000, 9000):
+        content = b'{"error":{"message":"No.","code":400,"details":%s}}' % (b"[" * depth + b"]" * depth)
+        error = receive(content, status=400)
+        assert BadRequestError is type(error)
+        assert "No." in error.message
+
+
+@pytest.mark.parametrize("digits", [310, 400])
+def test_a_charge_of_any_size_is_learned_or_ignored(digits):
+    """Vectors are not lost because their price is nonsense."""
+    content = b'{"data":[{"index":0,"embedding":[1]}],"usage":{"prompt_tokens":1%s}}' % (b"0" * digits)
+    _, charge = read_answer(200, content, Report(), count=1, dimensions=None)
+    capacity = Capacity(2048)
+    capacity.learn_price(10, charge.prompt_tokens)
+    assert 0 < capacity.tokens_per_byte <= 1
