@@ -2,6 +2,7 @@
 # make test   everything that must hold: lint, types, tests, the ServiceContext environment, the built wheel
 #
 # make mutants        break the pure modules in 1,400 ways, and see that the tests notice (10 minutes)
+# make bench          how fast, and in how much memory, beside its peers (10 minutes; benchmarks/results)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes, alone and in company (12 minutes)
 # make kills          200 kills at random moments of jobs of 20,000 texts (5 minutes)
@@ -16,7 +17,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
 
-.PHONY: demo test lint types unit service-context packaging redis mutants bench-limit bench-pacing kills million soak audit clean
+.PHONY: demo test lint types unit service-context packaging redis mutants bench bench-limit bench-pacing kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -69,6 +70,9 @@ mutants: .venv-mutants/ready
 
 bench-limit: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/limit.py
+
+bench: .venv-bench/ready
+	.venv-bench/bin/python benchmarks/speed/run.py
 
 bench-pacing: .venv/ready
 	$(BIN)/python benchmarks/pacing.py

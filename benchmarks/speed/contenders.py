@@ -3,12 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
+import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from electronhub_embeddings import EmbeddingsClient
 
 MODEL = "text-embedding-3-small"
 KEY = "ek-benchmark"
+DIMENSIONS = 1536
+CONNECTIONS = 7
+"""As many as ours uses for documents."""
+
 Embed = Callable[[Sequence[str]], Any]
+Ask = Callable[[str], Any]
+
+
+def floor_lists(base_url: str) -> Embed:
+    """The floor: receive what ours asks for with bare sockets, and turn as many float32 into lists; decode nothing."""
+    receive = floor_arrays(base_url)
+
+    def embed(texts: Sequence[str]) -> list[list[float]]:
+        receive(texts)
+        return np.ones((len(texts), DIMENSIONS), np.float32).tolist()
+
+    return embed
+
+
+def floor_arrays(base_url: str) -> Embed:
+    """Receive with bare sockets, in as many requests and over as many connections as ours, and do nothing with it."""
+    host, port = base_url.removeprefix("http://").removesuffix("/v1").split(":")
+    sockets = [socket.create_connection((host, int(port))) for _ in range(CONNECTIONS)]
+
+    def fetch(connection: socket.socket, some: Sequence[str]) -> int:
+        body = json.dumps({"model": MODEL, "input": some, "encoding_format": "base64"}).encode()
+        connection.sendall(b"POST /v1/embeddings HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return len(answer.read())
+
+    def embed(texts: Sequence[str]) -> Sequence[str]:
+        size = -(-len(texts) // CONNECTIONS)
+        parts = [texts[start : start + size] for start in range(0, len(texts), size)]
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            assert all(pool.map(fetch, sockets, parts))
+        return texts
+
+    return embed
 
 
 def ours_arrays(base_url: str) -> Embed:
@@ -18,16 +65,18 @@ def ours_arrays(base_url: str) -> Embed:
     return EmbeddingsClient(MODEL, api_key=KEY, base_url=base_url).embed
 
 
-def ours_stream(base_url: str) -> Embed:
-    """`EmbeddingsClient.iter_embed`, each vector looked at as it comes."""
+def stream_ours(base_url: str) -> EmbeddingsClient:
+    """A client whose `iter_embed` is measured."""
     from electronhub_embeddings import EmbeddingsClient
 
-    client = EmbeddingsClient(MODEL, api_key=KEY, base_url=base_url)
+    return EmbeddingsClient(MODEL, api_key=KEY, base_url=base_url)
 
-    def embed(texts: Sequence[str]) -> list[Any]:
-        return [row[:1] for row in client.iter_embed(texts)]
 
-    return embed
+def growth_ours(base_url: str) -> EmbeddingsClient:
+    """A client with vectors so short that the texts are what costs."""
+    from electronhub_embeddings import EmbeddingsClient
+
+    return EmbeddingsClient(MODEL, api_key=KEY, base_url=base_url, dimensions=8)
 
 
 def ours_langchain(base_url: str) -> Embed:
@@ -83,3 +132,42 @@ def _baseten(base_url: str, result: Callable[[Any], Any]) -> Embed:
 
     client = PerformanceClient(base_url.removesuffix("/v1"), KEY)
     return lambda texts: result(client.embed(list(texts), MODEL))
+
+
+def query_ours(base_url: str) -> Ask:
+    """`ElectronHubEmbeddings.embed_query`."""
+    from langchain_electronhub import ElectronHubEmbeddings
+
+    return ElectronHubEmbeddings(model=MODEL, api_key=KEY, base_url=base_url).embed_query
+
+
+def query_langchain_openai(base_url: str) -> Ask:
+    """langchain-openai's `embed_query`."""
+    from langchain_openai import OpenAIEmbeddings
+
+    model = OpenAIEmbeddings(model=MODEL, api_key=KEY, base_url=base_url, check_embedding_ctx_length=False)
+    return model.embed_query
+
+
+def query_bare(base_url: str) -> Ask:
+    """A bare `httpx.Client.post`, and the same decoding: JSON, base64, finite numbers, a list."""
+    import httpx
+    import msgspec
+    import pybase64
+
+    client = httpx.Client(headers={"authorization": f"Bearer {KEY}", "accept-encoding": "gzip"})
+
+    def ask(text: str) -> list[float]:
+        fields = {"model": MODEL, "input": [text], "encoding_format": "base64"}
+        answer = client.post(
+            f"{base_url}/embeddings",
+            content=msgspec.json.encode(fields),
+            headers={"content-type": "application/json"},
+        )
+        answer.raise_for_status()
+        row = msgspec.json.decode(answer.content)["data"][0]["embedding"]
+        vector = np.frombuffer(pybase64.b64decode(row, validate=True), "<f4")
+        assert np.isfinite(vector).all()
+        return vector.tolist()
+
+    return ask
