@@ -9,12 +9,14 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING
 
 import httpx
 
+from electronhub_embeddings import __version__
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 from electronhub_embeddings.guard import importing
 from electronhub_embeddings.headers import REDIRECT
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from electronhub_embeddings.settings import Account, Recipe
+
+USER_AGENT = f"electronhub-embeddings/{__version__}"
 
 LONGEST_CONNECT = 10.0
 """Seconds for opening a connection; a longer `timeout` is for the answer."""
@@ -57,9 +61,11 @@ class Transport:
     """A pool of connections to one account's service."""
 
     def __init__(self, account: Account, recipe: Recipe) -> None:
-        self._url = f"{account.base_url}/embeddings"
+        self._url = httpx.URL(f"{account.base_url}/embeddings")
         self._key = account.api_key
         self._timeout = recipe.timeout
+        timeout = httpx.Timeout(recipe.timeout, connect=min(recipe.timeout, LONGEST_CONNECT))
+        self._extensions = {"timeout": timeout.as_dict()}
         self._headers = dict(recipe.default_headers)
         self._own = recipe.http_client is None
         self._keep_alive = recipe.max_concurrency
@@ -114,28 +120,27 @@ class Transport:
                 # The line bounds the requests in flight. httpx's own 5 s for idle connections stays: an old one that
                 # the service has closed meanwhile would cost a request of the few there are.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                cookies=_NoCookies(),
                 trust_env=not self._is_local,  # no proxy is asked for this machine itself: it would see the key
                 event_hooks={"response": [_set_redirect_aside]},
             )
 
     def _post(self, client: httpx.Client, body: bytes, deadline: float, longest: int) -> Answer:
         headers = {
+            "user-agent": USER_AGENT,
+            "accept": "application/json",
             **self._headers,
             "authorization": f"Bearer {self._key.reveal()}",
             "content-type": "application/json",
             "accept-encoding": ACCEPTED,
         }
-        timeout = httpx.Timeout(self._timeout, connect=min(self._timeout, LONGEST_CONNECT))
-        with client.stream(
-            "POST",
-            self._url,
-            content=body,
-            headers=headers,
-            timeout=timeout,
-            follow_redirects=False,
-            auth=None,
-        ) as response:
+        if self._own:  # nothing of the client's is to be merged in, which would take as long as all of ours
+            request = httpx.Request("POST", self._url, headers=headers, content=body, extensions=self._extensions)
+        else:
+            request = client.build_request("POST", self._url, headers=headers, content=body)
+            request.extensions = {**request.extensions, **self._extensions}
+        response = client.send(request, stream=True, follow_redirects=False, auth=None)
+        with closing(response):
             headers_at = time.monotonic()
             parts: list[bytes] = []
             try:
@@ -172,6 +177,16 @@ class Transport:
         with self._making:
             if self._own and self._client is not None:
                 self._client.close()
+
+
+class _NoCookies(CookieJar):
+    """Forgets what the service wants remembered: a request carries what was asked for, and nothing else."""
+
+    def extract_cookies(self, *_: object) -> None:
+        """Keep nothing."""
+
+    def add_cookie_header(self, *_: object) -> None:
+        """Send nothing."""
 
 
 def _set_redirect_aside(response: httpx.Response) -> None:

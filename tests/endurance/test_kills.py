@@ -19,7 +19,8 @@ SEED = 20_000
 # embeds the whole job over the same cache, and keeps what it got only if nobody kills it before.
 LAUNCHER = """
 import os, sys
-import numpy as np
+import httpcore, numpy as np
+import electronhub_embeddings.cache, electronhub_embeddings.lines
 from electronhub_embeddings import EmbeddingsClient
 
 url, key, concurrency, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -46,7 +47,7 @@ def test_kills_lose_nothing(full, concurrency, tmp_path, report):
     A request counts as answered when the next one on its place on the wire has started: until then nobody can know
     whether the answer, on the wire or half read, has come.
     """
-    kills, count = (100, 20_000) if full else (12, 4_000)
+    kills, count, patience = (100, 20_000, 0.8) if full else (12, 4_000, 0.3)
     dice, killed, jobs, repeated = random.Random(SEED), 0, 0, []
     texts = [f"text {number}" for number in range(count)]
     with Emulator(rpm=0, latency=0.004, jitter=0.004) as service:
@@ -56,7 +57,7 @@ def test_kills_lose_nothing(full, concurrency, tmp_path, report):
             assert launcher.stdout.readline() == "ready\n"
             while killed < kills:
                 jobs += 1
-                runs = finish_a_job(launcher, service, tmp_path / f"job{jobs}", dice)
+                runs = finish_a_job(launcher, service, tmp_path / f"job{jobs}", dice, patience)
                 killed += len(runs) - 1
                 repeated += sent_again(runs)
                 assert np.array_equal(np.load(tmp_path / f"job{jobs}.npy"), expected)
@@ -70,15 +71,15 @@ def test_kills_lose_nothing(full, concurrency, tmp_path, report):
     )
 
 
-def finish_a_job(launcher, service, path, dice):
-    """Run a job over a new cache, killed at random moments, until it ends; return the requests of each run."""
+def finish_a_job(launcher, service, path, dice, patience):
+    """Run a job over a new cache, killed within `patience` seconds again and again; return the requests of each run."""
     runs = []
     while True:
         service.reset()
         launcher.stdin.write(f"{path}.db {path}.npy\n")
         launcher.stdin.flush()
         pid = int(launcher.stdout.readline())
-        time.sleep(dice.uniform(0.0, 0.8))
+        time.sleep(dice.uniform(0.0, patience))
         with suppress(ProcessLookupError):  # it has ended already
             os.kill(pid, signal.SIGKILL)
         status = int(launcher.stdout.readline())
