@@ -66,7 +66,7 @@ class Job:
         """Seconds that the line had stood waiting for the limit when this call joined it."""
         self.future: futures.Future[Any] = futures.Future()
         """An array, or lists where those were asked for."""
-        self.withdraw: Callable[[], None] = lambda: None
+        self.withdraw: Callable[[], None] = _nothing
         """Let the call fail: what was not sent yet is taken out, what is on the wire still comes. Set by the line."""
         self.error: ElectronHubError | None = None
         self.known = 0 if known is None else len(known)
@@ -145,6 +145,7 @@ class Job:
 
     def resolve(self) -> None:
         """Wake the caller, with the rows or with the error and the rows that had come before it."""
+        self.withdraw = _nothing  # it knows this job: a ring that would keep the rows until the garbage collector comes
         try:
             rows = self._arrange() if self.error is None else None
             partial = {} if self.error is None else self._partial()
@@ -172,3 +173,7 @@ class Job:
         rows = {i: self._rows[i] for start, stop in sorted(self._done) for i in range(start, stop)}
         places = self.inputs.places
         return rows if places is None else {i: rows[place] for i, place in enumerate(places) if place in rows}
+
+
+def _nothing() -> None:
+    """Withdraw a call that is not in the line."""

@@ -3,6 +3,7 @@
 import gc
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def test_one_that_failed_is_dropped(emulator, monkeypatch, until, workers, name)
     del thing
     gc.collect()
     until(lambda: workers() == [])
+
+
+def test_vectors_are_freed_with_their_last_user(client, emulator, until):
+    """What a call has returned is kept by nobody else: its memory is free before a garbage collector comes."""
+    ours = client(emulator(rpm=0))
+    ours.embed(["one"])
+    gc.collect()
+    gc.disable()
+    try:
+        kept = weakref.ref(ours.embed(["one", "two"]))
+        until(lambda: kept() is None)
+    finally:
+        gc.enable()
 
 
 def test_accounts_made_and_dropped(emulator, monkeypatch, until, workers):
