@@ -41,9 +41,9 @@ LARGEST_INDEX = 10**18
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding can raise: no JSON, not the JSON expected, a byte that is no UTF-8, nested without end."""
 
-
 NOTHING = msgspec.Raw()
 LONGEST_EMPTY = 16
+"""Bytes of a value that can still tell of nothing."""
 
 LONGEST_REFUSAL = 65_536
 """Bytes read of an error that stands in an answer."""

@@ -16,7 +16,10 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
@@ -38,6 +41,7 @@ ARRAYS = {
     "baseten_arrays": "baseten-performance-client, arrays",
     "floor_arrays": "floor: receive only",
 }
+QUERY = ("query_ours", "query_langchain_openai", "query_bare")
 IMPORTS = {
     "langchain_core.embeddings.embeddings": ("langchain_electronhub", "langchain_openai"),
     "llama_index.core.base.embeddings.base": ("llama_index_electronhub", "llama_index.embeddings.openai"),
@@ -70,29 +74,15 @@ class Worker:
         self._process.communicate()
 
 
-def bulk(base_url: str) -> dict[str, list[dict[str, float]]]:
-    """Let all contenders embed the same texts, in turns; the peak of memory is that of the first time."""
-    workers = {name: Worker(name, base_url) for name in (*LISTS, *ARRAYS)}
+def in_turns(names: Iterable[str], base_url: str, count: int) -> dict[str, list[dict[str, float]]]:
+    """Let contenders do the same work, round by round; a peak of memory is that of the first round."""
+    workers = {name: Worker(name, base_url) for name in names}
     for worker in workers.values():
         worker.run(WARM_UP)
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
     for _ in range(ROUNDS):
         for name, worker in workers.items():
-            measured[name].append(worker.run(TEXTS))
-    for worker in workers.values():
-        worker.close()
-    return measured
-
-
-def queries(base_url: str) -> dict[str, list[dict[str, float]]]:
-    """Let all ask single questions, in turns."""
-    workers = {name: Worker(name, base_url) for name in ("query_ours", "query_langchain_openai", "query_bare")}
-    for worker in workers.values():
-        worker.run(WARM_UP)
-    measured = {name: [] for name in workers}
-    for _ in range(ROUNDS):
-        for name, worker in workers.items():
-            measured[name].append(worker.run(QUERIES))
+            measured[name].append(worker.run(count))
     for worker in workers.values():
         worker.close()
     return measured
@@ -200,8 +190,8 @@ def main() -> None:
     assert server.stdout
     base_url = server.stdout.readline().strip()
     found = {
-        "bulk": bulk(base_url),
-        "queries": queries(base_url),
+        "bulk": in_turns((*LISTS, *ARRAYS), base_url, TEXTS),
+        "queries": in_turns(QUERY, base_url, QUERIES),
         "imports": imports(),
         "growth": alone("growth_ours", base_url, GROWTH),
         "stream": alone("stream_ours", base_url, GROWTH[1:]),
