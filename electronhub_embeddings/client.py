@@ -7,7 +7,7 @@ import os
 import sys
 import weakref
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -322,14 +322,11 @@ class EmbeddingsClient:
         """Make a job of a call, with what the cache knows: this reads a file, and waits for no limit."""
         if sys.is_finalizing():  # threads are stopped already, and modules cannot be imported any more
             raise ElectronHubError("The interpreter is shutting down.")
-        with importing:  # these, numpy and httpx above all, take 0.3 s: at the first text, not at the package's import
-            import_module(LINES)
-            from electronhub_embeddings.job import Job  # noqa: PLC0415
-
+        make = _job_type()
         if self._closed:
             raise ElectronHubError("The client is closed.")
         recalled = Recalled(inputs) if self._cache is None else self._cache.recall(inputs)
-        return Job(
+        return make(
             recalled.inputs,
             is_query=is_query,
             max_wait=self._max_wait,
@@ -379,3 +376,13 @@ class EmbeddingsClient:
                     await asyncio.wait([future], timeout=REDRAW)
                     bar.draw()
         return await future
+
+
+@cache
+def _job_type() -> type[Job]:
+    """Import all that a call needs, numpy and httpx above all: it takes 0.3 s, at the first text."""
+    with importing:
+        import_module(LINES)
+        from electronhub_embeddings.job import Job  # noqa: PLC0415
+
+        return Job

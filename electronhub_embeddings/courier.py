@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from electronhub_embeddings.transport import LONGEST_CONNECT, Transport
 from electronhub_embeddings.wire import Charge, read_answer, write_request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
 
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 LONGEST_ROW = 200_000
 """Bytes that one vector can take in an answer: 8,000 numbers in decimal, more than any model has."""
+
+MANY = 32
+"""Texts from which on an answer is a long one."""
+
+PATIENCE = 0.2
+"""Seconds to wait for one's turn to read a long answer."""
 
 LONGEST_OVERHEAD = 1_000_000
 """Bytes that an answer can have beside its vectors."""
@@ -72,19 +80,27 @@ class Courier:
         self._recipe = recipe
         self._key = account.api_key
         self._transport = Transport(account, recipe)
+        self._turn = threading.Lock()
 
     @staticmethod
     def lease(recipe: Recipe) -> float:
         """Seconds after which the service has counted a request, if it ever does."""
         return recipe.timeout + LONGEST_CONNECT
 
-    def carry(self, texts: Sequence[str], encoding_format: str, width: int | None) -> Outcome:
+    def carry(
+        self,
+        texts: Sequence[str],
+        encoding_format: str,
+        width: int | None,
+        room: Callable[[int, int], np.ndarray],
+    ) -> Outcome:
         """Send texts and read what comes back; every failure is in the outcome, none is raised.
 
         Args:
             texts: What to embed.
             encoding_format: How to ask for vectors.
             width: Dimensions that every vector must have; None: any, but the same for all.
+            room: Makes the array for the vectors; see `read_answer`.
         """
         outcome, recipe = Outcome(), self._recipe
         try:
@@ -95,12 +111,14 @@ class Courier:
                 dimensions=recipe.dimensions,
                 user=recipe.user,
             )
-            answer = self._transport.post(body, LONGEST_OVERHEAD + LONGEST_ROW * len(texts))
-            outcome.status, outcome.headers_at = answer.status, answer.headers_at
-            outcome.report = report = read_report(answer.headers, time.time())
-            outcome.rows, outcome.charge = read_answer(
-                answer.status, answer.content, report, count=len(texts), dimensions=width
-            )
+            with self._transport.post(body) as answer:
+                outcome.status, outcome.headers_at = answer.status, answer.headers_at
+                outcome.report = report = read_report(answer.headers, time.time())
+                with self._in_turn(len(texts)):
+                    content = answer.read(LONGEST_OVERHEAD + LONGEST_ROW * len(texts))
+                    outcome.rows, outcome.charge = read_answer(
+                        answer.status, content, report, count=len(texts), dimensions=width, room=room
+                    )
         except ElectronHubError as error:
             outcome.error = error
         except Exception as bug:  # noqa: BLE001 - it must wake the callers, not strand them
@@ -108,6 +126,21 @@ class Courier:
         if outcome.error is not None:
             outcome.error.rewrite(self._key.hide_in)  # some services quote the key in their refusal
         return outcome
+
+    @contextmanager
+    def _in_turn(self, count: int) -> Iterator[None]:
+        """Read and decode one long answer at a time, if the wire is that fast.
+
+        Threads that do so at once pass the interpreter's lock to and fro with every piece that comes, which takes twice
+        as long as all the rest. Whoever has waited for `PATIENCE` goes ahead: then it is the wire that is slow, and
+        nothing was lost, as the system receives meanwhile.
+        """
+        mine = count >= MANY and self._turn.acquire(timeout=PATIENCE)
+        try:
+            yield
+        finally:
+            if mine:
+                self._turn.release()
 
     def close(self) -> None:
         """Close the connections."""

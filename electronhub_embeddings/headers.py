@@ -50,41 +50,42 @@ def read_report(headers: Mapping[str, str], wall_clock: float) -> Report:
         wall_clock: The local time in Unix seconds, used where the answer has no `Date` of its own:
             a point in time is measured against the service's clock if possible.
     """
-    now = _date(headers.get("date")) or wall_clock
+    date = headers.get("date")
     limit = _number(headers.get("x-ratelimit-limit"))
     remaining = _number(headers.get("x-ratelimit-remaining"))
-    reset = _seconds_until(headers.get("x-ratelimit-reset"), now)
+    reset = _seconds_until(headers.get("x-ratelimit-reset"), date, wall_clock)
     return Report(
         limit=int(limit) if limit is not None and 1 <= limit <= LARGEST_LIMIT else None,
         remaining=int(remaining) if remaining is not None and remaining <= LARGEST_LIMIT else None,
         reset=reset if reset is not None and reset <= LONGEST_RESET else None,
-        retry_after=_seconds_until(headers.get("retry-after"), now),
+        retry_after=_seconds_until(headers.get("retry-after"), date, wall_clock),
         location=headers.get(REDIRECT) or headers.get("location"),
     )
 
 
-def _seconds_until(value: str | None, now: float) -> float | None:
+def _seconds_until(value: str | None, date: str | None, wall_clock: float) -> float | None:
+    """Read a time to wait: seconds, or a point in time as a date, in Unix seconds or in milliseconds."""
     number = _number(value)
-    if number is None:
-        moment = _date(value)
-        return None if moment is None else max(0.0, moment - now)
-    if number >= UNIX_MILLISECONDS:
-        number = number / 1000 - now
-    elif number >= UNIX_SECONDS:
-        number -= now
-    return max(0.0, number)
+    if number is not None and number < UNIX_SECONDS:
+        return number
+    moment = _date(value) if number is None else number / 1000 if number >= UNIX_MILLISECONDS else number
+    return None if moment is None else max(0.0, moment - (_date(date) or wall_clock))
 
 
 def _number(value: str | None) -> float | None:
+    if value is None:
+        return None
     try:
-        number = float(value or "")
+        number = float(value)
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None
 
 
 def _date(value: str | None) -> float | None:
+    if value is None:
+        return None
     try:
-        return parsedate_to_datetime(value or "").timestamp()
+        return parsedate_to_datetime(value).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None

@@ -111,8 +111,13 @@ class Job:
             message = f"Vectors have {before} dimensions in the cache, {width} at the service: name a new cache."
             self.fail(InvalidResponseError(message))
 
+    def place_of(self, piece: Piece[Job], width: int) -> np.ndarray | None:
+        """Find the rows that belong to a piece; None: they are not as wide."""
+        assert self._rows is not None  # noqa: S101 - there was room made
+        return self._rows[piece.start : piece.stop] if self._rows.shape[1] == width else None
+
     def place(self, piece: Piece[Job], rows: np.ndarray) -> None:
-        """Copy the rows of a piece to where they belong: on disk they are before another request starts for them."""
+        """Take the rows of a piece: on disk they are before another request starts for them."""
         if self._rows is not None and self._rows.shape[1] == rows.shape[1]:
             if self._keep is not None:
                 self._keep(piece.start, piece.stop, rows)
@@ -120,7 +125,8 @@ class Job:
 
     def _put(self, start: int, stop: int, rows: np.ndarray) -> None:
         assert self._rows is not None  # noqa: S101 - there was room made
-        self._rows[start:stop] = rows
+        if rows.base is not self._rows:
+            self._rows[start:stop] = rows
         if self._lists is not None:
             for first in range(0, stop - start, AT_ONCE):
                 some = rows[first : first + AT_ONCE].tolist()

@@ -77,11 +77,12 @@ class Lane:
             due.append(heapq.heappop(self._later)[2])
         for piece in reversed(due):
             self._queue(piece).appendleft(piece)
-        self._weigh(due, 1)
+            self._weigh([piece], 1)
         places = self.recipe.max_concurrency
         for is_query, queue, limit in ((True, self._queries, places), (False, self._documents, max(1, places - 1))):
-            heads = [pieces[0] for pieces in (*self._apart[is_query][-1:], queue) if pieces]
-            if heads and self.flying < limit:
+            apart = self._apart[is_query]
+            if (queue or apart) and self.flying < limit:
+                heads = [pieces[0] for pieces in (*apart[-1:], queue) if pieces]
                 return int(is_query), -min(piece.job.number for piece in heads)
         return None
 
@@ -191,8 +192,9 @@ class Lane:
             heapq.heapify(self._later)
         for is_query, requests in self._apart.items() if not spare_apart else ():
             out += [piece for pieces in requests for piece in pieces if unwanted(piece)]
-            kept = ([piece for piece in pieces if not unwanted(piece)] for pieces in requests)
-            self._apart[is_query] = [pieces for pieces in kept if pieces]
+            if requests:
+                kept = ([piece for piece in pieces if not unwanted(piece)] for pieces in requests)
+                self._apart[is_query] = [pieces for pieces in kept if pieces]
         return out
 
     def close_if_done(self) -> None:
@@ -202,8 +204,9 @@ class Lane:
 
     def _weigh(self, pieces: list[Piece[Job]], sign: int) -> None:
         """Keep count of what is in the two queues."""
-        self._inputs += sign * sum(map(len, pieces))
-        self._size += sign * sum(piece.size for piece in pieces)
+        for piece in pieces:
+            self._inputs += sign * len(piece)
+            self._size += sign * piece.size
 
     def _queue(self, piece: Piece[Job]) -> deque[Piece[Job]]:
         return self._queries if piece.job.is_query else self._documents

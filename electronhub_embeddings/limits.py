@@ -261,5 +261,6 @@ class Window(msgspec.Struct):
         if self.limit is None and len(self.held) > REMEMBERED:
             self.held = dict(list(self.held.items())[-REMEMBERED // 2 :])
         oldest = min((start for start, _ in self.flying.values()), default=now)
-        self.held = {slot: end for slot, end in self.held.items() if end > oldest}
+        if next(iter(self.held.values()), now) <= oldest:  # about the first to end: no look at all of them each time
+            self.held = {slot: end for slot, end in self.held.items() if end > oldest}
         self.others = [seen for seen in self.others if seen[0] + UNSEEN * self.period > now]

@@ -28,6 +28,8 @@ from electronhub_embeddings.standstill import Standstill
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+
     from electronhub_embeddings.job import Job
     from electronhub_embeddings.limits import Pause
     from electronhub_embeddings.settings import Account, Recipe
@@ -263,7 +265,9 @@ class Line:
     def _carry(self, request: Request) -> None:
         """Send a request, hand out what comes back, and settle its slot."""
         lane = request.lane
-        outcome = lane.courier.carry(request.texts, request.encoding_format, lane.experience.width)
+        outcome = lane.courier.carry(
+            request.texts, request.encoding_format, lane.experience.width, partial(self._room, request)
+        )
         self.gate.settle(partial(outcome.settle_slot, request.slot))
         try:
             with self._changed:
@@ -283,6 +287,10 @@ class Line:
             self._idle += 1
             self._notify()
         self._wake(done)
+
+    def _room(self, request: Request, count: int, width: int) -> np.ndarray:
+        with self._changed:
+            return request.room(count, width)
 
     def _fail_all(self, error: Exception) -> None:
         reason = ElectronHubError(f"The rate limit store failed: {error}")

@@ -168,6 +168,8 @@ def halve(pieces: Sequence[Piece[J]]) -> tuple[list[Piece[J]], list[Piece[J]]]:
 
 def share(total: int, weights: Sequence[int]) -> list[int]:
     """Divide a whole number by weights, so that the parts add up to it again (largest remainders first)."""
+    if len(weights) == 1:
+        return [total]
     whole = sum(weights) or 1
     parts = [total * weight // whole for weight in weights]
     order = sorted(range(len(weights)), key=lambda i: -(total * weights[i] % whole))

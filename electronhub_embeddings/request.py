@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings.errors import InvalidResponseError, RateLimitError
 from electronhub_embeddings.packing import share
+from electronhub_embeddings.wire import new_room
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from electronhub_embeddings.courier import Outcome
     from electronhub_embeddings.job import Job
     from electronhub_embeddings.lane import Lane
@@ -30,6 +33,15 @@ class Request:
     def texts(self) -> list[str]:
         """The texts in the order in which they are sent."""
         return [text for piece in self.pieces for text in piece.job.inputs.texts[piece.start : piece.stop]]
+
+    def room(self, count: int, width: int) -> np.ndarray:
+        """Find the place to decode vectors into: where they belong, or an array to copy them from."""
+        if len(self.pieces) == 1 and width == self.lane.experience.width:
+            piece = self.pieces[0]
+            piece.job.make_room(width)
+            if (place := piece.job.place_of(piece, width)) is not None:
+                return place
+        return new_room(count, width)
 
     def learn(self, outcome: Outcome) -> None:
         """Learn from good rows and make room for them; rows of another width than before turn into an error."""
@@ -62,7 +74,7 @@ class Request:
             piece.job.usage.texts += len(piece) if outcome.error is None else 0
 
     def place(self, outcome: Outcome) -> None:
-        """Copy the rows to where they belong."""
+        """Hand out the rows."""
         if outcome.rows is None or outcome.error is not None:
             return
         position = 0

@@ -9,12 +9,11 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from contextlib import closing
-from dataclasses import dataclass
-from http.cookiejar import CookieJar
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
+import numpy as np
 
 from electronhub_embeddings import __version__
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
@@ -23,7 +22,7 @@ from electronhub_embeddings.headers import REDIRECT
 from electronhub_embeddings.unpacking import ACCEPTED, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from electronhub_embeddings.settings import Account, Recipe
 
@@ -34,6 +33,12 @@ LONGEST_CONNECT = 10.0
 
 LONGEST_ERROR = 65_536
 """Bytes read of an answer that is not a 200; the rest of a huge error page is left unread."""
+
+LONG_BODY = 262_144
+"""Bytes from which on a body is read into one array."""
+
+LONGEST_NUMBER = 18
+"""Digits of a length that are read."""
 
 NOT_SENT = (
     httpx.ConnectError,
@@ -46,15 +51,55 @@ NOT_SENT = (
 """Failures before the first byte of the request was on its way: the service cannot have counted it."""
 
 
-@dataclass(frozen=True)
 class Answer:
-    """One answer of the service, read whole."""
+    """One answer of the service: its headers have come, its body is still to be read."""
 
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-    headers_at: float
-    """`time.monotonic()` when the headers arrived: by then the service has counted the call."""
+    def __init__(self, response: httpx.Response, deadline: float) -> None:
+        self.headers_at = time.monotonic()
+        """When the headers arrived: by then the service has counted the call."""
+        self.status = response.status_code
+        """The HTTP status."""
+        self.headers: Mapping[str, str] = dict(response.headers.items())
+        """The headers; their names in lower case."""
+        self._response = response
+        self._deadline = deadline
+
+    def read(self, longest: int) -> bytes | memoryview:
+        """Read the body.
+
+        Args:
+            longest: Bytes, once decompressed, beyond which an answer cannot be meant.
+
+        Raises:
+            InvalidResponseError: It is longer, or its content encoding is broken.
+            httpx.TransportError: The connection broke.
+        """
+        body = Body(self.headers, longest)
+        try:
+            self._read(body)
+        except (httpx.TransportError, InvalidResponseError):
+            if self.status == httpx.codes.OK:
+                raise
+            # What is wrong is told by the status, and what came of its words: a 429 must not go unheard.
+        return body.content
+
+    def _read(self, body: Body) -> None:
+        """Read what comes; the deadline holds for all of it, however slowly it trickles."""
+        response = self._response
+        if response.is_stream_consumed:  # a transport of the user's own, or an event hook, has read it
+            body.add(response.content)
+            return
+        if response.is_closed:  # by an event hook that raised an error for its status
+            return
+        try:
+            for part in unpack(response.iter_raw(), self.headers.get("content-encoding", "")):
+                body.add(part)
+                if self.status != httpx.codes.OK and body.size >= LONGEST_ERROR:
+                    break
+                if time.monotonic() > self._deadline:
+                    raise httpx.ReadTimeout("the body took too long", request=response.request)
+        except ValueError as error:
+            raise InvalidResponseError(f"The answer's content encoding is broken: {error}.") from error
 
 
 class Transport:
@@ -73,24 +118,19 @@ class Transport:
         self._making = threading.Lock()
         self._client = recipe.http_client
 
-    def post(self, body: bytes, longest: int) -> Answer:
-        """Send one request and read its answer.
-
-        Args:
-            body: The request.
-            longest: Bytes, once decompressed, beyond which an answer cannot be meant.
+    @contextmanager
+    def post(self, body: bytes) -> Iterator[Answer]:
+        """Send one request, and hold its answer open.
 
         Raises:
             APITimeoutError: Connecting, or the whole answer, took longer than `timeout`.
             APIConnectionError: No connection, or it broke; `.sent` says whether the request may have been counted.
-            InvalidResponseError: The answer's content encoding is broken.
         """
         client = self._connected()
         deadline = time.monotonic() + self._timeout
         try:
-            return self._post(client, body, deadline, longest)
-        except httpx.HTTPStatusError as error:  # an event hook of the user's client raised it
-            return Answer(error.response.status_code, error.response.headers, b"", time.monotonic())
+            with closing(self._send(client, body)) as response:
+                yield Answer(response, deadline)
         except httpx.TimeoutException as error:
             message = f"No answer within {self._timeout:g} s ({type(error).__name__})."
             raise APITimeoutError(message, sent=not isinstance(error, NOT_SENT)) from error
@@ -116,16 +156,15 @@ class Transport:
 
     def _make(self) -> httpx.Client:
         with importing:  # httpx imports more
-            return httpx.Client(
+            return _Client(
                 # The line bounds the requests in flight. httpx's own 5 s for idle connections stays: an old one that
                 # the service has closed meanwhile would cost a request of the few there are.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
-                cookies=_NoCookies(),
                 trust_env=not self._is_local,  # no proxy is asked for this machine itself: it would see the key
                 event_hooks={"response": [_set_redirect_aside]},
             )
 
-    def _post(self, client: httpx.Client, body: bytes, deadline: float, longest: int) -> Answer:
+    def _send(self, client: httpx.Client, body: bytes) -> httpx.Response:
         headers = {
             "user-agent": USER_AGENT,
             "accept": "application/json",
@@ -139,38 +178,10 @@ class Transport:
         else:
             request = client.build_request("POST", self._url, headers=headers, content=body)
             request.extensions = {**request.extensions, **self._extensions}
-        response = client.send(request, stream=True, follow_redirects=False, auth=None)
-        with closing(response):
-            headers_at = time.monotonic()
-            parts: list[bytes] = []
-            try:
-                self._read(response, deadline, longest, parts)
-            except (httpx.TransportError, InvalidResponseError):
-                if response.status_code == httpx.codes.OK:
-                    raise
-                # What is wrong is told by the status, and what came of its words: a 429 must not go unheard.
-        return Answer(response.status_code, response.headers, b"".join(parts), headers_at)
-
-    @staticmethod
-    def _read(response: httpx.Response, deadline: float, longest: int, parts: list[bytes]) -> None:
-        """Read the body into `parts`; the deadline holds for all of it, however slowly it trickles."""
-        good = response.status_code == httpx.codes.OK
-        size = 0
-        if response.is_stream_consumed:  # a transport of the user's own that reads answers whole
-            parts.append(response.content)
-            return
         try:
-            for part in unpack(response.iter_raw(), response.headers.get("content-encoding", "")):
-                parts.append(part)
-                size += len(part)
-                if good and size > longest:
-                    raise InvalidResponseError(f"The answer is longer than {longest:,} bytes.", retries=0)
-                if not good and size >= LONGEST_ERROR:
-                    break
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("the body took too long", request=response.request)
-        except ValueError as error:
-            raise InvalidResponseError(f"The answer's content encoding is broken: {error}.") from error
+            return client.send(request, stream=True, follow_redirects=False, auth=None)
+        except httpx.HTTPStatusError as error:  # an event hook of the user's client raised it
+            return error.response
 
     def close(self) -> None:
         """Close the connections; a client that the user brought is the user's to close."""
@@ -179,14 +190,57 @@ class Transport:
                 self._client.close()
 
 
-class _NoCookies(CookieJar):
+class Body:
+    """What has come of a body.
+
+    A long one is read into one array of the announced length: its pieces can go at once, and their memory serves the
+    next ones. To fetch as much anew from the system takes longer than to receive it. (numpy asks for huge pages.)
+
+    Args:
+        headers: The answer's.
+        longest: Bytes beyond which it cannot be meant.
+    """
+
+    def __init__(self, headers: Mapping[str, str], longest: int) -> None:
+        announced = headers.get("content-length", "")
+        plain = "content-encoding" not in headers and announced.isascii() and announced.isdigit()
+        length = int(announced[:LONGEST_NUMBER]) if plain else 0
+        self.size = 0
+        self._longest = longest
+        self._parts: list[bytes] = []
+        self._whole = np.empty(length, np.uint8).data if LONG_BODY <= length <= longest else None
+
+    def add(self, part: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            InvalidResponseError: There are too many.
+        """
+        start, self.size = self.size, self.size + len(part)
+        if self.size > self._longest:
+            raise InvalidResponseError(f"The answer is longer than {self._longest:,} bytes.", retries=0)
+        if self._whole is None:
+            self._parts.append(part)
+        else:
+            self._whole[start : self.size] = part
+
+    @property
+    def content(self) -> bytes | memoryview:
+        """All of it."""
+        return b"".join(self._parts) if self._whole is None else self._whole[: self.size]
+
+
+class _NoCookies(httpx.Cookies):
     """Forgets what the service wants remembered: a request carries what was asked for, and nothing else."""
 
-    def extract_cookies(self, *_: object) -> None:
-        """Keep nothing."""
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Keep nothing, and look for nothing: that takes as long as to decode a vector."""
 
-    def add_cookie_header(self, *_: object) -> None:
-        """Send nothing."""
+
+class _Client(httpx.Client):
+    """A client without memory."""
+
+    cookies = _NoCookies()  # type: ignore[override]
 
 
 def _set_redirect_aside(response: httpx.Response) -> None:

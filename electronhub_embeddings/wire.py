@@ -22,7 +22,7 @@ from electronhub_embeddings.errors import InvalidResponseError
 from electronhub_embeddings.refusals import describe_page, read_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from electronhub_embeddings.headers import Report
 
@@ -47,6 +47,9 @@ LONGEST_EMPTY = 16
 
 LONGEST_REFUSAL = 65_536
 """Bytes read of an error that stands in an answer."""
+
+DENSEST = 2
+"""Bytes of float32 that one byte of an answer can stand for, at most: "0," is a number."""
 
 LONGEST_USAGE = 10_000
 """Bytes of a `usage` that is looked into."""
@@ -107,8 +110,19 @@ def write_request(
     return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
 
 
+def new_room(count: int, width: int) -> np.ndarray:
+    """Make an array for `count` vectors of `width` dimensions."""
+    return np.empty((count, width), np.float32)
+
+
 def read_answer(
-    status: int, content: bytes, report: Report, *, count: int, dimensions: int | None
+    status: int,
+    content: bytes | memoryview,
+    report: Report,
+    *,
+    count: int,
+    dimensions: int | None,
+    room: Callable[[int, int], np.ndarray] = new_room,
 ) -> tuple[np.ndarray, Charge]:
     """Read an answer: the vectors in it, or the error that it is.
 
@@ -118,22 +132,24 @@ def read_answer(
         report: What the headers say of the limit.
         count: How many texts were sent.
         dimensions: The length that every row must have; None: any, but the same for all.
+        room: Called with `count` and d when d is known: the C-contiguous float32 array of that shape to decode into.
+            When the answer is refused, some rows of it may have been written.
 
     Returns:
-        A float32 array of shape (count, d), row i for text i of the request, and the usage.
+        The array, row i for text i of the request, and the usage.
 
     Raises:
         APIStatusError: The answer is an error, also one that came with status 200.
         InvalidResponseError: The body is not what was asked for; `.retries` says how often asking again is worth it.
     """
     if status != HTTPStatus.OK:
-        raise read_error(status, content, report)
+        raise read_error(status, bytes(content), report)
     try:
         answer = _decode_answer(content)
     except UNREADABLE as error:
         if refusal := _find_refusal(content):
             raise read_error(status, refusal, report) from None
-        if page := describe_page(content[:LONGEST_PAGE].decode("utf-8", "replace")):
+        if page := describe_page(str(content[:LONGEST_PAGE], "utf-8", "replace")):
             message = f"The answer is {page}, not an embedding response: does base_url lead to the API?"
             raise InvalidResponseError(message, retries=1) from None
         raise InvalidResponseError(f"The answer is not an embedding response: {error}.") from None
@@ -143,10 +159,11 @@ def read_answer(
     order = [row.index for row in rows]
     if order != list(range(count)):
         rows = _sort(rows, order, count)
-    return _stack(rows, dimensions), _read_charge(answer.usage)
+    densest = DENSEST * len(content) // count
+    return _stack(rows, dimensions, densest, room), _read_charge(answer.usage)
 
 
-def _find_refusal(content: bytes) -> bytes:
+def _find_refusal(content: bytes | memoryview) -> bytes:
     """Find the error that stands where vectors should: gateways send those with a 200. Empty: there is none."""
     try:
         refusal = _decode_refusal(content)
@@ -180,23 +197,41 @@ def _sort(rows: list[_Row], order: list[int], count: int) -> list[_Row]:
     return [row for row in places if row is not None]
 
 
-def _stack(rows: list[_Row], dimensions: int | None) -> np.ndarray:
-    parts, wrong = [], {}
+def _stack(
+    rows: list[_Row], dimensions: int | None, densest: int, room: Callable[[int, int], np.ndarray]
+) -> np.ndarray:
+    """Decode all vectors into one array.
+
+    Args:
+        rows: The vectors as they came.
+        dimensions: The length that each must have; None: that of the first.
+        densest: Bytes that a vector can have if all are as long: no room is made for what cannot have come.
+        room: Makes the array.
+    """
+    width = None if dimensions is None else dimensions * FLOAT32.itemsize
+    stacked, flat, wrong, misfit = None, memoryview(b""), {}, None
     for index, row in enumerate(rows):
         try:
-            parts.append(_floats(row.embedding))
-        except msgspec.DecodeError as error:  # noqa: PERF203 - all wrong rows are wanted, and this costs nothing
+            raw = _floats(row.embedding)
+        except msgspec.DecodeError as error:
             raise InvalidResponseError(f"The answer is not an embedding response: {error}.") from None
         except ValueError as error:
             wrong[index] = f"A vector is not readable: {error}."
+            continue
+        if width is None:
+            width = len(raw)
+        if stacked is None and 0 < width <= densest:
+            stacked = room(len(rows), width // FLOAT32.itemsize)
+            flat = stacked.data.cast("B")
+        if len(raw) == width and stacked is not None:
+            flat[index * width : index * width + width] = raw
+        elif misfit is None:
+            misfit = len(raw) // FLOAT32.itemsize
     _refuse(wrong)
-    width = len(parts[0]) if dimensions is None else dimensions * FLOAT32.itemsize
-    for part in parts:
-        if len(part) != width or not width:
-            length, expected = len(part) // FLOAT32.itemsize, width // FLOAT32.itemsize
-            why = f"A vector has {length} dimensions, {expected or 'at least 1'} expected."
-            raise InvalidResponseError(why, retries=0)
-    stacked = np.frombuffer(bytearray().join(parts), FLOAT32).reshape(len(parts), -1)
+    if stacked is None or misfit is not None:
+        expected = (width or 0) // FLOAT32.itemsize
+        why = f"A vector has {misfit or 0} dimensions, {expected or 'at least 1'} expected."
+        raise InvalidResponseError(why, retries=0)
     with np.errstate(over="ignore", invalid="ignore"):
         total = stacked.sum()  # a number that is not finite makes the sum so; ten times faster than to look at each
     if not np.isfinite(total):
@@ -224,7 +259,7 @@ def _floats(value: msgspec.Raw) -> bytes:
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused as such
             return np.array(_decode_numbers(value), FLOAT32).tobytes()
     try:
-        raw = pybase64.b64decode(view[1:-1], validate=True)
+        raw = pybase64.b64decode(view[1:-1], None, True)  # by position: names cost as much as decoding
     except ValueError:
         raw = pybase64.b64decode(_decode_text(value), validate=True)  # JSON allows "/" to be escaped, some do it
     if len(raw) % FLOAT32.itemsize:
