@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings.body import Desk, new_buffer
 from electronhub_embeddings.errors import APIConnectionError, ElectronHubError, RateLimitError
 from electronhub_embeddings.headers import Report, read_report
 from electronhub_embeddings.transport import LONGEST_CONNECT, Transport
 from electronhub_embeddings.wire import Charge, read_answer, write_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
 
@@ -28,9 +28,6 @@ LONGEST_ROW = 200_000
 
 MANY = 32
 """Texts from which on an answer is a long one."""
-
-PATIENCE = 0.2
-"""Seconds to wait for one's turn to read a long answer."""
 
 LONGEST_OVERHEAD = 1_000_000
 """Bytes that an answer can have beside its vectors."""
@@ -80,7 +77,7 @@ class Courier:
         self._recipe = recipe
         self._key = account.api_key
         self._transport = Transport(account, recipe)
-        self._turn = threading.Lock()
+        self._desk = Desk()
 
     @staticmethod
     def lease(recipe: Recipe) -> float:
@@ -114,8 +111,9 @@ class Courier:
             with self._transport.post(body) as answer:
                 outcome.status, outcome.headers_at = answer.status, answer.headers_at
                 outcome.report = report = read_report(answer.headers, time.time())
-                with self._in_turn(len(texts)):
-                    content = answer.read(LONGEST_OVERHEAD + LONGEST_ROW * len(texts))
+                longest = LONGEST_OVERHEAD + LONGEST_ROW * len(texts)
+                with self._desk.turn() if len(texts) >= MANY else nullcontext(new_buffer) as make:
+                    content = answer.read(longest, make)
                     outcome.rows, outcome.charge = read_answer(
                         answer.status, content, report, count=len(texts), dimensions=width, room=room
                     )
@@ -126,21 +124,6 @@ class Courier:
         if outcome.error is not None:
             outcome.error.rewrite(self._key.hide_in)  # some services quote the key in their refusal
         return outcome
-
-    @contextmanager
-    def _in_turn(self, count: int) -> Iterator[None]:
-        """Read and decode one long answer at a time, if the wire is that fast.
-
-        Threads that do so at once pass the interpreter's lock to and fro with every piece that comes, which takes twice
-        as long as all the rest. Whoever has waited for `PATIENCE` goes ahead: then it is the wire that is slow, and
-        nothing was lost, as the system receives meanwhile.
-        """
-        mine = count >= MANY and self._turn.acquire(timeout=PATIENCE)
-        try:
-            yield
-        finally:
-            if mine:
-                self._turn.release()
 
     def close(self) -> None:
         """Close the connections."""

@@ -61,10 +61,15 @@ def prepare(texts: Iterable[str], prefix: str = "") -> Inputs:
     """
     if isinstance(texts, (str, bytes)):
         raise InputError("texts must be a list of strings, not one string: embed_query is for one text.")
+    texts = list(texts)
+    prefix_size = _size(prefix, None)
+    different = dict.fromkeys(texts) if set(map(type, texts)) <= {str} else {}
+    if different and len(different) == len(texts) and all(texts) and all(map(str.isascii, texts)):  # as most calls are
+        wire = [prefix + text for text in texts] if prefix else texts
+        return Inputs(wire, list(accumulate(map(prefix_size.__add__, map(len, texts)))), None)
     positions: dict[str, int] = {}
     places: list[int] = []
     sizes: list[int] = []
-    prefix_size = _size(prefix, None)
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"A text must be a string, not {_kind(text)}.", index=index)

@@ -12,16 +12,13 @@ import numpy as np
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from electronhub_embeddings.inputs import Inputs
     from electronhub_embeddings.packing import Piece
     from electronhub_embeddings.progress import Progress
     from electronhub_embeddings.usage import Usage
 
-
-AT_ONCE = 64
-"""Rows turned into lists at a time, about 2 ms for 1,536 dimensions: then other threads, event loops say, may run."""
 
 _numbers = count()
 
@@ -73,7 +70,9 @@ class Job:
         self.outstanding = len(inputs.texts) - self.known
         self._keep = keep
         self._rows: np.ndarray | None = None
-        self._lists: list[list[float]] | None = [[]] * len(inputs.texts) if as_lists else None
+        self._lists: list[list[float]] | None = [[] for _ in inputs.texts] if as_lists else None
+        """Made empty and filled later: the garbage collector goes through all that new lists hold, time and again while
+        more are made, and would take a third of the time."""
         self._done: list[tuple[int, int]] = []
         if known is not None:
             self.make_room(known.shape[1])
@@ -128,9 +127,8 @@ class Job:
         if rows.base is not self._rows:
             self._rows[start:stop] = rows
         if self._lists is not None:
-            for first in range(0, stop - start, AT_ONCE):
-                some = rows[first : first + AT_ONCE].tolist()
-                self._lists[start + first : start + first + len(some)] = some
+            for numbers, row in zip(self._lists[start:stop], rows, strict=True):
+                numbers[:] = row.tolist()
         self._done.append((start, stop))
 
     def land(self, piece: Piece[Job]) -> bool:
@@ -169,7 +167,7 @@ class Job:
         """Put the rows in the order of the inputs; equal inputs get a row each."""
         places = self.inputs.places
         if self._lists is not None:
-            return self._lists if places is None else [self._lists[place].copy() for place in places]
+            return self._lists if places is None else _spread(self._lists, places)
         rows = self._rows if self._rows is not None else np.empty((0, 0), np.float32)
         return rows if places is None else rows[np.asarray(places)]
 
@@ -179,6 +177,16 @@ class Job:
         rows = {i: self._rows[i] for start, stop in sorted(self._done) for i in range(start, stop)}
         places = self.inputs.places
         return rows if places is None else {i: rows[place] for i, place in enumerate(places) if place in rows}
+
+
+def _spread(lists: list[list[float]], places: Sequence[int]) -> list[list[float]]:
+    """Give each input its list; equal inputs get one each, so that whoever changes one does not change another."""
+    spread: list[list[float]] = []
+    given: set[int] = set()
+    for place in places:
+        spread.append(lists[place].copy() if place in given else lists[place])
+        given.add(place)
+    return spread
 
 
 def _nothing() -> None:

@@ -27,6 +27,10 @@ logger = logging.getLogger("electronhub_embeddings")
 SMALLEST_SPLIT = 64
 """Texts below which a request is not made smaller for the sake of more workers."""
 
+SMALLEST_SHARE = 2
+"""Nor is it made smaller than this part of what each worker would carry of the call: what is left is divided among all
+workers, so the last requests would be many and small."""
+
 
 class Lane:
     """Texts that wait for requests of one recipe, and what was learned from its answers."""
@@ -130,7 +134,8 @@ class Lane:
     def _portion(self) -> int:
         workers = max(1, self.recipe.max_concurrency - 1)
         waiting = sum(map(len, self._documents))
-        return max(SMALLEST_SPLIT, -(-waiting // workers))
+        call = len(self._documents[0].job.inputs.texts) if self._documents else 0
+        return max(SMALLEST_SPLIT, -(-waiting // workers), call // (workers * SMALLEST_SHARE))
 
     def remove(self, job: Job, *, spare_apart: bool = False) -> list[Piece[Job]]:
         """Take out what waits of a call.

@@ -222,6 +222,8 @@ class Line:
 
     def _forecast(self) -> None:
         """Fail the calls of many requests whose last one cannot start within their `max_wait`, before the next does."""
+        if not self._unforecast:
+            return
         with self._changed:
             asked = [(lane, job, lane.starts_for(job)) for lane, job in self._unforecast if not job.failed]
             self._unforecast.clear()

@@ -13,16 +13,16 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
-import numpy as np
 
 from electronhub_embeddings import __version__
+from electronhub_embeddings.body import Body, new_buffer
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 from electronhub_embeddings.guard import importing
 from electronhub_embeddings.headers import REDIRECT
 from electronhub_embeddings.unpacking import ACCEPTED, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from electronhub_embeddings.settings import Account, Recipe
 
@@ -33,12 +33,6 @@ LONGEST_CONNECT = 10.0
 
 LONGEST_ERROR = 65_536
 """Bytes read of an answer that is not a 200; the rest of a huge error page is left unread."""
-
-LONG_BODY = 262_144
-"""Bytes from which on a body is read into one array."""
-
-LONGEST_NUMBER = 18
-"""Digits of a length that are read."""
 
 NOT_SENT = (
     httpx.ConnectError,
@@ -64,17 +58,18 @@ class Answer:
         self._response = response
         self._deadline = deadline
 
-    def read(self, longest: int) -> bytes | memoryview:
+    def read(self, longest: int, make: Callable[[int], memoryview] = new_buffer) -> bytes | memoryview:
         """Read the body.
 
         Args:
             longest: Bytes, once decompressed, beyond which an answer cannot be meant.
+            make: Makes the buffer for a long one.
 
         Raises:
             InvalidResponseError: It is longer, or its content encoding is broken.
             httpx.TransportError: The connection broke.
         """
-        body = Body(self.headers, longest)
+        body = Body(self.headers, longest, make)
         try:
             self._read(body)
         except (httpx.TransportError, InvalidResponseError):
@@ -188,46 +183,6 @@ class Transport:
         with self._making:
             if self._own and self._client is not None:
                 self._client.close()
-
-
-class Body:
-    """What has come of a body.
-
-    A long one is read into one array of the announced length: its pieces can go at once, and their memory serves the
-    next ones. To fetch as much anew from the system takes longer than to receive it. (numpy asks for huge pages.)
-
-    Args:
-        headers: The answer's.
-        longest: Bytes beyond which it cannot be meant.
-    """
-
-    def __init__(self, headers: Mapping[str, str], longest: int) -> None:
-        announced = headers.get("content-length", "")
-        plain = "content-encoding" not in headers and announced.isascii() and announced.isdigit()
-        length = int(announced[:LONGEST_NUMBER]) if plain else 0
-        self.size = 0
-        self._longest = longest
-        self._parts: list[bytes] = []
-        self._whole = np.empty(length, np.uint8).data if LONG_BODY <= length <= longest else None
-
-    def add(self, part: bytes) -> None:
-        """Take the next piece.
-
-        Raises:
-            InvalidResponseError: There are too many.
-        """
-        start, self.size = self.size, self.size + len(part)
-        if self.size > self._longest:
-            raise InvalidResponseError(f"The answer is longer than {self._longest:,} bytes.", retries=0)
-        if self._whole is None:
-            self._parts.append(part)
-        else:
-            self._whole[start : self.size] = part
-
-    @property
-    def content(self) -> bytes | memoryview:
-        """All of it."""
-        return b"".join(self._parts) if self._whole is None else self._whole[: self.size]
 
 
 class _NoCookies(httpx.Cookies):

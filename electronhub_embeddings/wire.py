@@ -63,7 +63,7 @@ class Charge:
     total_tokens: int = 0
 
 
-class _Row(msgspec.Struct):
+class _Row(msgspec.Struct, gc=False):
     index: int
     embedding: msgspec.Raw
     """A view of the answer's own bytes: base64 is decoded from there, without a string in between."""
@@ -223,10 +223,10 @@ def _stack(
         if stacked is None and 0 < width <= densest:
             stacked = room(len(rows), width // FLOAT32.itemsize)
             flat = stacked.data.cast("B")
-        if len(raw) == width and stacked is not None:
+        if len(raw) != width:
+            misfit = len(raw) // FLOAT32.itemsize if misfit is None else misfit
+        elif stacked is not None:
             flat[index * width : index * width + width] = raw
-        elif misfit is None:
-            misfit = len(raw) // FLOAT32.itemsize
     _refuse(wrong)
     if stacked is None or misfit is not None:
         expected = (width or 0) // FLOAT32.itemsize

@@ -27,3 +27,15 @@ def errors() -> dict[str, int]:
     tree = README.split("## Errors")[1].split("```")[1]
     lines = [line for line in tree.splitlines() if "Error" in line]
     return {re.search(r"\w+Error", line)[0]: re.search(r"\w", line).start() // 4 for line in lines}
+
+
+def rows(section: str, header: str) -> list[str]:
+    """List the rows of all tables in a section from the one on that begins with a header."""
+    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return [line for line in text[text.index(f"\n{header}") :].splitlines() if line.startswith("|")]
+
+
+def measured(name: str) -> list[str]:
+    """List the lines that a benchmark has written."""
+    results = Path(__file__).parents[1] / "benchmarks" / "results"
+    return (results / name).read_text(encoding="utf-8").splitlines()

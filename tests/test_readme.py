@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from readme import errors, parameters, snippets
+from readme import errors, measured, parameters, rows, snippets
 
 import electronhub_embeddings
 from electronhub_embeddings import EmbeddingsClient
@@ -37,3 +37,14 @@ def test_tree_has_every_error():
         if inspect.isclass(kind) and issubclass(kind, Exception)
     }
     assert errors() == real
+
+
+@pytest.mark.parametrize(
+    ("section", "header", "results"),
+    [("The limit", "| a minute", "limit.md"), ("As fast as the wire", "| | vectors/s", "speed.md")],
+)
+def test_figures_were_measured(section, header, results):
+    """Every row of figures stands in what the benchmark has written."""
+    quoted, written = rows(section, header), measured(results)
+    assert len(quoted) > 10
+    assert [row for row in quoted if row not in written] == []

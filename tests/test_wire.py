@@ -360,3 +360,42 @@ def test_no_field_is_sent_that_was_not_asked_for(asked):
     """The body has the model, the texts, and what was set; nothing else."""
     expected = {"model": "m", "input": ["a"], **{name: value for name, value in asked.items() if value is not None}}
     assert expected == json.loads(write_request(["a"], model="m", **asked))
+
+
+def test_vectors_are_decoded_to_where_they_belong():
+    """The array that the caller makes room with is the one that is filled and returned: no vector is copied twice."""
+    room = np.full((2, 3), 7, np.float32)
+    asked = []
+    rows, _ = read_answer(
+        200,
+        answer(row(1, [4, 5, 6]), row(0, encode([1, 2, 3]))),
+        Report(),
+        count=2,
+        dimensions=None,
+        room=lambda count, width: asked.append((count, width)) or room,
+    )
+    assert rows is room
+    assert asked == [(2, 3)]
+    assert room.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("dimensions", [None, 100_000])
+def test_no_room_is_made_for_vectors_that_cannot_have_come(dimensions):
+    """One huge vector among small ones is refused before 2,000 of its size are given memory."""
+    content = answer(row(0, encode([1.0] * 100_000)), *(row(i, encode([1.0, 2.0])) for i in range(1, 2000)))
+    with pytest.raises(InvalidResponseError, match="2 dimensions, 100000 expected"):
+        read_answer(
+            200,
+            content,
+            Report(),
+            count=2000,
+            dimensions=dimensions,
+            room=lambda *_: pytest.fail("room was made for 800 MB"),
+        )
+
+
+def test_the_densest_answer_is_read():
+    """Numbers of one digit are the shortest there are: two bytes each on the wire, four in memory."""
+    content = answer(*(row(i, [1] * 5000) for i in range(3))).replace(b" ", b"")
+    rows, _ = read_answer(200, content, Report(), count=3, dimensions=None)
+    assert rows.shape == (3, 5000)

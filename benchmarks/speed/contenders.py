@@ -36,6 +36,27 @@ def floor_lists(base_url: str) -> Embed:
     return embed
 
 
+def floor_llama_index(base_url: str) -> Embed:
+    """The same floor below LlamaIndex: a model that does nothing else, under LlamaIndex's batches and events."""
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+
+    lists = floor_lists(base_url)
+
+    class Floor(BaseEmbedding):
+        def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+            return lists(texts)
+
+        def _get_text_embedding(self, text: str) -> list[float]:
+            return lists([text])[0]
+
+        _get_query_embedding = _get_text_embedding
+
+        async def _aget_query_embedding(self, query: str) -> list[float]:
+            return lists([query])[0]
+
+    return Floor(embed_batch_size=2048).get_text_embedding_batch
+
+
 def floor_arrays(base_url: str) -> Embed:
     """Receive with bare sockets, in as many requests and over as many connections as ours, and do nothing with it."""
     host, port = base_url.removeprefix("http://").removesuffix("/v1").split(":")

@@ -1,0 +1,103 @@
+"""What a call costs, counted instead of timed: function calls, bytes of memory, copies."""
+
+import base64
+import json
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+import electronhub_embeddings
+from electronhub_embeddings import EmbeddingsClient, body
+
+PACKAGE = str(Path(electronhub_embeddings.__file__).parent)
+VECTOR = base64.b64encode(np.linspace(-1, 1, 1536, dtype=np.float32))
+SERVER = str(Path(PACKAGE, "emulator"))
+
+
+class Calls:
+    """Counts the calls of this package's functions, in this thread and in those that start meanwhile."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, frame, event, _):
+        """Count a call."""
+        name = frame.f_code.co_filename
+        self.count += event == "call" and name.startswith(PACKAGE) and not name.startswith(SERVER)
+
+    def during(self, function):
+        """Count the calls while a function runs."""
+        before = self.count
+        function()
+        return self.count - before
+
+    def __enter__(self):
+        sys.setprofile(self)
+        threading.setprofile(self)
+        return self
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+def test_a_query_takes_few_calls(emulator, client):
+    """From text to vector one query is about 170 calls of ours: what is done for it does not grow unseen."""
+    service = emulator(rpm=0)
+    with Calls() as calls:
+        asking = client(service)
+        for number in range(3):
+            asking.embed_query(f"to warm up {number}")
+        assert calls.during(lambda: [asking.embed_query(f"question {number}") for number in range(10)]) < 10 * 250
+
+
+def test_texts_take_few_calls_of_their_own(emulator, client):
+    """A thousand texts more take one call more for each: to decode its vector."""
+    service = emulator(rpm=0)
+    with Calls() as calls:
+        embedding = client(service, dimensions=8)
+        embedding.embed([f"to warm up {number}" for number in range(2000)])
+        one = calls.during(lambda: embedding.embed([f"one {number}" for number in range(1000)]))
+        two = calls.during(lambda: embedding.embed([f"two {number}" for number in range(2000)]))
+    assert two - one < 1000 * 2
+
+
+class Rows(httpx.SyncByteStream):
+    """The body of an answer, made while it is read: it takes no memory of its own."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __iter__(self):
+        """Yield vector after vector."""
+        yield b'{"data":['
+        for index in range(self.count):
+            yield b'{"index":%d,"embedding":"%s"}%s' % (index, VECTOR, b"," if index < self.count - 1 else b"]}")
+
+
+def test_an_array_is_held_once(monkeypatch):
+    """Beside the result there is one answer, and what is known of the texts: no second array, no pieces."""
+    monkeypatch.setattr(body, "PATIENCE", 60)  # this wire is slow, for Python writes the answers
+
+    def answer(request):
+        count = len(json.loads(request.content)["input"])
+        return httpx.Response(200, headers={"content-length": str(sum(map(len, Rows(count))))}, stream=Rows(count))
+
+    texts = [f"text {number}" for number in range(20_000)]
+    with (
+        httpx.Client(transport=httpx.MockTransport(answer)) as http,
+        EmbeddingsClient(api_key="ek-test", base_url="http://127.0.0.1:9/v1", http_client=http) as client,
+    ):
+        client.embed(["to warm up"])
+        tracemalloc.start()
+        try:
+            rows = client.embed(texts)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert rows.shape == (20_000, 1536)
+    assert peak < rows.nbytes + 30_000_000
