@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +25,7 @@ LONGEST_RESET = 3600.0
 """A reset further away (seconds) is not about requests a minute, or a clock is wrong: it is not believed."""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What one answer says beside its body; None where it says nothing."""
 
     limit: int | None = None

@@ -210,9 +210,12 @@ class Line:
                 self._changed.wait(max(0.0, min([now + SWEEP, *dues]) - now))
 
     def _most_urgent(self) -> Lane | None:
-        now = time.monotonic()
-        ranks = ((rank, lane) for lane in self._lanes.values() if (rank := lane.urgency(now)) is not None)
-        return max(ranks, key=lambda ranked: ranked[0], default=(None, None))[1]
+        now, first, highest = time.monotonic(), None, (-1, 0)
+        for lane in self._lanes.values():
+            rank = lane.urgency(now)
+            if rank is not None and rank > highest:
+                first, highest = lane, rank
+        return first
 
     def _cap(self) -> int | None:
         """Find the lowest limit that a client of the account asks for; it holds for all of them."""

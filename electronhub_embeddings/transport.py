@@ -22,7 +22,7 @@ from electronhub_embeddings.headers import REDIRECT
 from electronhub_embeddings.unpacking import ACCEPTED, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from electronhub_embeddings.settings import Account, Recipe
 
@@ -53,8 +53,9 @@ class Answer:
         """When the headers arrived: by then the service has counted the call."""
         self.status = response.status_code
         """The HTTP status."""
-        self.headers: Mapping[str, str] = dict(response.headers.items())
+        self.headers = _read_headers(response.headers.raw)
         """The headers; their names in lower case."""
+        self._good = response.status_code == httpx.codes.OK
         self._response = response
         self._deadline = deadline
 
@@ -73,7 +74,7 @@ class Answer:
         try:
             self._read(body)
         except (httpx.TransportError, InvalidResponseError):
-            if self.status == httpx.codes.OK:
+            if self._good:
                 raise
             # What is wrong is told by the status, and what came of its words: a 429 must not go unheard.
         return body.content
@@ -89,7 +90,7 @@ class Answer:
         try:
             for part in unpack(response.iter_raw(), self.headers.get("content-encoding", "")):
                 body.add(part)
-                if self.status != httpx.codes.OK and body.size >= LONGEST_ERROR:
+                if not self._good and body.size >= LONGEST_ERROR:
                     break
                 if time.monotonic() > self._deadline:
                     raise httpx.ReadTimeout("the body took too long", request=response.request)
@@ -196,6 +197,15 @@ class _Client(httpx.Client):
     """A client without memory."""
 
     cookies = _NoCookies()  # type: ignore[override]
+
+
+def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Read headers once: each look into httpx's own takes as long as this."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
 
 
 def _set_redirect_aside(response: httpx.Response) -> None:

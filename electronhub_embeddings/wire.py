@@ -10,9 +10,8 @@ Laws of this module:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -55,8 +54,7 @@ LONGEST_USAGE = 10_000
 """Bytes of a `usage` that is looked into."""
 
 
-@dataclass(frozen=True)
-class Charge:
+class Charge(NamedTuple):
     """What the service charged for one answer, in tokens; 0 where it does not say."""
 
     prompt_tokens: int = 0
