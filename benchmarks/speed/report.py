@@ -36,7 +36,7 @@ FLOORS = {"ours_llama_index": "floor_llama_index", "llama_index_openai": "floor_
 
 
 def counted(rows: list[dict[str, float]], what: str = "seconds") -> list[float]:
-    """Pick a figure of all rounds but the first, which was to warm up."""
+    """Pick a figure of all jobs that count: the first was to warm up."""
     return [row[what] for row in rows[1:]]
 
 
