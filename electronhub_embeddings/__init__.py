@@ -18,7 +18,7 @@ from electronhub_embeddings.errors import (
     RateLimitError,
     ServerError,
 )
-from electronhub_embeddings.usage import Usage
+from electronhub_embeddings.usage import RequestInfo, Usage
 
 __version__ = "0.1.0"
 
@@ -38,6 +38,7 @@ __all__ = [
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",
+    "RequestInfo",
     "ServerError",
     "Usage",
     "__version__",

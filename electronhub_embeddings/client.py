@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import weakref
+from contextvars import copy_context
 from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
@@ -28,7 +29,7 @@ from electronhub_embeddings.stream import stream
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
     import httpx
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings.inputs import Inputs
     from electronhub_embeddings.job import Job
     from electronhub_embeddings.lines import Ticket
+    from electronhub_embeddings.usage import RequestInfo
 
 
 LINES = "electronhub_embeddings.lines"
@@ -74,6 +76,8 @@ class EmbeddingsClient:
         default_headers: Further headers for every request.
         http_client: An httpx.Client of your own (proxies, private certificates); yours to close.
         allow_http: Let `base_url` begin with http:// for other hosts than this one: the network then sees the key.
+        on_request: Called with a `RequestInfo` after each request that carried texts of this client: for logs and
+            counters. It runs in a thread of the line, which waits for it; it must not embed anything itself.
 
     Raises:
         ValueError: An argument is out of range, or there is no key.
@@ -101,6 +105,7 @@ class EmbeddingsClient:
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | None = None,
         allow_http: bool = False,
+        on_request: Callable[[RequestInfo], None] | None = None,
     ) -> None:
         if max_wait is not None and not max_wait >= 0:
             raise ValueError(f"max_wait must be None or at least 0 seconds, not {max_wait!r}.")
@@ -110,6 +115,8 @@ class EmbeddingsClient:
             )
         if not isinstance(cache, (str, os.PathLike, type(None))) or cache == "":
             raise ValueError(f"cache must be a path, not {cache!r}.")
+        if on_request is not None and not callable(on_request):
+            raise ValueError(f"on_request must be callable, not {on_request!r}.")
         check_prefix("query_prefix", query_prefix)
         check_prefix("document_prefix", document_prefix)
         self._account = Account.resolve(api_key, base_url, allow_http=allow_http)
@@ -127,6 +134,7 @@ class EmbeddingsClient:
             http_client=http_client,
         )
         self._max_wait = max_wait
+        self._on_request = on_request
         self._query_prefix = query_prefix
         self._document_prefix = document_prefix
         self._cache_path = cache
@@ -238,6 +246,19 @@ class EmbeddingsClient:
                 bar.draw()
                 yield vector
 
+    def list_models(self) -> list[str]:
+        """Ask the service for the ids of its models that make embeddings; the key is not sent, no limit counts this.
+
+        Raises:
+            ElectronHubError: As for any request; it is not tried again.
+        """
+        _job_type()  # imports what is needed
+        return self._joined().lane.courier.list_models()
+
+    async def alist_models(self) -> list[str]:
+        """List models without blocking the event loop; everything else is as in `list_models`."""
+        return await asyncio.to_thread(self.list_models)
+
     @property
     def usage(self) -> Usage:
         """What this client has used so far: a snapshot."""
@@ -335,13 +356,14 @@ class EmbeddingsClient:
             known=recalled.rows,
             keep=recalled.keep,
             as_lists=as_lists,
+            on_request=self._on_request,
         )
 
     async def _ajob(self, inputs: Inputs, *, is_query: bool = False, as_lists: bool = False) -> Job:
         make = partial(self._job, inputs, is_query=is_query, as_lists=as_lists)
         is_quick = self._cache is None and LINES in sys.modules
         try:
-            making = None if is_quick else asyncio.get_running_loop().run_in_executor(None, make)
+            making = None if is_quick else asyncio.get_running_loop().run_in_executor(None, copy_context().run, make)
         except RuntimeError:  # at the exit of the interpreter there are no such threads any more
             making = None
         return make() if making is None else await making

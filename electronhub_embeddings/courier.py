@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings.body import Desk, new_buffer
-from electronhub_embeddings.errors import APIConnectionError, ElectronHubError, RateLimitError
+from electronhub_embeddings.errors import APIConnectionError, APIStatusError, ElectronHubError, RateLimitError
 from electronhub_embeddings.headers import Report, read_report
 from electronhub_embeddings.transport import LONGEST_CONNECT, Transport
-from electronhub_embeddings.wire import Charge, read_answer, write_request
+from electronhub_embeddings.wire import Charge, open_answer, read_models, write_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,9 @@ LONGEST_ROW = 200_000
 
 MANY = 32
 """Texts from which on an answer is a long one."""
+
+LONGEST_LIST = 20_000_000
+"""Bytes that the list of models can have."""
 
 LONGEST_OVERHEAD = 1_000_000
 """Bytes that an answer can have beside its vectors."""
@@ -46,6 +50,10 @@ class Outcome:
     """The HTTP status; None: no answer came."""
     headers_at: float = 0.0
     """`time.monotonic()` when the headers arrived."""
+    sent_at: float = 0.0
+    """`time.time()` when it was sent."""
+    seconds: float = 0.0
+    """Seconds from then to its end."""
 
     @property
     def sent(self) -> bool:
@@ -78,6 +86,7 @@ class Courier:
         self._key = account.api_key
         self._transport = Transport(account, recipe)
         self._desk = Desk()
+        self._models: list[str] | None = None
 
     @staticmethod
     def lease(recipe: Recipe) -> float:
@@ -97,9 +106,10 @@ class Courier:
             texts: What to embed.
             encoding_format: How to ask for vectors.
             width: Dimensions that every vector must have; None: any, but the same for all.
-            room: Makes the array for the vectors; see `read_answer`.
+            room: Makes the array for the vectors; see `Contents.vectors`.
         """
-        outcome, recipe = Outcome(), self._recipe
+        outcome, recipe = Outcome(sent_at=time.time()), self._recipe
+        start = time.monotonic()
         try:
             body = write_request(
                 texts,
@@ -114,16 +124,40 @@ class Courier:
                 longest = LONGEST_OVERHEAD + LONGEST_ROW * len(texts)
                 with self._desk.turn() if len(texts) >= MANY else nullcontext(new_buffer) as make:
                     content = answer.read(longest, make)
-                    outcome.rows, outcome.charge = read_answer(
-                        answer.status, content, report, count=len(texts), dimensions=width, room=room
-                    )
+                    contents = open_answer(answer.status, content, report)
+                    outcome.charge = contents.charge
+                    outcome.rows = contents.vectors(count=len(texts), dimensions=width, room=room)
         except ElectronHubError as error:
             outcome.error = error
         except Exception as bug:  # noqa: BLE001 - it must wake the callers, not strand them
             outcome.blunder(bug)
+        outcome.seconds = time.monotonic() - start
         if outcome.error is not None:
+            self._suggest(outcome.error)
             outcome.error.rewrite(self._key.hide_in)  # some services quote the key in their refusal
         return outcome
+
+    def list_models(self) -> list[str]:
+        """Ask for the models that make embeddings; without the key, for the list is public.
+
+        Raises:
+            ElectronHubError: As for any request; nothing is tried again.
+        """
+        with self._transport.get_models() as answer:
+            report = read_report(answer.headers, time.time())
+            return read_models(answer.status, answer.read(LONGEST_LIST), report)
+
+    def _suggest(self, error: ElectronHubError) -> None:
+        """Name models like the one that the service does not know: this asks for its list, once."""
+        if not (isinstance(error, APIStatusError) and (error.code == "model_not_found" or error.param == "model")):
+            return
+        if self._models is None:
+            try:
+                self._models = self.list_models()
+            except ElectronHubError:
+                self._models = []
+        if near := get_close_matches(self._recipe.model, self._models):
+            error.message = f"{error.message.rstrip('.')}. Models of a similar name: {', '.join(near)}."
 
     def close(self) -> None:
         """Close the connections."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
+from electronhub_embeddings.telemetry import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings.inputs import Inputs
     from electronhub_embeddings.packing import Piece
     from electronhub_embeddings.progress import Progress
-    from electronhub_embeddings.usage import Usage
+    from electronhub_embeddings.usage import RequestInfo, Usage
 
 
 _numbers = count()
@@ -38,6 +39,7 @@ class Job:
         keep: Called with `start`, `stop` and the rows of texts as they come, to keep them on disk.
         as_lists: Whether the caller wants lists of Python floats: rows are turned into lists as they come, while others
             are on the wire, for that takes longer than all else.
+        on_request: Called for each request that carried texts of this call.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Job:
         known: np.ndarray | None = None,
         keep: Callable[[int, int, np.ndarray], None] | None = None,
         as_lists: bool = False,
+        on_request: Callable[[RequestInfo], None] | None = None,
     ) -> None:
         self.number = next(_numbers)
         self.inputs = inputs
@@ -59,6 +62,9 @@ class Job:
         self.max_wait = max_wait
         self.usage = usage
         self.progress = progress
+        self.on_request = on_request
+        self.context = here()
+        """Where the caller is, for OpenTelemetry."""
         self.joined_at = 0.0
         """Seconds that the line had stood waiting for the limit when this call joined it."""
         self.future: futures.Future[Any] = futures.Future()

@@ -24,12 +24,14 @@ from electronhub_embeddings.gate import Gate
 from electronhub_embeddings.lane import Lane
 from electronhub_embeddings.request import Request
 from electronhub_embeddings.standstill import Standstill
+from electronhub_embeddings.telemetry import Tracer, describe, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
 
+    from electronhub_embeddings.courier import Outcome
     from electronhub_embeddings.job import Job
     from electronhub_embeddings.limits import Pause
     from electronhub_embeddings.settings import Account, Recipe
@@ -63,6 +65,7 @@ class Line:
         self._unforecast: list[tuple[Lane, Job]] = []
         self._last_start = float("-inf")
         self._standstill = Standstill()
+        self._tracer = Tracer(account.base_url)
         self._closed = False
         self.forsaken: deque[Callable[[], None]] = deque()
         """What to do for clients that were garbage collected. A finaliser may run anywhere, also inside our own
@@ -282,6 +285,10 @@ class Line:
             outcome.blunder(bug)
         with self._changed:
             request.count(outcome)
+            stood = self._standstill.total
+        if outcome.sent and request.observed:
+            self._report(request, outcome, stood)
+        with self._changed:
             done = (
                 request.land()
                 if outcome.error is None
@@ -292,6 +299,13 @@ class Line:
             self._idle += 1
             self._notify()
         self._wake(done)
+
+    def _report(self, request: Request, outcome: Outcome, stood: float) -> None:
+        infos = describe(request, outcome, stood)
+        self._tracer.record(request, outcome, infos)
+        for job, info in infos:
+            if job.on_request is not None:
+                tell(job.on_request, info)
 
     def _room(self, request: Request, count: int, width: int) -> np.ndarray:
         with self._changed:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings.errors import InvalidResponseError, RateLimitError
 from electronhub_embeddings.packing import share
+from electronhub_embeddings.telemetry import TRACED
 from electronhub_embeddings.wire import new_room
 
 if TYPE_CHECKING:
@@ -65,13 +66,20 @@ class Request:
         first.attempts += 1
         first.requests += outcome.error is None
         first.rate_limited += isinstance(outcome.error, RateLimitError)
-        sizes = [piece.size for piece in self.pieces]
-        prompt = share(outcome.charge.prompt_tokens, sizes)
-        total = share(outcome.charge.total_tokens, sizes)
+        prompt, total = self.shares(outcome.charge.prompt_tokens), self.shares(outcome.charge.total_tokens)
         for piece, prompt_tokens, total_tokens in zip(self.pieces, prompt, total, strict=True):
             piece.job.usage.prompt_tokens += prompt_tokens
             piece.job.usage.total_tokens += total_tokens
             piece.job.usage.texts += len(piece) if outcome.error is None else 0
+
+    def shares(self, tokens: int) -> list[int]:
+        """Divide tokens among the pieces by their size."""
+        return share(tokens, [piece.size for piece in self.pieces])
+
+    @property
+    def observed(self) -> bool:
+        """Whether anybody wants to be told of it."""
+        return TRACED or any(piece.job.on_request is not None for piece in self.pieces)
 
     def place(self, outcome: Outcome) -> None:
         """Hand out the rows."""

@@ -23,6 +23,7 @@ from electronhub_embeddings.unpacking import ACCEPTED, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from electronhub_embeddings.settings import Account, Recipe
 
@@ -103,6 +104,7 @@ class Transport:
 
     def __init__(self, account: Account, recipe: Recipe) -> None:
         self._url = httpx.URL(f"{account.base_url}/embeddings")
+        self._models_url = httpx.URL(f"{account.base_url}/models")
         self._key = account.api_key
         self._timeout = recipe.timeout
         timeout = httpx.Timeout(recipe.timeout, connect=min(recipe.timeout, LONGEST_CONNECT))
@@ -114,26 +116,14 @@ class Transport:
         self._making = threading.Lock()
         self._client = recipe.http_client
 
-    @contextmanager
-    def post(self, body: bytes) -> Iterator[Answer]:
-        """Send one request, and hold its answer open.
+    def post(self, body: bytes) -> AbstractContextManager[Answer]:
+        """Send a request for embeddings, and hold its answer open; see `_send` for what is raised."""
+        headers = {"authorization": f"Bearer {self._key.reveal()}", "content-type": "application/json"}
+        return self._send("POST", self._url, headers, body)
 
-        Raises:
-            APITimeoutError: Connecting, or the whole answer, took longer than `timeout`.
-            APIConnectionError: No connection, or it broke; `.sent` says whether the request may have been counted.
-        """
-        client = self._connected()
-        deadline = time.monotonic() + self._timeout
-        try:
-            with closing(self._send(client, body)) as response:
-                yield Answer(response, deadline)
-        except httpx.TimeoutException as error:
-            message = f"No answer within {self._timeout:g} s ({type(error).__name__})."
-            raise APITimeoutError(message, sent=not isinstance(error, NOT_SENT)) from error
-        except httpx.TransportError as error:
-            message = f"The connection failed: {str(error).rstrip('.') or type(error).__name__}."
-            sent, retries = not isinstance(error, NOT_SENT), 0 if _is_untrusted(error) else None
-            raise APIConnectionError(message, sent=sent, retries=retries) from error
+    def get_models(self) -> AbstractContextManager[Answer]:
+        """Ask for the list of models, without the key; see `_send` for what is raised."""
+        return self._send("GET", self._models_url, {}, b"")
 
     def _connected(self) -> httpx.Client:
         """Make the pool of connections, at the first request: it reads certificates and proxies, which takes 0.1 s.
@@ -160,19 +150,41 @@ class Transport:
                 event_hooks={"response": [_set_redirect_aside]},
             )
 
-    def _send(self, client: httpx.Client, body: bytes) -> httpx.Response:
+    @contextmanager
+    def _send(self, method: str, url: httpx.URL, headers: dict[str, str], body: bytes) -> Iterator[Answer]:
+        """Send one request, and hold its answer open.
+
+        Raises:
+            APITimeoutError: Connecting, or the whole answer, took longer than `timeout`.
+            APIConnectionError: No connection, or it broke; `.sent` says whether the request may have been counted.
+        """
+        client = self._connected()
+        deadline = time.monotonic() + self._timeout
+        try:
+            with closing(self._exchange(client, method, url, headers, body)) as response:
+                yield Answer(response, deadline)
+        except httpx.TimeoutException as error:
+            message = f"No answer within {self._timeout:g} s ({type(error).__name__})."
+            raise APITimeoutError(message, sent=not isinstance(error, NOT_SENT)) from error
+        except httpx.TransportError as error:
+            message = f"The connection failed: {str(error).rstrip('.') or type(error).__name__}."
+            sent, retries = not isinstance(error, NOT_SENT), 0 if _is_untrusted(error) else None
+            raise APIConnectionError(message, sent=sent, retries=retries) from error
+
+    def _exchange(
+        self, client: httpx.Client, method: str, url: httpx.URL, headers: dict[str, str], body: bytes
+    ) -> httpx.Response:
         headers = {
             "user-agent": USER_AGENT,
             "accept": "application/json",
             **self._headers,
-            "authorization": f"Bearer {self._key.reveal()}",
-            "content-type": "application/json",
+            **headers,
             "accept-encoding": ACCEPTED,
         }
         if self._own:  # nothing of the client's is to be merged in, which would take as long as all of ours
-            request = httpx.Request("POST", self._url, headers=headers, content=body, extensions=self._extensions)
+            request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
         else:
-            request = client.build_request("POST", self._url, headers=headers, content=body)
+            request = client.build_request(method, url, headers=headers, content=body)
             request.extensions = {**request.extensions, **self._extensions}
         try:
             return client.send(request, stream=True, follow_redirects=False, auth=None)

@@ -83,6 +83,20 @@ class _Refusal(msgspec.Struct):
 MOST_TOKENS = 10**9
 """Tokens of one answer beyond which a charge is nonsense."""
 
+
+class _Model(msgspec.Struct):
+    id: str
+    endpoints: list[str] | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+EMBEDDINGS = "/v1/embeddings"
+"""The endpoint that a model names which makes embeddings."""
+
+_decode_models = msgspec.json.Decoder(_Models).decode
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_numbers = msgspec.json.Decoder(list[float]).decode
@@ -113,32 +127,49 @@ def new_room(count: int, width: int) -> np.ndarray:
     return np.empty((count, width), np.float32)
 
 
-def read_answer(
-    status: int,
-    content: bytes | memoryview,
-    report: Report,
-    *,
-    count: int,
-    dimensions: int | None,
-    room: Callable[[int, int], np.ndarray] = new_room,
-) -> tuple[np.ndarray, Charge]:
-    """Read an answer: the vectors in it, or the error that it is.
+class Contents:
+    """What an answer holds: vectors, not decoded yet, and what they cost, whatever they turn out to be."""
+
+    def __init__(self, answer: _Answer, size: int) -> None:
+        self.charge = _read_charge(answer.usage)
+        self._rows = answer.data
+        self._size = size
+
+    def vectors(
+        self, *, count: int, dimensions: int | None, room: Callable[[int, int], np.ndarray] = new_room
+    ) -> np.ndarray:
+        """Decode the vectors.
+
+        Args:
+            count: How many texts were sent.
+            dimensions: The length that every row must have; None: any, but the same for all.
+            room: Called with `count` and d when d is known: a C-contiguous float32 array of that shape to decode into.
+                When the answer is refused, some rows of it may have been written.
+
+        Returns:
+            The array, row i for text i of the request.
+
+        Raises:
+            InvalidResponseError: They are not what was asked for; `.retries` says how often asking again is worth it.
+        """
+        rows = self._rows
+        order = [row.index for row in rows]
+        if order != list(range(count)):
+            rows = _sort(rows, order, count)
+        return _stack(rows, dimensions, DENSEST * self._size // count, room)
+
+
+def open_answer(status: int, content: bytes | memoryview, report: Report) -> Contents:
+    """Open an answer, or raise the error that it is.
 
     Args:
         status: The HTTP status.
-        content: The body.
+        content: The body; it must stay as it is while vectors are decoded.
         report: What the headers say of the limit.
-        count: How many texts were sent.
-        dimensions: The length that every row must have; None: any, but the same for all.
-        room: Called with `count` and d when d is known: the C-contiguous float32 array of that shape to decode into.
-            When the answer is refused, some rows of it may have been written.
-
-    Returns:
-        The array, row i for text i of the request, and the usage.
 
     Raises:
         APIStatusError: The answer is an error, also one that came with status 200.
-        InvalidResponseError: The body is not what was asked for; `.retries` says how often asking again is worth it.
+        InvalidResponseError: The body is no embedding response; `.retries` says how often asking again is worth it.
     """
     if status != HTTPStatus.OK:
         raise read_error(status, bytes(content), report)
@@ -153,12 +184,24 @@ def read_answer(
         raise InvalidResponseError(f"The answer is not an embedding response: {error}.") from None
     if not _is_empty(answer.error):
         raise read_error(status, _find_refusal(content), report)
-    rows = answer.data
-    order = [row.index for row in rows]
-    if order != list(range(count)):
-        rows = _sort(rows, order, count)
-    densest = DENSEST * len(content) // count
-    return _stack(rows, dimensions, densest, room), _read_charge(answer.usage)
+    return Contents(answer, len(content))
+
+
+def read_models(status: int, content: bytes | memoryview, report: Report) -> list[str]:
+    """Read the list of models: the ids of those that make embeddings; of all, where it does not say which do.
+
+    Raises:
+        APIStatusError: The answer is an error.
+        InvalidResponseError: It is no list of models.
+    """
+    if status != HTTPStatus.OK:
+        raise read_error(status, bytes(content), report)
+    try:
+        rows = _decode_models(content).data
+    except UNREADABLE as error:
+        raise InvalidResponseError(f"The answer is not a list of models: {error}.", retries=0) from None
+    says = any(row.endpoints for row in rows)
+    return [row.id for row in rows if EMBEDDINGS in (row.endpoints or ()) or not says]
 
 
 def _find_refusal(content: bytes | memoryview) -> bytes:

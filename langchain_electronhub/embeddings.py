@@ -72,6 +72,8 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
     """Further headers for every request; they may be confidential, so they are not serialised."""
     http_client: Any = Field(default=None, exclude=True, repr=False)
     """An httpx.Client of your own; yours to close."""
+    on_request: Any = Field(default=None, exclude=True, repr=False)
+    """Called with a `RequestInfo` after each request: model, texts, tokens, attempt, seconds; never texts or keys."""
     allow_http: bool = False
     """Let `base_url` begin with http:// for other hosts than this one: the network then sees the key."""
     show_progress: bool = False

@@ -17,11 +17,12 @@ from llama_index_electronhub.whole import aembed, embed, whole
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import httpx
     from typing_extensions import Self
 
-    from electronhub_embeddings import EmbeddingsClient, Usage
+    from electronhub_embeddings import EmbeddingsClient, RequestInfo, Usage
     from electronhub_embeddings.stores import RateLimitStore
 
 VECTOR_FIELDS = ("model_name", "base_url", "dimensions", "encoding_format", "query_prefix", "document_prefix")
@@ -90,6 +91,8 @@ class ElectronHubEmbedding(BaseEmbedding):
         default_headers: Further headers for every request.
         http_client: An httpx.Client of your own; yours to close.
         allow_http: Let `base_url` begin with http:// for other hosts than this one: the network then sees the key.
+        on_request: Called with a `RequestInfo` after each request: model, texts, tokens, attempt, seconds; never texts
+            or keys.
 
     Raises:
         ValueError: An argument is out of range, there is no key, or this core has no such feature.
@@ -141,6 +144,7 @@ class ElectronHubEmbedding(BaseEmbedding):
         default_headers: dict[str, str] | None = None,
         http_client: httpx.Client | None = None,
         allow_http: bool = False,
+        on_request: Callable[[RequestInfo], None] | None = None,
     ) -> None:
         if model_name is not None and model is not None and model_name != model:
             raise ValueError(f"model_name={model_name!r} and model={model!r} are two names for one thing.")
@@ -173,6 +177,7 @@ class ElectronHubEmbedding(BaseEmbedding):
             "default_headers": default_headers,
             "http_client": http_client,
             "allow_http": allow_http,
+            "on_request": on_request,
         }
         self._keeper = ClientKeeper()
         self._client()  # refuses what is out of range; sends nothing

@@ -48,6 +48,9 @@ def rows(seen):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self):
+        self.do_POST()
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         told = self.server.answer(self._see(body))

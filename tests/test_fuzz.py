@@ -18,7 +18,7 @@ from electronhub_embeddings.headers import Report, read_report
 from electronhub_embeddings.packing import Capacity
 from electronhub_embeddings.settings import Secret
 from electronhub_embeddings.verdicts import judge
-from electronhub_embeddings.wire import read_answer
+from electronhub_embeddings.wire import open_answer
 
 NOW = 1_780_000_000.0
 KEY = Secret("ek-canary")
@@ -30,7 +30,7 @@ def receive(content, *, status=200, headers=None, count=1, dimensions=None):
     """Do with an answer what is done with every answer; return the rows, or the error that it is."""
     report = read_report(headers or {}, NOW)
     try:
-        rows, _ = read_answer(status, content, report, count=count, dimensions=dimensions)
+        rows = open_answer(status, content, report).vectors(count=count, dimensions=dimensions)
     except ElectronHubError as caught:
         error = caught
     else:
@@ -165,7 +165,7 @@ def test_an_error_of_any_depth_is_told():
 def test_a_charge_of_any_size_is_learned_or_ignored(digits):
     """Vectors are not lost because their price is nonsense."""
     content = b'{"data":[{"index":0,"embedding":[1]}],"usage":{"prompt_tokens":1%s}}' % (b"0" * digits)
-    _, charge = read_answer(200, content, Report(), count=1, dimensions=None)
+    charge = open_answer(200, content, Report()).charge
     capacity = Capacity(2048)
     capacity.learn_price(10, charge.prompt_tokens)
     assert 0 < capacity.tokens_per_byte <= 1

@@ -16,11 +16,12 @@ from electronhub_embeddings.errors import (
     BadRequestError,
     ElectronHubError,
     InvalidResponseError,
+    NotFoundError,
     RateLimitError,
     ServerError,
 )
 from electronhub_embeddings.headers import Report
-from electronhub_embeddings.wire import Charge, read_answer, write_request
+from electronhub_embeddings.wire import Charge, open_answer, read_models, write_request
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 NASTY = (
@@ -45,7 +46,8 @@ def answer(*rows, **fields):
 
 def read(content, count=2, dimensions=None, status=200):
     """Read an answer to `count` texts."""
-    return read_answer(status, content, Report(), count=count, dimensions=dimensions)
+    contents = open_answer(status, content, Report())
+    return contents.vectors(count=count, dimensions=dimensions), contents.charge
 
 
 def refused(content, **expected):
@@ -366,14 +368,8 @@ def test_vectors_are_decoded_to_where_they_belong():
     """The array that the caller makes room with is the one that is filled and returned: no vector is copied twice."""
     room = np.full((2, 3), 7, np.float32)
     asked = []
-    rows, _ = read_answer(
-        200,
-        answer(row(1, [4, 5, 6]), row(0, encode([1, 2, 3]))),
-        Report(),
-        count=2,
-        dimensions=None,
-        room=lambda count, width: asked.append((count, width)) or room,
-    )
+    contents = open_answer(200, answer(row(1, [4, 5, 6]), row(0, encode([1, 2, 3]))), Report())
+    rows = contents.vectors(count=2, dimensions=None, room=lambda count, width: asked.append((count, width)) or room)
     assert rows is room
     assert asked == [(2, 3)]
     assert room.tolist() == [[1, 2, 3], [4, 5, 6]]
@@ -383,19 +379,51 @@ def test_vectors_are_decoded_to_where_they_belong():
 def test_no_room_is_made_for_vectors_that_cannot_have_come(dimensions):
     """One huge vector among small ones is refused before 2,000 of its size are given memory."""
     content = answer(row(0, encode([1.0] * 100_000)), *(row(i, encode([1.0, 2.0])) for i in range(1, 2000)))
+    contents = open_answer(200, content, Report())
     with pytest.raises(InvalidResponseError, match="2 dimensions, 100000 expected"):
-        read_answer(
-            200,
-            content,
-            Report(),
-            count=2000,
-            dimensions=dimensions,
-            room=lambda *_: pytest.fail("room was made for 800 MB"),
-        )
+        contents.vectors(count=2000, dimensions=dimensions, room=lambda *_: pytest.fail("room was made for 800 MB"))
 
 
 def test_the_densest_answer_is_read():
     """Numbers of one digit are the shortest there are: two bytes each on the wire, four in memory."""
     content = answer(*(row(i, [1] * 5000) for i in range(3))).replace(b" ", b"")
-    rows, _ = read_answer(200, content, Report(), count=3, dimensions=None)
+    rows = open_answer(200, content, Report()).vectors(count=3, dimensions=None)
     assert rows.shape == (3, 5000)
+
+
+def test_what_is_charged_is_known_whatever_the_vectors_are():
+    """An answer with one vector too few was paid for all the same."""
+    contents = open_answer(200, answer(row(0, [1.0]), usage={"prompt_tokens": 7, "total_tokens": 8}), Report())
+    with pytest.raises(InvalidResponseError):
+        contents.vectors(count=2, dimensions=None)
+    assert contents.charge == Charge(7, 8)
+
+
+MODELS = [
+    {"id": "embeds", "endpoints": ["/v1/embeddings"]},
+    {"id": "chats", "endpoints": ["/v1/chat/completions"], "price": 1},
+    {"id": "does both", "endpoints": ["/v1/chat/completions", "/v1/embeddings"]},
+    {"id": "says nothing"},
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "ids"),
+    [
+        (MODELS, ["embeds", "does both"]),
+        ([{"id": "a"}, {"id": "b", "endpoints": None}], ["a", "b"]),
+        ([{"id": "chats", "endpoints": ["/v1/chat/completions"]}], []),
+        ([], []),
+    ],
+)
+def test_models_are_those_that_embed(rows, ids):
+    """Every field but the id is optional; where no model names an endpoint, all are listed."""
+    assert read_models(200, json.dumps({"object": "list", "data": rows}).encode(), Report()) == ids
+
+
+def test_a_list_of_models_that_is_none_is_refused():
+    """Whatever stands there, it is one of our errors, with the service's words if there are any."""
+    with pytest.raises(InvalidResponseError, match="not a list of models"):
+        read_models(200, b"<html>", Report())
+    with pytest.raises(NotFoundError, match="no such page"):
+        read_models(404, b'{"error":{"message":"no such page"}}', Report())

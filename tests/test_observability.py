@@ -1,0 +1,225 @@
+"""What can be seen of requests from outside: a hook, spans, totals. Never a text, never a key."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from recorder import Told
+
+from electronhub_embeddings import BadRequestError, RequestInfo
+from electronhub_embeddings.emulator import faults
+from electronhub_embeddings.limits import Window
+from electronhub_embeddings.stores.memory import MemoryStore
+
+TEXTS = ["a text that nobody must see", "another secret", "a third one"]
+BAD_DAY = [faults.short(), faults.error(503), faults.error_with_200()]
+
+
+@pytest.fixture(scope="session")
+def exporter():
+    """Collect the spans of this process: OpenTelemetry lets its provider be set once."""
+    provider, exporter = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(exporter):
+    """Return a function that lists the spans of this test."""
+    exporter.clear()
+    return exporter.get_finished_spans
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_the_hook_is_told_of_each_request(face, emulator):
+    """Attempt by attempt, with what the service has said of it; the sums are what the service counted."""
+    service, infos = emulator(rpm=0, faults=BAD_DAY), []
+    face.embed(face.make(service, model="text-embedding-3-large", on_request=infos.append), TEXTS)
+    assert [(info.attempt, info.status, info.error) for info in infos] == [
+        (1, 200, "InvalidResponseError"),
+        (2, 503, "ServerError"),
+        (3, 200, "ServerError"),
+        (4, 200, None),
+    ]
+    assert {(info.model, info.texts) for info in infos} == {("text-embedding-3-large", 3)}
+    assert [info.tokens for info in infos] == [call.prompt_tokens for call in service.calls]
+    assert all(info.seconds > 0 for info in infos)
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_totals_are_what_the_service_counted_on_a_bad_day(face, emulator):
+    """Answers that had to be refused were paid for: they are in the totals as well."""
+    service = emulator(rpm=0, faults=BAD_DAY)
+    model = face.make(service)
+    face.embed(model, TEXTS)
+    face.query(model, "a question")
+    charged = sum(call.prompt_tokens for call in service.calls)
+    usage = model.usage
+    assert (usage.attempts, usage.prompt_tokens, usage.total_tokens) == (len(service.calls), charged, charged)
+    assert (usage.requests, usage.texts) == (2, 4)
+
+
+def test_each_client_is_told_of_its_own_texts(client, emulator, hold, until):
+    """Clients that share a request get a share of its tokens each, and the shares add up."""
+    service, one, two = emulator(rpm=0, faults=[hold.fault]), [], []
+    store = MemoryStore(Window(period=0.01, margin=0.001))
+    first = client(service, rate_limit_store=store, on_request=one.append)
+    second = client(service, rate_limit_store=store, on_request=two.append)
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(first.embed, hold.texts)]
+        until(lambda: len(service.calls) == 1)
+        jobs += [pool.submit(first.embed, ["one", "two"]), pool.submit(second.embed, ["three four five six"])]
+        hold.release()
+        for job in jobs:
+            job.result()
+    assert sum(info.tokens for info in one + two) == sum(call.prompt_tokens for call in service.calls)
+    assert sum(info.texts for info in two) == 1
+    assert sum(info.texts for info in one) == len(hold.texts) + 2
+
+
+def test_the_hook_is_told_of_the_wait(client, emulator):
+    """A request that had to wait for the limit says how long."""
+    service, infos = emulator(rpm=1, window=0.3), []
+    store = MemoryStore(Window(period=0.3, margin=0.01))
+    waiting = client(service, rate_limit_store=store, on_request=infos.append)
+    waiting.embed(["one"])
+    waiting.embed(["two"])
+    assert infos[0].waited == 0
+    assert 0 < infos[1].waited <= waiting.usage.seconds_waited
+
+
+def test_a_hook_that_fails_loses_nothing(face, emulator, caplog):
+    """Its error is logged, and the vectors come."""
+
+    def fail(info):
+        raise RuntimeError(info.model)
+
+    with caplog.at_level(logging.ERROR, "electronhub_embeddings"):
+        assert len(face.embed(face.make(emulator(rpm=0), on_request=fail), TEXTS)) == len(TEXTS)
+    assert "on_request failed" in caplog.text
+
+
+def test_a_hook_is_something_to_call(face, emulator):
+    """Anything else is refused before a text is sent."""
+    with pytest.raises(ValueError, match="on_request must be callable"):
+        face.make(emulator(rpm=0), on_request="print")
+
+
+def test_infos_hold_no_text_and_no_key(client, emulator):
+    """What is told can be logged anywhere."""
+    service, infos = emulator(rpm=0), []
+    client(service, on_request=infos.append).embed(TEXTS)
+    assert isinstance(infos[0], RequestInfo)
+    assert all(secret not in repr(infos) for secret in (*TEXTS, service.api_key))
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_each_request_is_a_span(face, emulator, spans):
+    """Below the caller's span, named and described after the conventions, with the error where there was one."""
+    service = emulator(rpm=0, faults=[faults.error(503, "TEXTS and keys may stand here")])
+    model = face.make(service, dimensions=256)
+    with trace.get_tracer("test").start_as_current_span("the application"):
+        face.embed(model, TEXTS)
+    failed, good, outer = spans()
+    assert outer.name == "the application"
+    for span in (failed, good):
+        assert span.name == "embeddings text-embedding-3-small"
+        assert span.kind is trace.SpanKind.CLIENT
+        assert span.parent.span_id == outer.context.span_id
+        assert outer.start_time <= span.start_time < span.end_time
+    assert dict(good.attributes) == {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "electronhub",
+        "gen_ai.request.model": "text-embedding-3-small",
+        "gen_ai.request.encoding_formats": ("base64",),
+        "gen_ai.usage.input_tokens": service.calls[1].prompt_tokens,
+        "gen_ai.embeddings.dimension.count": 256,
+        "http.response.status_code": 200,
+        "server.address": "127.0.0.1",
+        "server.port": int(service.base_url.split(":")[2].partition("/")[0]),
+        "electronhub.texts": 3,
+        "electronhub.attempt": 2,
+        "electronhub.seconds_waited": 0.0,
+    }
+    assert failed.attributes["error.type"] == "ServerError"
+    assert failed.status.status_code is trace.StatusCode.ERROR
+    assert all(secret not in span.to_json() for span in spans() for secret in (*TEXTS, service.api_key, "keys may"))
+
+
+def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, spans):
+    """The span hangs below the first caller's, and knows the others."""
+    service = emulator(rpm=1, window=0.1, faults=[hold.fault])
+    store = MemoryStore(Window(period=0.1, margin=0.01))
+    sharing = client(service, rate_limit_store=store)
+
+    def call(name):
+        with trace.get_tracer("test").start_as_current_span(name):
+            sharing.embed([name])
+
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(sharing.embed, hold.texts)]
+        until(lambda: len(service.calls) == 1)
+        jobs += [pool.submit(call, name) for name in ("one", "two")]
+        until(lambda: len(sharing._ticket.lane.jobs()) == 2)  # only the line knows who waits
+        hold.release()
+        for job in jobs:
+            job.result()
+    shared = next(span for span in spans() if span.links)
+    outer = {span.context.span_id for span in spans() if span.name in {"one", "two"}}
+    assert {shared.parent.span_id, shared.links[0].context.span_id} == outer
+
+
+def test_a_cached_call_is_traced_below_its_task(client, emulator, spans, tmp_path):
+    """The cache is read in another thread, and the caller's span is not lost there."""
+    caching = client(emulator(rpm=0), cache=tmp_path / "cache")
+
+    async def main():
+        with trace.get_tracer("test").start_as_current_span("the task"):
+            await caching.aembed(TEXTS)
+
+    asyncio.run(main())
+    inner, outer = spans()
+    assert inner.parent.span_id == outer.context.span_id
+
+
+def test_models_that_embed_are_listed(client, emulator):
+    """Those of the service, without the key, and without a call that the limit counts."""
+    service = emulator(plan="free")
+    asking = client(service)
+    assert "text-embedding-3-large" in asking.list_models()
+    assert "gpt-4o-mini" not in asking.list_models()
+    assert asyncio.run(asking.alist_models()) == asking.list_models()
+    assert service.calls == []
+
+
+def test_the_key_is_not_sent_for_a_public_list(client, recorder):
+    """What needs no key gets none."""
+    heard = recorder(lambda _: Told(body=b'{"data":[{"id":"m"}]}'))
+    assert client(heard).list_models() == ["m"]
+    assert heard.seen[0].target.endswith("/models")
+    assert heard.seen[0].header("authorization") == []
+
+
+@pytest.mark.parametrize("wrong", ["text-embedding-3-smal", "text_embedding_3_small"])
+def test_an_unknown_model_is_told_its_neighbours(face, emulator, wrong):
+    """The error names the models that are meant, perhaps."""
+    service = emulator(rpm=0)
+    model = face.make(service, model=wrong)
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"Models of a similar name: text-embedding-3-small"):
+            face.query(model, "a question")
+    assert len(service.calls) == 2
+
+
+def test_other_errors_name_no_models(client, emulator):
+    """Nothing is asked for where the model is not what is wrong."""
+    service = emulator(rpm=0, faults=[faults.error(400, "The text is bad.")])
+    with pytest.raises(BadRequestError) as caught:
+        client(service).embed_query("a question")
+    assert "similar name" not in str(caught.value)
