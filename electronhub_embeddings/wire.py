@@ -264,7 +264,7 @@ def _stack(
         if stacked is None and 0 < width <= densest:
             stacked = room(len(rows), width // FLOAT32.itemsize)
             flat = stacked.data.cast("B")
-        if len(raw) != width:
+        if len(raw) != width or not width:
             misfit = len(raw) // FLOAT32.itemsize if misfit is None else misfit
         elif stacked is not None:
             flat[index * width : index * width + width] = raw
