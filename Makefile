@@ -22,7 +22,7 @@ UV := $(BIN)/uv pip install --quiet
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
 
-test: lint types unit service-context packaging
+test: lint types unit service-context lowest packaging ecosystem site
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -32,11 +32,20 @@ types: .venv/ready
 	$(BIN)/mypy
 
 unit: .venv/ready redis
-	$(BIN)/python -m pytest tests --ignore tests/packaging
+	$(BIN)/python -m pytest tests --ignore tests/packaging --ignore tests/ecosystem
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
 service-context: .venv-0.10/ready
 	.venv-0.10/bin/python -m pytest tests/service_context tests/test_llama_index.py tests/test_llama_index_whole.py
+
+# Vector stores, notebooks and Ray: real ones, in an environment of their own, for they are large.
+ecosystem: .venv-ecosystem/ready redis
+	.venv-ecosystem/bin/python -m pytest tests/ecosystem
+
+# The page that mkdocs prints about its own next version is no warning of ours.
+site: export NO_MKDOCS_2_WARNING = 1
+site: .venv-docs/ready
+	.venv-docs/bin/mkdocs build --strict --quiet
 
 packaging: .venv/ready
 	$(BIN)/python -m pytest tests/packaging
@@ -45,6 +54,16 @@ packaging: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
 	$(UV) --python $(BIN)/python --editable ".[all]" --group dev
+	touch $@
+
+.venv-docs/ready: .venv/ready
+	$(PYTHON) -m venv .venv-docs
+	$(UV) --python .venv-docs/bin/python --editable ".[all]" --group docs
+	touch $@
+
+.venv-ecosystem/ready: .venv/ready
+	$(PYTHON) -m venv .venv-ecosystem
+	$(UV) --python .venv-ecosystem/bin/python --editable ".[all]" --group ecosystem
 	touch $@
 
 .venv-0.10/ready: .venv/ready

@@ -1,0 +1,105 @@
+"""LangChain's vector stores: each real, with real texts, sync and async, and nothing sent that need not be.
+
+The sync methods are called while an event loop runs, as in a notebook.
+"""
+
+import pytest
+from faces import right, same
+from langchain_qdrant import QdrantVectorStore
+from langchain_shelves import SHELVES, TEXTS, Pgvector
+
+ASKED = [TEXTS[0], TEXTS[41], TEXTS[69]]
+
+LENGTHS = {None: 1536, 256: 256}
+"""The length of the vectors, by `dimensions`."""
+
+
+@pytest.fixture(params=SHELVES, ids=lambda kind: kind.__name__.lower())
+def kind(request):
+    """Return a function that makes an empty shelf in a directory, for each kind of store in turn."""
+    more = [request.getfixturevalue("postgres")] if request.param is Pgvector else []
+    return lambda place, asynchronous: request.param(place, asynchronous, *more)
+
+
+@pytest.fixture
+def shelf(kind, tmp_path, asynchronous):
+    """Return an empty shelf."""
+    return kind(tmp_path, asynchronous)
+
+
+@pytest.mark.parametrize("dimensions", LENGTHS)
+async def test_the_text_that_was_asked_for_is_nearest(shelf, call, dimensions, *, service, model, client, sent):
+    """A store holds the very vectors, and finds a text by itself: one request for all texts, one for each query."""
+    store = shelf.open(model(dimensions=dimensions), LENGTHS[dimensions])
+    await call(store, "add_texts", TEXTS, ids=shelf.ids, **shelf.adding)
+    found = [await call(store, "similarity_search", text, k=1) for text in ASKED]
+    assert [document.page_content for (document,) in found] == ASKED
+    assert sent() == [1] * shelf.probes + [len(TEXTS), 1, 1, 1]
+    rows = shelf.rows(store)
+    shelf.close(store)
+    assert same(rows, right(service, TEXTS, dimensions))
+    assert same(rows, client(service, dimensions=dimensions).embed(TEXTS))
+
+
+async def test_opened_again(shelf, call, model, sent):
+    """A store that is filled is opened and searched without sending a document again."""
+    first = shelf.open(model(), 1536)
+    await call(first, "add_texts", TEXTS, ids=shelf.ids, **shelf.adding)
+    shelf.close(first)
+    before = len(sent())
+    again = shelf.open(model(), 1536)
+    (found,) = await call(again, "similarity_search", TEXTS[41], k=1)
+    shelf.close(again)
+    assert found.page_content == TEXTS[41]
+    assert sent()[before:] == [1] * shelf.probes + [1]
+
+
+async def test_built_again_with_a_cache(kind, call, asynchronous, tmp_path, *, service, model, sent):
+    """With a cache a second store of the same texts sends nothing, not even its probe."""
+    rows = []
+    for number in range(2):
+        place = tmp_path / str(number)
+        place.mkdir()
+        shelf = kind(place, asynchronous)
+        store = shelf.open(model(cache=tmp_path / "vectors.sqlite"), 1536)
+        await call(store, "add_texts", TEXTS, ids=shelf.ids, **shelf.adding)
+        rows.append(shelf.rows(store))
+        shelf.close(store)
+    assert sent() == [1] * shelf.probes + [len(TEXTS)]
+    expected = right(service, TEXTS)
+    assert [same(vectors, expected) for vectors in rows] == [True, True]
+
+
+# SQLAlchemy warns of the row without values that PGVector makes of no texts.
+@pytest.mark.filterwarnings("ignore:Column 'langchain_pg_embedding.id'")
+async def test_no_texts(shelf, call, model, sent):
+    """No texts send nothing, whatever the store makes of them."""
+    store = shelf.open(model(), 1536)
+    if shelf.empty:
+        with pytest.raises(shelf.empty):
+            await call(store, "add_texts", [])
+    else:
+        assert await call(store, "add_texts", []) == []
+    shelf.close(store)
+    assert sent() == [1] * shelf.probes
+
+
+async def test_equal_texts_are_sent_once(shelf, call, service, model, sent):
+    """Texts that occur again in one call are paid for once, and each gets its vector."""
+    repeated = [TEXTS[0]] * 69 + [TEXTS[1]]
+    store = shelf.open(model(), 1536)
+    await call(store, "add_texts", repeated, ids=shelf.ids, **shelf.adding)
+    rows = shelf.rows(store)
+    shelf.close(store)
+    assert sent() == [1] * shelf.probes + [2]
+    assert same(rows, right(service, repeated))
+
+
+async def test_qdrant_builds_its_own_collection(model, sent):
+    """Qdrant asks for the length with a probe of its own, and hands over 64 texts at a time unless told otherwise."""
+    for options in ({}, {"batch_size": 2048}):
+        store = QdrantVectorStore.from_texts(TEXTS, model(), location=":memory:", **options)
+        (found,) = store.similarity_search(TEXTS[41], k=1)
+        store.client.close()
+        assert found.page_content == TEXTS[41]
+    assert sent() == [1, 64, 6, 1, 1, 70, 1]
