@@ -1,6 +1,10 @@
 # make demo   search Python's standard library with LangChain and with LlamaIndex
-# make test   everything that must hold: lint, types, tests, the ServiceContext environment, the built wheel
+# make test   everything that must hold: lint, types, tests, the ServiceContext environment, the lowest versions, the
+#             built wheel, vector stores, notebooks and Ray, the site
 #
+# make matrix         the tests with every living version of what this package stands on (.matrix; 30 minutes)
+# make release-check  wheel and sdist, built and installed into empty environments
+# make site           the documentation, into site/
 # make mutants        break the pure modules in 1,400 ways, and see that the tests notice (10 minutes)
 # make bench          how fast, and in how much memory, beside its peers (10 minutes; benchmarks/results)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
@@ -17,7 +21,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
 
-.PHONY: demo test lint types unit service-context packaging redis mutants bench bench-limit bench-pacing kills million soak audit clean
+.PHONY: demo test lint types unit service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -46,6 +50,18 @@ ecosystem: .venv-ecosystem/ready redis
 site: export NO_MKDOCS_2_WARNING = 1
 site: .venv-docs/ready
 	.venv-docs/bin/mkdocs build --strict --quiet
+
+# The oldest versions that are allowed, and every living one.
+lowest: .venv/ready redis
+	$(BIN)/python tests/matrix.py lowest
+
+matrix: .venv/ready redis
+	$(BIN)/python tests/matrix.py
+
+release-check: .venv/ready
+	$(BIN)/python -m pytest tests/packaging
+	rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist
 
 packaging: .venv/ready
 	$(BIN)/python -m pytest tests/packaging
@@ -108,4 +124,4 @@ audit: .venv/ready
 	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip --requirement .venv/audited.txt
 
 clean:
-	rm -rf .venv .venv-0.10 .venv-bench .venv-mutants mutants dist
+	rm -rf .venv .venv-0.10 .venv-bench .venv-docs .venv-ecosystem .venv-mutants .matrix mutants dist site

@@ -276,6 +276,10 @@ class EmbeddingsClient:
         if self._cache is not None:
             self._cache.close()
 
+    def reopen(self) -> None:
+        """Let a closed client be used again; its counters go on."""
+        self._closed = False
+
     def __enter__(self) -> Self:
         return self
 

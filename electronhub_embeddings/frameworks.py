@@ -17,6 +17,8 @@ REMEMBERED = 4
 class ClientKeeper:
     """Keeps the client that belongs to a model's fields, and makes a new one when they have changed.
 
+    A closed one is opened again by the next call, and its counters go on.
+
     Pickled and deep-copied it is empty: the copy's fields make their own client.
     """
 
@@ -32,6 +34,7 @@ class ClientKeeper:
         with guard():
             for known, client in self._clients:
                 if known == arguments:
+                    client.reopen()
                     return client
             client = EmbeddingsClient(**arguments)
             self._clients = [(arguments, client), *self._clients[: REMEMBERED - 1]]
@@ -40,7 +43,7 @@ class ClientKeeper:
     def close(self) -> None:
         """Close every client that was made."""
         with guard():
-            clients, self._clients = self._clients, []
+            clients = list(self._clients)
         for _, client in clients:
             client.close()
 

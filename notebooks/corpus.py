@@ -12,7 +12,7 @@ TOPICS = {
     "time": ("datetime", "calendar", "time", "zoneinfo", "sched"),
     "files": ("os", "os.path", "pathlib", "shutil", "tempfile", "glob", "zipfile", "tarfile", "gzip"),
     "network": ("socket", "ssl", "http.client", "urllib.request", "urllib.parse", "smtplib", "ftplib", "imaplib"),
-    "concurrency": ("threading", "asyncio", "multiprocessing.pool", "queue", "concurrent.futures", "selectors"),
+    "concurrency": ("threading", "asyncio", "multiprocessing.pool", "queue", "concurrent.futures.thread", "selectors"),
     "data": ("json", "csv", "sqlite3", "pickle", "configparser", "xml.etree.ElementTree", "plistlib"),
 }
 """The modules that are read, by what they are about."""

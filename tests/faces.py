@@ -64,7 +64,7 @@ if find_spec("langchain_core"):
         float,
     )
 
-if find_spec("llama_index"):
+if find_spec("llama_index") and find_spec("llama_index.core"):  # our own second path alone is no core
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the oldest cores warn at import about the newest pydantic
         from llama_index_electronhub import ElectronHubEmbedding

@@ -216,7 +216,7 @@ DOUBLES = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     "pickle": pickled,
-    "model_copy": lambda thing: getattr(thing, "model_copy", thing.__copy__)(),
+    "model_copy": lambda thing: thing.model_copy() if hasattr(thing, "model_copy") else copy.copy(thing),
 }
 
 

@@ -5,6 +5,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from faces import KINDS
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -17,6 +18,8 @@ from electronhub_embeddings.limits import Window
 from electronhub_embeddings.stores.memory import MemoryStore
 
 TEXTS = ["a text that nobody must see", "another secret", "a third one"]
+MODELS = [name for name in KINDS if name.endswith(" sync") and not name.startswith("client")]
+
 BAD_DAY = [faults.short(), faults.error(503), faults.error_with_200()]
 
 
@@ -223,3 +226,14 @@ def test_other_errors_name_no_models(client, emulator):
     with pytest.raises(BadRequestError) as caught:
         client(service).embed_query("a question")
     assert "similar name" not in str(caught.value)
+
+
+@pytest.mark.parametrize("face", MODELS, indirect=True)
+def test_a_model_goes_on_counting_when_it_is_used_again(face, emulator):
+    """Closed means that connections are: the totals stay, and the next call opens new ones."""
+    model = face.make(emulator(rpm=0))
+    face.query(model, "one")
+    model.close()
+    assert model.usage.requests == 1
+    face.query(model, "two")
+    assert model.usage.requests == 2

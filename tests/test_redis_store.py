@@ -1,17 +1,14 @@
 """The store in Redis, against a real server: whole changes, one round trip each, and time from one clock."""
 
-import shutil
-import socket
-import subprocess
 import sys
 import time
-from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
 import redis
 from changes import count_one, look, settle, start
 from processes import LONGEST, begin, counting, finish, release
+from redis_server import Server
 
 from electronhub_embeddings.limits import Window
 from electronhub_embeddings.settings import Account, Secret
@@ -19,52 +16,6 @@ from electronhub_embeddings.stores import RateLimitStore, open_store
 from electronhub_embeddings.stores import redis as module
 from electronhub_embeddings.stores.guarded import GuardedStore
 from electronhub_embeddings.stores.redis import FORGET, LONGEST_LAG, RedisStore
-
-
-class Server:
-    """A Redis server on loopback that keeps nothing on disk."""
-
-    def __init__(self, directory):
-        self._directory = directory
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-        self.raw = redis.Redis.from_url(self.url)
-        self._process = None
-
-    def start(self):
-        """Start it and wait until it answers."""
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.fail("redis-server is missing: `make test` installs it")
-        options = ["--bind", "127.0.0.1", "--port", str(self._port), "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen(
-            [program, *options, "--dir", str(self._directory)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + LONGEST
-        while True:
-            with suppress(redis.ConnectionError):
-                self.raw.ping()
-                return self
-            assert self._process.poll() is None, "redis-server ended at once"
-            assert time.monotonic() < deadline, "redis-server does not answer"
-            time.sleep(0.01)
-
-    def stop(self):
-        """End it at once: all it knew is gone."""
-        self._process.kill()
-        self._process.wait(LONGEST)
-
-    def close(self):
-        """End it, and the connections to it."""
-        self.raw.close()
-        self.stop()
-
-    def commands(self):
-        """Count the commands since the last look, those inside scripts included; looking does not count."""
-        counts = {name.removeprefix("cmdstat_"): of["calls"] for name, of in self.raw.info("commandstats").items()}
-        self.raw.config_resetstat()
-        return {name: calls for name, calls in counts.items() if name not in {"info", "config|resetstat"}}
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
 PACKAGES = ["electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub"]
+SECOND_PATH = "llama_index/embeddings/electronhub"
 
 
 def run(*command: object) -> str:
@@ -31,25 +32,27 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory, wheel):
-    """Makes an empty environment with the wheel and one extra, and returns a function that runs code in it."""
+    """Makes an empty environment with the wheel, one extra and others; returns a function that runs code in it."""
 
-    def make(extra: str | None):
+    def make(extra: str | None, *others: str):
         python = tmp_path_factory.mktemp(extra or "bare") / "bin" / "python"
         run(UV, "venv", "--quiet", "--python", sys.executable, python.parents[1])
         what = f"electronhub-embeddings{f'[{extra}]' if extra else ''} @ {wheel.as_uri()}"
-        run(UV, "pip", "install", "--quiet", "--python", python, what)
+        run(UV, "pip", "install", "--quiet", "--python", python, what, *others)
         return lambda code: run(python, "-W", "error", "-c", code)
 
     return make
 
 
 def test_wheel_holds_three_typed_packages(wheel):
-    """The wheel has the three packages, each marked as typed, and the licence, and nothing else at its top."""
+    """The wheel has three typed packages and the licence, and one name among those of LlamaIndex."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
-    assert set(PACKAGES) == tops
-    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert {*PACKAGES, "llama_index"} == tops
+    assert {f"{package}/py.typed" for package in [*PACKAGES, SECOND_PATH]} <= set(names)
+    ours = {f"{SECOND_PATH}/{name}" for name in ("__init__.py", "py.typed")}
+    assert {name for name in names if name.startswith("llama_index/")} == ours  # an __init__.py above hides the core
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -62,6 +65,7 @@ def test_bare_install_names_the_missing_extras(environment):
     for module, extra in {
         "langchain_electronhub": "langchain",
         "llama_index_electronhub": "llama-index",
+        "llama_index.embeddings.electronhub": "llama-index",
         "electronhub_embeddings.emulator": "emulator",
     }.items():
         said = python(f"try:\n import {module}\nexcept ImportError as error:\n print(error)")
@@ -81,6 +85,17 @@ def test_one_extra_is_enough_for_its_adapter(environment, extra, statement, fore
     assert python(f"{statement}; print(E(api_key='k').__class__.__name__)").startswith("ElectronHubEmbedding")
     loaded = python(f"{statement}; import sys; print([name for name in sys.modules if name.startswith({foreign!r})])")
     assert loaded == "[]"
+
+
+def test_second_import_path(environment):
+    """The adapter is found among LlamaIndex's integrations too, and hides neither the core nor another of them."""
+    python = environment("llama-index", "llama-index-embeddings-openai")
+    said = python(
+        "import llama_index.core, llama_index.embeddings.openai, llama_index_electronhub\n"
+        "from llama_index.embeddings.electronhub import ElectronHubEmbedding\n"
+        "print(ElectronHubEmbedding is llama_index_electronhub.ElectronHubEmbedding)"
+    )
+    assert said == "True"
 
 
 def test_all_extras_run_the_quickstart(environment):

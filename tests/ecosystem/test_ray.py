@@ -1,0 +1,131 @@
+"""The example for Ray Data: actors in processes of their own, Redis between them, and a service that counts."""
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from changes import look
+from faces import right, same
+from redis_server import Server
+
+from electronhub_embeddings.limits import Window
+from electronhub_embeddings.settings import Account, Secret
+from electronhub_embeddings.stores.redis import RedisStore
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+LONGEST = 600.0
+"""Seconds after which a run is given up: Ray starts a dozen processes for it, which takes minutes on a busy machine."""
+
+LIMIT, PERIOD = 4, 2.0
+ACTORS, BATCH, DIMENSIONS = 2, 50, 8
+FILES = (70, 130, 1, 249, 140)
+"""Rows of each file: twelve requests in all, three windows, when every request but the last is full."""
+
+
+@pytest.fixture
+def redis_url(tmp_path):
+    """Return the address of a Redis server."""
+    server = Server(tmp_path).start()
+    yield server.url
+    server.close()
+
+
+@pytest.fixture
+def run():
+    """Return a function that runs Python code beside the examples; Ray's own files are gone after the test."""
+    with tempfile.TemporaryDirectory() as short:  # Ray's sockets are in it, and their paths may not be long
+        quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_LOG_LEVEL": "WARNING", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
+        token = secrets.token_hex(32)  # else Ray writes one into the home directory
+        fixed = {
+            **os.environ,
+            **quiet,
+            "RAY_AUTH_TOKEN": token,
+            "RAY_TMPDIR": short,
+            "PYTHONPATH": os.pathsep.join([str(EXAMPLES), *sys.path]),
+        }
+
+        def finish(code, *arguments, **environment):
+            command = [sys.executable, "-c", code, *map(str, arguments)]
+            env = {**fixed, **environment}
+            return subprocess.run(command, env=env, text=True, capture_output=True, timeout=LONGEST, check=False)
+
+        yield finish
+
+
+@pytest.fixture
+def embed(run, tmp_path):
+    """Return a function that embeds the data set of the test against a service."""
+
+    def finish(service, *options):
+        environment = {"ELECTRONHUB_API_KEY": service.api_key, "ELECTRONHUB_BASE_URL": service.base_url}
+        small = ("--batch", BATCH, "--dimensions", DIMENSIONS)
+        return run(
+            "import ray_data; ray_data.main()", tmp_path / "in", tmp_path / "out", *small, *options, **environment
+        )
+
+    return finish
+
+
+def write(directory, files):
+    """Write a data set of files with so many rows; return its texts."""
+    directory.mkdir()
+    texts = [f"text {number}" for number in range(sum(files))]
+    for number, rows in enumerate(files):
+        first = sum(files[:number])
+        table = pa.table({"id": range(first, first + rows), "text": texts[first : first + rows]})
+        pq.write_table(table, directory / f"{number}.parquet")
+    return texts
+
+
+def shorten(store, service):
+    """Let the window of a service's account begin with the period of the test: who comes later takes it over."""
+    ours = RedisStore(store, Account(service.base_url, Secret(service.api_key)).name, Window(period=PERIOD))
+    ours.update(look)
+    ours.close()
+
+
+def busiest(calls):
+    """Count the calls in the window that holds most of them."""
+    return max(sum(0 <= other.at - call.at < PERIOD for other in calls) for call in calls)
+
+
+def test_actors_share_a_limit(embed, emulator, redis_url, tmp_path):
+    """Every row comes out once, with the vector of its text; requests are full, and no window holds too many."""
+    service = emulator(rpm=LIMIT, window=PERIOD, cooldown=PERIOD)
+    texts = write(tmp_path / "in", FILES)
+    shorten(redis_url, service)
+    ended = embed(service, "--store", redis_url, "--actors", ACTORS)
+    assert ended.returncode == 0, ended.stderr
+    assert "590 texts in 12 requests" in ended.stdout
+    table = pq.read_table(tmp_path / "out").sort_by("id")
+    assert table.schema.field("vector").type == pa.list_(pa.float32(), DIMENSIONS)
+    assert (table["id"].to_pylist(), table["text"].to_pylist()) == (list(range(len(texts))), texts)
+    assert same(table["vector"].to_pylist(), right(service, texts, DIMENSIONS))
+    assert {call.status for call in service.calls} == {200}
+    assert sorted(call.texts for call in service.calls) == [40, *[BATCH] * 11]
+    assert busiest(service.calls) == LIMIT
+
+
+def test_an_error_ends_the_job(embed, emulator, tmp_path):
+    """What an actor is refused reaches the one who started the job, by its name, and costs one request."""
+    service = emulator(rpm=0, refuse=lambda text: text == "text 7")
+    write(tmp_path / "in", [20])
+    ended = embed(service, "--store", tmp_path / "limit.sqlite")
+    assert ended.returncode != 0
+    assert "BadRequestError" in ended.stderr
+    assert pq.read_table(tmp_path / "out").num_rows == 0
+
+
+def test_it_shows_itself(run):
+    """Without a key and arguments it starts an emulator, embeds a data set of its own, and tells what came of it."""
+    ended = run("import ray_data; ray_data.LIMIT = 60; ray_data.main()")  # one window: nobody has a minute here
+    assert ended.returncode == 0, ended.stderr
+    assert "14,000 texts in 7 requests" in ended.stdout
+    assert "0 refused; 7 in the busiest window, where 60 are allowed" in ended.stdout

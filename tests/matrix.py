@@ -1,0 +1,180 @@
+"""Runs the tests with each version of what the package runs on: `python tests/matrix.py [NAME...]`.
+
+Each row has an environment of its own in `.matrix/NAME`, which is kept, and made anew when the row, or pyproject.toml,
+has changed. A row whose Python is not on the machine is shown as missing; that fails only if the row was asked for.
+Started by `make matrix`.
+"""
+# ruff: noqa: T201 - a report prints
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+HOME = ROOT / ".matrix"
+TOO_LONG = 1200
+"""Seconds after which the tests of a row have failed."""
+
+TELL = """
+import sys, platform, importlib.metadata
+print(f"Python {platform.python_version()}", *(f"{n} {importlib.metadata.version(n)}" for n in sys.argv[1:]), sep=", ")
+"""
+
+ALL = (
+    "tests",
+    *(f"--ignore=tests/{name}" for name in ("packaging", "endurance", "ecosystem", "test_readme.py", "test_docs.py")),
+)
+LANGCHAIN = ("tests/test_langchain.py", "tests/test_langchain_conformance.py", "tests/test_imports.py")
+LLAMA_INDEX = ("tests/test_llama_index.py", "tests/test_llama_index_whole.py", "tests/test_imports.py")
+CORE = tuple(
+    f"tests/test_{name}.py"
+    for name in (
+        *("body", "cache", "client", "closing", "fault_matrix", "headers", "hostile_answers", "inputs", "job", "line"),
+        *("packing", "progress", "promises", "refusals", "retrying", "stream", "verdicts", "wire"),
+    )
+)
+"""What touches tenacity, httpx, numpy, msgspec and pybase64, through every face."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One environment, and the tests that run in it."""
+
+    packages: tuple[str, ...] = ()
+    """What is asked for beside the package."""
+    tests: tuple[str, ...] = ALL
+    extras: str = "all"
+    python: tuple[str, ...] = ()
+    """Versions, the first that is found is taken; empty: the one that runs this."""
+    lowest: bool = False
+    """Whether each direct dependency has the lowest version that pyproject.toml allows."""
+    shown: tuple[str, ...] = ()
+    """Distributions whose versions tell what the row is about."""
+
+
+CORES = ("langchain-core", "llama-index-core")
+FLOORS = ("httpx", "tenacity", "numpy", "msgspec", "pybase64", *CORES)
+CONFORMANCE = "langchain-tests>=1.0"
+
+ROWS = {
+    "lowest": Row(python=("3.10", "3.11"), lowest=True, shown=FLOORS),
+    "langchain-1.0.0": Row(("langchain-core==1.0.0", CONFORMANCE), LANGCHAIN, "langchain,emulator", shown=CORES[:1]),
+    "langchain-newest": Row((CONFORMANCE,), LANGCHAIN, "langchain,emulator", shown=CORES[:1]),
+    "llama-index-0.10": Row(
+        ("llama-index-core==0.10.68.post1",), ("tests/service_context", *LLAMA_INDEX), shown=("llama-index-core",)
+    ),
+    **{
+        f"llama-index-{minor}": Row(
+            (f"llama-index-core=={minor}.*",), LLAMA_INDEX, "llama-index,emulator", shown=("llama-index-core",)
+        )
+        for minor in ("0.11", "0.12", "0.13", "0.14")
+    },
+    "tenacity-8.2": Row(("tenacity==8.2.*",), CORE, shown=("tenacity",)),
+    "tenacity-9": Row(("tenacity==9.*",), CORE, shown=("tenacity",)),
+    **{f"python-{version}": Row(python=(version,), shown=CORES) for version in ("3.10", "3.12", "3.13")},
+}
+
+
+def uv():
+    """Return uv: beside this Python, or on the path."""
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else shutil.which("uv") or sys.exit("uv is missing: pip install uv")
+
+
+def find_python(version):
+    """Return a Python of a version that is on this machine, or None; nothing is downloaded."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    command = [uv(), "python", "find", "--no-python-downloads", "--no-project", "--system", version]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not found.returncode:
+        return found.stdout.strip()
+    # pyenv's shims refuse to start a version that is installed, but not chosen.
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return next((str(python) for python in pyenv.glob(f"versions/{version}.*/bin/python")), None)
+
+
+def install(row, python, home, log):
+    """Make a row's environment, unless it stands as it has to."""
+    wanted = json.dumps([astuple(row), python, (ROOT / "pyproject.toml").read_text(encoding="utf-8")])
+    stamp = home / "made-for"
+    mark = hashlib.sha256(wanted.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == mark:
+        return True
+    shutil.rmtree(home, ignore_errors=True)
+    into = [uv(), "pip", "install", "--quiet", "--python", home / "bin" / "python"]
+    lowest = ["--resolution", "lowest-direct"] if row.lowest else []
+    commands = (
+        [uv(), "venv", "--quiet", "--python", python, home],
+        [*into, *lowest, "--editable", f"{ROOT}[{row.extras}]", *row.packages],
+        # What tests with is not what is tested: it is new in every row.
+        [*into, "--group", f"{ROOT / 'pyproject.toml'}:test"],
+    )
+    for command in commands:
+        if subprocess.run(command, stdout=log, stderr=log, check=False).returncode:
+            return False
+    stamp.write_text(mark, encoding="utf-8")
+    return True
+
+
+def test(row, home, log):
+    """Run a row's tests in its environment, and tell whether they passed."""
+    command = [home / "bin" / "python", "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *row.tests]
+    try:
+        return not subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False, timeout=TOO_LONG).returncode
+    except subprocess.TimeoutExpired:
+        print(f"no end after {TOO_LONG} seconds", file=log, flush=True)
+        return False
+
+
+def versions(row, home):
+    """Return what is in a row's environment, as far as the row is about it."""
+    command = [home / "bin" / "python", "-c", TELL, *row.shown]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def run(name):
+    """Run one row, and return its versions and its result."""
+    row, home = ROWS[name], HOME / name
+    python = next(filter(None, map(find_python, row.python)), None) if row.python else sys.executable
+    if python is None:
+        return f"Python {' or '.join(row.python)}", "missing"
+    with (HOME / f"{name}.log").open("w", encoding="utf-8") as log:
+        if not install(row, python, home, log):
+            return "", "not installed"
+        passed = test(row, home, log)
+    return versions(row, home), "passed" if passed else "failed"
+
+
+def main():
+    """Run the rows that are asked for, or all, and end with 1 if any fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
+    names = parser.parse_args().names
+    if unknown := set(names) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    HOME.mkdir(exist_ok=True)
+    failed = []
+    print("| row | versions | result | seconds |\n|---|---|---|---:|", flush=True)
+    for name in names or ROWS:
+        began = time.monotonic()
+        about, result = run(name)
+        print(f"| {name} | {about} | {result} | {time.monotonic() - began:.0f} |", flush=True)
+        if result != "passed" and (names or result != "missing"):
+            failed.append(name)
+    for name in failed:
+        log = HOME / f"{name}.log"
+        said = log.read_text(encoding="utf-8")[-3000:] if log.exists() else ""
+        print(f"\n{name} (all of it in {log.relative_to(ROOT)}):\n{said}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

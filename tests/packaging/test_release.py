@@ -1,0 +1,136 @@
+"""What is released: the wheel and the sdist hold the same, say the same version, and both install with any extra."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email import message_from_bytes
+
+import pytest
+from test_wheel import PACKAGES, ROOT, UV, run
+
+import electronhub_embeddings
+
+EXTRAS = [None, "langchain", "llama-index", "redis", "emulator", "all"]
+
+NEEDS = {
+    "import langchain_electronhub": "langchain",
+    "import llama_index_electronhub": "llama-index",
+    "import electronhub_embeddings.emulator": "emulator",
+    "from electronhub_embeddings.stores.redis import RedisStore; RedisStore('redis://127.0.0.1:9/0', 'one')": "redis",
+}
+"""Statements, and the extra that each cannot do without."""
+
+TRY = """
+import json, sys
+said = {}
+for statement in json.loads(sys.argv[1]):
+    try:
+        exec(statement, {})
+    except ImportError as error:
+        said[statement] = str(error)
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The wheel and the sdist as they are released: the wheel is built from the sdist."""
+    out = tmp_path_factory.mktemp("dist")
+    run(UV, "build", "--quiet", "--out-dir", out, ROOT)
+    return {"wheel": next(out.glob("*.whl")), "sdist": next(out.glob("*.tar.gz"))}
+
+
+@pytest.fixture(scope="module")
+def metadata(built):
+    """The wheel's metadata."""
+    with zipfile.ZipFile(built["wheel"]) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return message_from_bytes(archive.read(name))
+
+
+def test_index_would_take_both(built):
+    """Twine finds nothing to complain about, neither in the metadata nor in the README as the index shows it."""
+    run(UV, "tool", "run", "--quiet", "twine", "check", "--strict", *built.values())
+
+
+def test_sdist_holds_what_the_project_holds(built):
+    """The sdist has the packages, the tests, the examples, licence and change log, and nothing that a build leaves."""
+    with tarfile.open(built["sdist"]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    listed = ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"]
+    known = set(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines())
+    assert names - known == {"PKG-INFO"}
+    wanted = (*PACKAGES, "tests", "examples", "LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "pyproject.toml")
+    assert {name for name in known if name.partition("/")[0] in wanted} <= names
+
+
+def test_wheel_has_the_source_of_this_tree(built):
+    """Each file of the three packages is in the wheel, byte by byte, although that was built from the sdist."""
+    here = {
+        file.relative_to(ROOT).as_posix(): file.read_bytes()
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and file.suffix != ".pyc"
+    }
+    with zipfile.ZipFile(built["wheel"]) as archive:
+        there = {name: archive.read(name) for name in archive.namelist() if name.partition("/")[0] in PACKAGES}
+    assert there == here
+
+
+def test_version_is_one(built, metadata):
+    """Wheel, sdist, `__version__` and the tag that is being released, if one is, name the same version."""
+    version = electronhub_embeddings.__version__
+    assert metadata["Version"] == version
+    assert built["wheel"].name.split("-")[1] == version
+    assert built["sdist"].name == f"electronhub_embeddings-{version}.tar.gz"
+    if os.environ.get("GITHUB_REF_TYPE") == "tag":
+        assert os.environ["GITHUB_REF_NAME"] == f"v{version}"
+
+
+def test_changes_of_this_version_are_listed():
+    """The change log begins with this version, or with what is not released yet; a tag needs the former."""
+    sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    may_begin = {electronhub_embeddings.__version__}
+    if os.environ.get("GITHUB_REF_TYPE") != "tag":
+        may_begin.add("Unreleased")
+    assert sections[0] in may_begin
+
+
+def test_extras_are_those_of_the_readme(metadata):
+    """The README tells how to install each extra, and no other."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = set(re.findall(r'pip install "electronhub-embeddings\[([\w-]+)\]"', readme))
+    assert told <= set(metadata.get_all("Provides-Extra"))
+    assert set(metadata.get_all("Provides-Extra")) == {extra for extra in EXTRAS if extra}
+    assert told >= {"langchain", "llama-index", "redis", "all"}
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+@pytest.mark.parametrize("extra", EXTRAS, ids=lambda extra: extra or "bare")
+def test_installs(built, tmp_path, kind, extra):
+    """In an empty environment what an extra is for works, and what it is not for names the extra that is missing."""
+    python = tmp_path / "bin" / "python"
+    run(UV, "venv", "--quiet", "--python", sys.executable, tmp_path)
+    asked = f"electronhub-embeddings{f'[{extra}]' if extra else ''} @ {built[kind].as_uri()}"
+    run(UV, "pip", "install", "--quiet", "--python", python, asked)
+    run(UV, "pip", "check", "--quiet", "--python", python)
+    code = "import electronhub_embeddings as e, importlib.metadata as m; print(e.__version__, m.version(e.__name__))"
+    assert run(python, "-W", "error", "-c", code).split() == [electronhub_embeddings.__version__] * 2
+    missing = json.loads(run(python, "-W", "error", "-c", TRY, json.dumps(list(NEEDS))))
+    wanted = {statement: need for statement, need in NEEDS.items() if extra not in {need, "all"}}
+    assert set(missing) == set(wanted)
+    for statement, need in wanted.items():
+        assert f'pip install "electronhub-embeddings[{need}]"' in missing[statement]
+
+
+def test_sdist_runs_the_quickstart(built, tmp_path):
+    """Installed from the sdist with all extras, the quickstart runs as it does from the wheel."""
+    python = tmp_path / "bin" / "python"
+    run(UV, "venv", "--quiet", "--python", sys.executable, tmp_path)
+    run(UV, "pip", "install", "--quiet", "--python", python, f"electronhub-embeddings[all] @ {built['sdist'].as_uri()}")
+    said = run(python, "-W", "error", ROOT / "examples" / "quickstart.py").splitlines()
+    assert [line for line in said if line in {"LangChain", "LlamaIndex"}] == ["LangChain", "LlamaIndex"]

@@ -1,0 +1,70 @@
+"""The workflows: they can be read, run what the Makefile has, on the Pythons that are promised, with few rights."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = {
+    file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in ROOT.glob(".github/workflows/*.yml")
+}
+JOBS = {f"{name}: {job}": body for name, flow in WORKFLOWS.items() for job, body in flow["jobs"].items()}
+STEPS = [step for job in JOBS.values() for step in job["steps"]]
+ON = True
+"""YAML 1.1 reads the key `on` as a boolean."""
+
+
+def test_there_are_two():
+    """There is one workflow for changes and one for releases: the tests below look at no empty list."""
+    assert set(WORKFLOWS) == {"tests", "release"}
+
+
+def test_they_run_targets_of_the_makefile():
+    """Each target that a step makes is in the Makefile, and a step does nothing else but install Redis."""
+    targets = set(
+        re.findall(r"^([a-z-]+)(?=[ a-z-]*:(?!=))", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    commands = {step["run"] for step in STEPS if "run" in step and not step["run"].startswith("sudo apt-get ")}
+    assert commands == {"make test", "make matrix", "make release-check"}
+    assert {command.removeprefix("make ") for command in commands} <= targets
+
+
+def test_actions_are_pinned():
+    """Each action is pinned by its major version, never by a branch that anything may be pushed to."""
+    used = {step["uses"] for step in STEPS if "uses" in step}
+    assert [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@(release/)?v\d+", name)] == []
+
+
+def test_pythons_are_those_of_the_classifiers():
+    """A change is tested on each Python that the metadata promises."""
+    promised = re.findall(r"Python :: (3\.\d+)\"", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert WORKFLOWS["tests"]["jobs"]["test"]["strategy"]["matrix"]["python"] == promised
+
+
+def test_a_tag_publishes_what_was_checked():
+    """Only a tag v… releases; only the last job may publish, in its environment, and only what the first one built."""
+    release = WORKFLOWS["release"]
+    assert release[ON] == {"push": {"tags": ["v*"]}}
+    publish = release["jobs"]["publish"]
+    assert publish["needs"] == "build"
+    assert publish["environment"] == "pypi"
+    assert publish["permissions"] == {"id-token": "write"}
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
+    ]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_rights_are_few(name):
+    """A workflow may read the project, and no job but the publishing one asks for more."""
+    assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
+    assert [job for job, body in WORKFLOWS[name]["jobs"].items() if "permissions" in body] in ([], ["publish"])
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_jobs_come_to_an_end(job):
+    """Each job has a limit of time: a test that hangs costs no six hours."""
+    assert JOBS[job]["timeout-minutes"] <= 90

@@ -1,0 +1,57 @@
+"""A real Redis server for tests."""
+
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import suppress
+
+import pytest
+import redis
+from processes import LONGEST
+
+
+class Server:
+    """A Redis server on loopback that keeps nothing on disk."""
+
+    def __init__(self, directory):
+        self._directory = directory
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.raw = redis.Redis.from_url(self.url)
+        self._process = None
+
+    def start(self):
+        """Start it and wait until it answers."""
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.fail("redis-server is missing: `make test` installs it")
+        options = ["--bind", "127.0.0.1", "--port", str(self._port), "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(
+            [program, *options, "--dir", str(self._directory)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + LONGEST
+        while True:
+            with suppress(redis.ConnectionError):
+                self.raw.ping()
+                return self
+            assert self._process.poll() is None, "redis-server ended at once"
+            assert time.monotonic() < deadline, "redis-server does not answer"
+            time.sleep(0.01)
+
+    def stop(self):
+        """End it at once: all it knew is gone."""
+        self._process.kill()
+        self._process.wait(LONGEST)
+
+    def close(self):
+        """End it, and the connections to it."""
+        self.raw.close()
+        self.stop()
+
+    def commands(self):
+        """Count the commands since the last look, those inside scripts included; looking does not count."""
+        counts = {name.removeprefix("cmdstat_"): of["calls"] for name, of in self.raw.info("commandstats").items()}
+        self.raw.config_resetstat()
+        return {name: calls for name, calls in counts.items() if name not in {"info", "config|resetstat"}}
