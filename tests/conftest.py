@@ -25,6 +25,9 @@ LINE = "electronhub-line"
 LONGEST = 30.0
 """Seconds after which a test that waits for something has failed."""
 
+if "CI" not in os.environ:  # else Hypothesis has taken a profile for it, which is patient as well
+    settings.register_profile("patient", deadline=None)  # how long an example takes says nothing on a busy machine
+    settings.load_profile("patient")
 settings.register_profile("long", max_examples=50_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile(
     # Few examples, always the same, whatever else the machine does: what fails is the mutant's fault.

@@ -136,9 +136,14 @@ del other
 @pytest.mark.parametrize("before", ["", "thing.embed_query('before')"], ids=["fresh", "used"])
 @pytest.mark.parametrize("ask", ["thing.embed_query('last')", "asyncio.run(thing.aembed_query('last'))"])
 def test_embedding_at_exit(emulator, before, ask):
-    """A handler of `atexit` can still embed, with a client that has been used or not."""
+    """A handler of `atexit` can still embed, with a client that has been used or, before Python 3.12, with a new one."""
     script = f"thing = Kind()\n{before}\natexit.register(lambda: print({ask}.shape))"
-    assert run("client", script, emulator(rpm=0), flags=QUIET) == (0, "(1536,)\n", "")
+    status, out, err = run("client", script, emulator(rpm=0), flags=QUIET)
+    if sys.version_info >= (3, 12) and not before:
+        assert (status, out) == (0, "")
+        assert "can't create new thread at interpreter shutdown" in err  # Python's own words
+    else:
+        assert (status, out, err) == (0, "(1536,)\n", "")
 
 
 @pytest.mark.parametrize("last", ["self.thing.embed_query('last')", "self.thing.close()"], ids=["embed", "close"])
