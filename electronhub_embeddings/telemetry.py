@@ -86,9 +86,18 @@ class Tracer:
         self._server = {"server.address": address.hostname or "", "server.port": port}
 
     def record(self, request: Request, outcome: Outcome, infos: Sequence[tuple[Job, RequestInfo]]) -> None:
-        """Write the span: below that of the first caller, with links to those of the others."""
+        """Write the span: below that of the first caller, with links to those of the others.
+
+        What an exporter raises is logged: the callers wait for their vectors, not for it.
+        """
         if not TRACED:
             return
+        try:
+            self._record(request, outcome, infos)
+        except Exception:
+            logger.exception("OpenTelemetry failed")
+
+    def _record(self, request: Request, outcome: Outcome, infos: Sequence[tuple[Job, RequestInfo]]) -> None:
         jobs = list(dict.fromkeys(piece.job for piece in request.pieces))
         others = [trace.get_current_span(job.context).get_span_context() for job in jobs[1:]]
         start = int(outcome.sent_at * NANOSECONDS)

@@ -108,6 +108,18 @@ def test_a_hook_that_fails_loses_nothing(face, emulator, caplog):
     assert "on_request failed" in caplog.text
 
 
+def test_spans_that_fail_lose_nothing(face, emulator, monkeypatch, caplog):
+    """An exporter's error is logged, and the vectors come."""
+
+    def fail(*_):
+        raise RuntimeError("no collector")
+
+    monkeypatch.setattr(trace, "get_tracer", fail)
+    with caplog.at_level(logging.ERROR, "electronhub_embeddings"):
+        assert len(face.embed(face.make(emulator(rpm=0)), TEXTS)) == len(TEXTS)
+    assert "OpenTelemetry failed" in caplog.text
+
+
 def test_a_hook_is_something_to_call(face, emulator):
     """Anything else is refused before a text is sent."""
     with pytest.raises(ValueError, match="on_request must be callable"):
