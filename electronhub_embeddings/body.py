@@ -3,7 +3,7 @@
 Two things take longer than to receive, and both are avoided here. Threads that receive at once pass the interpreter's
 lock to and fro with every piece that comes, thousands of times for ten thousand vectors. And memory that is fetched
 anew from the system has to be cleared by it first: so the pieces of a long body go at once, into one buffer that serves
-the next body as well. (numpy makes it, and asks for huge pages.)
+the next body as well.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from electronhub_embeddings.errors import InvalidResponseError
 
@@ -32,7 +30,7 @@ LONGEST_NUMBER = 18
 
 def new_buffer(size: int) -> memoryview:
     """Make a buffer of `size` bytes."""
-    return np.empty(size, np.uint8).data
+    return memoryview(bytearray(size))
 
 
 class Desk:

@@ -23,7 +23,7 @@ import numpy as np
 from electronhub_embeddings.database import Database
 from electronhub_embeddings.errors import CacheError
 from electronhub_embeddings.inputs import Recalled
-from electronhub_embeddings.wire import FLOAT32
+from electronhub_embeddings.rows import FLOAT32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

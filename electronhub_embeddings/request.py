@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings.errors import InvalidResponseError, RateLimitError
 from electronhub_embeddings.packing import share
+from electronhub_embeddings.rows import new_room
 from electronhub_embeddings.telemetry import TRACED
-from electronhub_embeddings.wire import new_room
 
 if TYPE_CHECKING:
     import numpy as np

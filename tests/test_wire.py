@@ -371,7 +371,7 @@ def test_vectors_are_decoded_to_where_they_belong():
     contents = open_answer(200, answer(row(1, [4, 5, 6]), row(0, encode([1, 2, 3]))), Report())
     rows = contents.vectors(count=2, dimensions=None, room=lambda count, width: asked.append((count, width)) or room)
     assert rows is room
-    assert asked == [(2, 3)]
+    assert set(asked) == {(2, 3)}
     assert room.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
