@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REDIRECT = "x-redirect-location"
-"""Where the transport puts `Location`, so that nobody follows it."""
-
 UNIX_SECONDS = 1e9
 """From here on a number is a point in time in Unix seconds (since 2001); below, seconds from now."""
 
@@ -57,7 +54,7 @@ def read_report(headers: Mapping[str, str], wall_clock: float) -> Report:
         remaining=int(remaining) if remaining is not None and remaining <= LARGEST_LIMIT else None,
         reset=reset if reset is not None and reset <= LONGEST_RESET else None,
         retry_after=_seconds_until(headers.get("retry-after"), date, wall_clock),
-        location=headers.get(REDIRECT) or headers.get("location"),
+        location=headers.get("location"),
     )
 
 

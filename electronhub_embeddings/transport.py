@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -18,7 +19,6 @@ from electronhub_embeddings import __version__
 from electronhub_embeddings.body import Body, new_buffer
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 from electronhub_embeddings.guard import importing
-from electronhub_embeddings.headers import REDIRECT
 from electronhub_embeddings.unpacking import ACCEPTED, unpack
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Answer:
                 if not self._good and body.size >= LONGEST_ERROR:
                     break
                 if time.monotonic() > self._deadline:
-                    raise httpx.ReadTimeout("the body took too long", request=response.request)
+                    raise httpx.ReadTimeout("the body took too long")
         except ValueError as error:
             raise InvalidResponseError(f"The answer's content encoding is broken: {error}.") from error
 
@@ -110,11 +110,12 @@ class Transport:
         timeout = httpx.Timeout(recipe.timeout, connect=min(recipe.timeout, LONGEST_CONNECT))
         self._extensions = {"timeout": timeout.as_dict()}
         self._headers = dict(recipe.default_headers)
-        self._own = recipe.http_client is None
+        self._client = recipe.http_client
         self._keep_alive = recipe.max_concurrency
         self._is_local = account.is_local
         self._making = threading.Lock()
-        self._client = recipe.http_client
+        self._pool: httpx.HTTPTransport | None = None
+        self._closed = False
 
     def post(self, body: bytes) -> AbstractContextManager[Answer]:
         """Send a request for embeddings, and hold its answer open; see `_send` for what is raised."""
@@ -125,29 +126,35 @@ class Transport:
         """Ask for the list of models, without the key; see `_send` for what is raised."""
         return self._send("GET", self._models_url, {}, b"")
 
-    def _connected(self) -> httpx.Client:
+    def _connected(self) -> httpx.HTTPTransport:
         """Make the pool of connections, at the first request: it reads certificates and proxies, which takes 0.1 s.
 
+        It is httpx below its client, which would follow, remember and announce things, and take as long for that as
+        all of ours takes for a query.
+
         Raises:
-            APIConnectionError: What the environment says of them cannot be used.
+            APIConnectionError: What the environment says of them cannot be used; or this was closed meanwhile.
         """
         with self._making:
-            if self._client is None:
+            if self._closed:
+                raise APIConnectionError("The connections are closed.", sent=False, retries=0)
+            if self._pool is None:
                 try:
-                    self._client = self._make()
+                    self._pool = self._make()
                 except (ValueError, ImportError, OSError) as error:
                     message = f"The environment's proxies or certificates cannot be used: {error}."
                     raise APIConnectionError(message, sent=False, retries=0) from error
-            return self._client
+            return self._pool
 
-    def _make(self) -> httpx.Client:
+    def _make(self) -> httpx.HTTPTransport:
         with importing:  # httpx imports more
-            return _Client(
+            return httpx.HTTPTransport(
                 # The line bounds the requests in flight. httpx's own 5 s for idle connections stays: an old one that
                 # the service has closed meanwhile would cost a request of the few there are.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
-                trust_env=not self._is_local,  # no proxy is asked for this machine itself: it would see the key
-                event_hooks={"response": [_set_redirect_aside]},
+                trust_env=not self._is_local,
+                # None is asked for this machine itself: it would see the key.
+                proxy=None if self._is_local else _find_proxy(self._url),
             )
 
     @contextmanager
@@ -158,10 +165,9 @@ class Transport:
             APITimeoutError: Connecting, or the whole answer, took longer than `timeout`.
             APIConnectionError: No connection, or it broke; `.sent` says whether the request may have been counted.
         """
-        client = self._connected()
         deadline = time.monotonic() + self._timeout
         try:
-            with closing(self._exchange(client, method, url, headers, body)) as response:
+            with closing(self._exchange(method, url, headers, body)) as response:
                 yield Answer(response, deadline)
         except httpx.TimeoutException as error:
             message = f"No answer within {self._timeout:g} s ({type(error).__name__})."
@@ -171,9 +177,7 @@ class Transport:
             sent, retries = not isinstance(error, NOT_SENT), 0 if _is_untrusted(error) else None
             raise APIConnectionError(message, sent=sent, retries=retries) from error
 
-    def _exchange(
-        self, client: httpx.Client, method: str, url: httpx.URL, headers: dict[str, str], body: bytes
-    ) -> httpx.Response:
+    def _exchange(self, method: str, url: httpx.URL, headers: dict[str, str], body: bytes) -> httpx.Response:
         headers = {
             "user-agent": USER_AGENT,
             "accept": "application/json",
@@ -181,34 +185,31 @@ class Transport:
             **headers,
             "accept-encoding": ACCEPTED,
         }
-        if self._own:  # nothing of the client's is to be merged in, which would take as long as all of ours
+        if self._client is None:
             request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
-        else:
-            request = client.build_request(method, url, headers=headers, content=body)
-            request.extensions = {**request.extensions, **self._extensions}
+            return self._connected().handle_request(request)
+        request = self._client.build_request(method, url, headers=headers, content=body)
+        request.extensions = {**request.extensions, **self._extensions}
         try:
-            return client.send(request, stream=True, follow_redirects=False, auth=None)
+            return self._client.send(request, stream=True, follow_redirects=False, auth=None)
         except httpx.HTTPStatusError as error:  # an event hook of the user's client raised it
             return error.response
 
     def close(self) -> None:
         """Close the connections; a client that the user brought is the user's to close."""
         with self._making:
-            if self._own and self._client is not None:
-                self._client.close()
+            self._closed = True
+            if self._pool is not None:
+                self._pool.close()
 
 
-class _NoCookies(httpx.Cookies):
-    """Forgets what the service wants remembered: a request carries what was asked for, and nothing else."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Keep nothing, and look for nothing: that takes as long as to decode a vector."""
-
-
-class _Client(httpx.Client):
-    """A client without memory."""
-
-    cookies = _NoCookies()  # type: ignore[override]
+def _find_proxy(url: httpx.URL) -> str | None:
+    """Find the proxy that the environment, or the system, has for a host."""
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(url.netloc.decode("ascii")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -218,12 +219,6 @@ def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
-
-
-def _set_redirect_aside(response: httpx.Response) -> None:
-    """Let a redirect be read as any answer: httpx would work out where it leads, and fail if that is no address."""
-    if "location" in response.headers:
-        response.headers[REDIRECT] = response.headers.pop("location")
 
 
 def _is_untrusted(error: BaseException) -> bool:

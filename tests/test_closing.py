@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from faces import KINDS, right, same
 
-from electronhub_embeddings import ElectronHubError, EmbeddingsClient, line
+from electronhub_embeddings import APIConnectionError, ElectronHubError, EmbeddingsClient, line
 from electronhub_embeddings.emulator import faults
 
 pytestmark = [
@@ -35,6 +35,18 @@ def test_a_thread_that_leaves(client, emulator, until, waiting):
     thread.join()
     until(lambda: waiting(shared) == 0)
     assert len(service.calls) < 10
+
+
+def test_no_connection_is_opened_after_the_end(recorder):
+    """Who comes too late, in another thread, is told so: nobody would close that connection."""
+    server = recorder()
+    closing = EmbeddingsClient(api_key="ek-test", base_url=server.base_url)
+    closing.embed(["one"])
+    courier = closing._ticket.lane.courier
+    closing.close()
+    with pytest.raises(APIConnectionError, match="are closed") as caught:
+        courier.list_models()
+    assert (caught.value.sent, server.connections) == (False, 1)
 
 
 # Nobody closed it.

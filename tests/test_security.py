@@ -100,6 +100,48 @@ def test_a_proxy_sees_a_tunnel(face, recorder, authority, monkeypatch):
     assert (seen.header("authorization"), seen.header("proxy-authorization")) == ([f"Bearer {KEY}"], [])
 
 
+def through_proxies(face, recorder, authority, environment):
+    """Ask a server with TLS; return how often a proxy was asked, whose address some variables have."""
+    server = recorder(tls=serving(authority, "127.0.0.1"))
+    proxy = recorder(tunnel_to=server.port)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value.format(proxy=f"127.0.0.1:{proxy.port}"))
+        face.query(face.build(api_key=KEY, base_url=server.base_url, max_retries=0), "one")
+    assert len(server.seen) == 1
+    return proxy.connections
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"https_proxy": "{proxy}"},
+        {"ALL_PROXY": "http://{proxy}"},
+        {"HTTPS_PROXY": "{proxy}", "NO_PROXY": "example.com,27.0.0.1"},
+        {"HTTPS_PROXY": "{proxy}", "ALL_PROXY": "http://127.0.0.1:1"},
+    ],
+)
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_a_proxy_is_found(face, recorder, authority, environment):
+    """In the variables that all tools know, with or without a scheme."""
+    assert through_proxies(face, recorder, authority, environment) == 1
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HTTP_PROXY": "{proxy}"},
+        {"HTTPS_PROXY": "{proxy}", "NO_PROXY": "127.0.0.1"},
+        {"HTTPS_PROXY": "{proxy}", "no_proxy": "example.com, 127.0.0.1"},
+        {"ALL_PROXY": "{proxy}", "NO_PROXY": "*"},
+    ],
+)
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_no_other_proxy_is_asked(face, recorder, authority, environment):
+    """One for another scheme sees nothing, nor does any for a host that needs none."""
+    assert through_proxies(face, recorder, authority, environment) == 0
+
+
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize("face", SYNC, indirect=True)
 def test_loopback_needs_no_proxy(face, recorder, monkeypatch, name):
