@@ -1,6 +1,6 @@
 """How fast, in how much memory: this package and its peers, in one run, against one local server.
 
-Every contender has a process of its own, and they take turns: a round is one job of each, so that what disturbs the
+Every contender has a process of its own, and they take turns: a round is one turn of each, so that what disturbs the
 machine disturbs all.
 
     python benchmarks/speed/run.py          writes benchmarks/results/speed.md, speed.json and speed.png
@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from report import ARRAYS, GROWTH, LISTS, TEXTS, picture, report
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 ROUNDS = 7
+JOBS = 4
 WARM_UP = 64
 QUERIES = 300
 QUERY = ("query_ours", "query_langchain_openai", "query_bare")
@@ -59,9 +61,9 @@ class Worker:
 def in_turns(names: Iterable[str], base_url: str, count: int) -> dict[str, list[dict[str, float]]]:
     """Let contenders do the same work, round by round.
 
-    A turn is two jobs, of which the second counts: while the others had their turns connections were closed and memory
-    was given back, and to get them again would be a third of the time of a job as short as this, and nothing of one
-    that lasts. The very first job tells the peak of memory, as it starts from none.
+    A turn is some jobs, and the median of all but the first counts: while the others had their turns connections were
+    closed and memory was given back, and to get them again would be a third of the time of a job as short as this, and
+    nothing of one that lasts. The very first job tells the peak of memory, as it starts from none.
     """
     workers = {name: Worker(name, base_url) for name in names}
     for worker in workers.values():
@@ -69,8 +71,8 @@ def in_turns(names: Iterable[str], base_url: str, count: int) -> dict[str, list[
     measured = {name: [worker.run(count)] for name, worker in workers.items()}
     for _ in range(ROUNDS):
         for name, worker in workers.items():
-            worker.run(count)
-            measured[name].append(worker.run(count))
+            jobs = [worker.run(count) for _ in range(JOBS)]
+            measured[name].append({what: median(job[what] for job in jobs[1:]) for what in jobs[0]})
     for worker in workers.values():
         worker.close()
     return measured
