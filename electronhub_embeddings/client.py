@@ -77,7 +77,8 @@ class EmbeddingsClient:
         http_client: An httpx.Client of your own (proxies, private certificates); yours to close.
         allow_http: Let `base_url` begin with http:// for other hosts than this one: the network then sees the key.
         on_request: Called with a `RequestInfo` after each request that carried texts of this client: for logs and
-            counters. It runs in a thread of the line, which waits for it; it must not embed anything itself.
+            counters. It runs in the thread that carried the request, a caller's own or one of the line, which waits
+            for it; it must not embed anything itself.
 
     Raises:
         ValueError: An argument is out of range, or there is no key.
@@ -372,13 +373,13 @@ class EmbeddingsClient:
             making = None
         return make() if making is None else await making
 
-    def _submit(self, job: Job) -> Job:
-        """Put what is not known already into the line."""
+    def _submit(self, job: Job, *, waits: bool = False) -> Job:
+        """Put what is not known already into the line; a query whose caller `waits` may be carried by it."""
         with guard():
             self._usage.cache_hits += job.known
         if job.outstanding:
             ticket = self._joined()
-            ticket.line.submit(ticket.lane, job)
+            (ticket.line.ask if waits and job.is_query else ticket.line.submit)(ticket.lane, job)
         else:
             if not job.known:
                 job.make_room(self._recipe.dimensions or 0)
@@ -387,7 +388,7 @@ class EmbeddingsClient:
 
     def _wait(self, job: Job, *, show_progress: bool = False) -> Any:
         with job.cancelled_on_error():
-            self._submit(job)
+            self._submit(job, waits=True)
             if show_progress:
                 with Bar(job.progress, len(job.inputs.texts)) as bar:
                     while not job.wait(REDRAW):

@@ -54,15 +54,20 @@ class Outcome:
     """`time.time()` when it was sent."""
     seconds: float = 0.0
     """Seconds from then to its end."""
+    interruption: BaseException | None = None
+    """What is no error of a request: Ctrl-C, for one."""
 
     @property
     def sent(self) -> bool:
         """Whether the request may have reached the service."""
         return not isinstance(self.error, APIConnectionError) or self.error.sent
 
-    def blunder(self, bug: Exception) -> None:
-        """Turn a fault of this package into an error that its callers can see."""
-        self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
+    def blunder(self, bug: BaseException) -> None:
+        """Turn a fault of this package, or what interrupted it, into an error that its callers can see."""
+        if isinstance(bug, Exception):
+            self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
+        else:
+            self.error, self.interruption = APIConnectionError("The call was interrupted.", sent=True, retries=0), bug
         self.error.__cause__ = bug
 
     def settle_slot(self, slot: str, window: Window, now: float) -> None:
@@ -129,7 +134,7 @@ class Courier:
                     outcome.rows = contents.vectors(count=len(texts), dimensions=width, room=room)
         except ElectronHubError as error:
             outcome.error = error
-        except Exception as bug:  # noqa: BLE001 - it must wake the callers, not strand them
+        except BaseException as bug:  # noqa: BLE001 - it must wake the callers, not strand them
             outcome.blunder(bug)
         outcome.seconds = time.monotonic() - start
         if outcome.error is not None:

@@ -91,6 +91,11 @@ class Lane:
         return None
 
     @property
+    def waits(self) -> bool:
+        """Whether anything is waiting, whenever it may go."""
+        return bool(self._queries or self._documents or self._later or any(self._apart.values()))
+
+    @property
     def full(self) -> bool:
         """Whether what is waiting fills a request, so that nothing is gained by waiting for more."""
         capacity = self.experience.capacity

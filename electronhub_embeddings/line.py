@@ -4,6 +4,7 @@ Laws of this module:
 - A request is formed at the last moment: when a worker is free and a slot was taken, from what is waiting then.
 - One worker at a time stands at the turnstile; the others are on the wire or wait behind it. Nobody sleeps elsewhere.
 - A failed attempt puts its texts back into the line; no worker holds texts while it waits.
+- A caller may carry its own query as a guest, and nothing else: whoever interrupts it interrupts nobody else.
 - Stores are asked, and callers are woken, without the lock.
 """
 
@@ -61,6 +62,14 @@ class Line:
         self._lanes: dict[Recipe, Lane] = {}
         self._workers: set[threading.Thread] = set()
         self._idle = 0
+        self._resting = False
+        """Whether the worker at the turnstile waits for texts."""
+        self._guests: dict[threading.Thread, float] = {}
+        """Until when the request of each can last: nobody waits longer for one that was interrupted."""
+        self._lent = False
+        """Whether a guest stands there in its place."""
+        self._roused = False
+        """Whether that worker wanted to go on meanwhile."""
         self._news = 0
         self._unforecast: list[tuple[Lane, Job]] = []
         self._last_start = float("-inf")
@@ -95,8 +104,13 @@ class Line:
         self._wake(done)
         return deserted
 
-    def submit(self, lane: Lane, job: Job) -> None:
+    def submit(self, lane: Lane, job: Job, *, quietly: bool = False) -> None:
         """Put the texts of a call into the line; what of them is not sent yet when its future is cancelled never is.
+
+        Args:
+            lane: Where its texts go.
+            job: The call.
+            quietly: Tell no worker.
 
         Raises:
             ElectronHubError: The client is closed.
@@ -113,17 +127,38 @@ class Line:
             done = lane.fail(job, impatient) if impatient else []
             if job.max_wait is not None:
                 self._unforecast.append((lane, job))
-            if job.max_wait is not None or not self._standstill.lasts:
+            if not quietly and (job.max_wait is not None or not self._standstill.lasts):
                 self._notify()
         self._wake(done)
+
+    def ask(self, lane: Lane, job: Job) -> None:
+        """Put a query into the line, and carry it in this very thread if nothing stands in its way.
+
+        To wake a worker, and to be woken by it, takes longer than all else that is ours of a query.
+
+        Raises:
+            BaseException: What interrupted this thread, Ctrl-C for one.
+            ElectronHubError: The client is closed.
+            RuntimeError: The system has no thread to carry it.
+        """
+        interruption = None
+        try:
+            if not self._come_in(lane):
+                self.submit(lane, job)
+            elif (request := self._enter(lane, job)) is not None:
+                interruption = self._carry(request)
+        finally:
+            self._go()
+        if interruption is not None:
+            raise interruption
 
     def close(self, *, wait: bool) -> None:
         """Send the workers home; `wait` for the requests on the wire."""
         with self._changed:
             self._closed = True
             self._notify()
-            workers = [worker for worker in self._workers if worker is not threading.current_thread()]
-            abandoned = not self._workers
+            here, abandoned = threading.current_thread(), not self._workers
+            workers = [worker for worker in self._workers if here is not worker and here not in self._guests]
         for worker in workers if wait and not sys.is_finalizing() else ():
             worker.join()
         if abandoned:
@@ -138,6 +173,40 @@ class Line:
         with self._changed:
             done = lane.fail(job, ElectronHubError("The call was withdrawn."))
         self._wake(done)
+
+    # The guests' side.
+
+    def _come_in(self, lane: Lane) -> bool:
+        """Take the place of the worker at the turnstile, if it rests."""
+        with self._changed:
+            gathered = self._last_start + (self.gate.gap or 0.0)
+            if not self._resting or self._lent or time.monotonic() < gathered or self._most_urgent() is not None:
+                return False
+            self._lent, self._roused = True, False
+            self._guests[threading.current_thread()] = time.monotonic() + Courier.lease(lane.recipe)
+            self._idle += 1
+            return True
+
+    def _enter(self, lane: Lane, job: Job) -> Request | None:
+        """Form a request from a query alone, and give the place back; None: it is left to the workers."""
+        request = None
+        try:
+            self.submit(lane, job, quietly=True)
+            _, request = self._attempt(lane, guest=job)
+        finally:
+            with self._changed:
+                self._lent = False
+                if self._roused or request is None:
+                    self._notify()
+        return request
+
+    def _go(self) -> None:
+        if threading.current_thread() in self._guests:
+            with self._changed:
+                del self._guests[threading.current_thread()]
+                self._idle -= 1
+                if self._closed:
+                    self._notify()
 
     # The workers' side.
 
@@ -161,6 +230,8 @@ class Line:
         with self._changed:
             self._workers.discard(threading.current_thread())
             last = not self._workers
+            while last and (left := max(self._guests.values(), default=0.0) - time.monotonic()) > 0:
+                self._changed.wait(left)
         if last:
             self.gate.close()
 
@@ -179,20 +250,37 @@ class Line:
         """Wait until there are texts and a free slot, and form a request. None: the line is closed."""
         with self._turnstile:
             while (lane := self._wait_for_texts()) is not None:
-                news, slot = self._news, uuid.uuid4().hex
-                try:
-                    self._forecast()
-                    pause = self.gate.take(slot, lease=Courier.lease(lane.recipe), cap=self._cap())
-                except Exception as error:  # noqa: BLE001 - the store is gone, and nobody may be left waiting
-                    self._fail_all(error)
-                    continue
+                news = self._news
+                pause, request = self._attempt(lane)
+                if request is not None:
+                    return request
                 if pause is not None:
                     self._wake(self._stand_still(pause, news))
-                elif request := self._form(lane, slot):
-                    return request
-                else:
-                    self.gate.settle(lambda window, _: window.give_back(slot))  # noqa: B023 - called at once
         return None
+
+    def _attempt(self, lane: Lane, *, guest: Job | None = None) -> tuple[Pause | None, Request | None]:
+        """Take a slot and form a request; whoever calls this stands at the turnstile.
+
+        Args:
+            lane: The most urgent one.
+            guest: The query of the guest, which is not to travel with others.
+
+        Returns:
+            Why there is no slot; the request, if there was one and it is wanted.
+        """
+        slot = uuid.uuid4().hex
+        try:
+            self._forecast()
+            pause = self.gate.take(slot, lease=Courier.lease(lane.recipe), cap=self._cap())
+        except Exception as error:  # noqa: BLE001 - the store is gone, and nobody may be left waiting
+            self._fail_all(error)
+            return None, None
+        if pause is not None:
+            return pause, None
+        request = self._form(lane, slot, guest)
+        if request is None:
+            self.gate.settle(lambda window, _: window.give_back(slot))
+        return None, request
 
     def _wait_for_texts(self) -> Lane | None:
         while True:
@@ -201,6 +289,11 @@ class Line:
                 if self._closed:
                     self._idle -= 1
                     return None
+                if self._lent:
+                    self._roused = True
+                    if not self._changed.wait(SWEEP):
+                        self._lent = False  # that guest was interrupted in the wrong microsecond, or takes very long
+                    continue
                 now = time.monotonic()
                 gathered = self._last_start + (self.gate.gap or 0.0)
                 lane = self._most_urgent()
@@ -210,7 +303,9 @@ class Line:
                     self._standstill.end()
                 dues = [due for lane in self._lanes.values() if (due := lane.next_due()) is not None]
                 dues += [gathered] if lane is not None else []
+                self._resting = True
                 self._changed.wait(max(0.0, min([now + SWEEP, *dues]) - now))
+                self._resting = False
 
     def _most_urgent(self) -> Lane | None:
         now, first, highest = time.monotonic(), None, (-1, 0)
@@ -256,11 +351,12 @@ class Line:
                 self._changed.wait(self._standstill.next_look((job for _, job in waiting), self.gate.store.poll))
             return done
 
-    def _form(self, lane: Lane, slot: str) -> Request | None:
+    def _form(self, lane: Lane, slot: str, guest: Job | None) -> Request | None:
         """Form the request that the slot was taken for; none, if its texts are gone or others more urgent."""
         with self._changed:
             self._standstill.end()
-            pieces = lane.form(limited=self.gate.gap is not None) if self._most_urgent() is lane else []
+            wanted = self._most_urgent() is lane and (guest is None or lane.jobs() == [guest])
+            pieces = lane.form(limited=self.gate.gap is not None) if wanted else []
             if not pieces:
                 return None
             lane.flying += 1
@@ -270,24 +366,24 @@ class Line:
                 self._hire()
             return Request(lane, pieces, slot, lane.experience.encoding_format)
 
-    def _carry(self, request: Request) -> None:
-        """Send a request, hand out what comes back, and settle its slot."""
+    def _carry(self, request: Request) -> BaseException | None:
+        """Send a request, hand out what comes back, and settle its slot; return what interrupted this."""
         lane = request.lane
         outcome = lane.courier.carry(
             request.texts, request.encoding_format, lane.experience.width, partial(self._room, request)
         )
-        self.gate.settle(partial(outcome.settle_slot, request.slot))
         try:
+            self.gate.settle(partial(outcome.settle_slot, request.slot))
             with self._changed:
                 request.learn(outcome)
             request.place(outcome)
-        except Exception as bug:  # noqa: BLE001 - no memory, say: the callers must hear of it all the same
+            with self._changed:
+                request.count(outcome)
+                stood = self._standstill.total
+            if outcome.sent and request.observed:
+                self._report(request, outcome, stood)
+        except BaseException as bug:  # noqa: BLE001 - no memory, say: the callers must hear of it all the same
             outcome.blunder(bug)
-        with self._changed:
-            request.count(outcome)
-            stood = self._standstill.total
-        if outcome.sent and request.observed:
-            self._report(request, outcome, stood)
         with self._changed:
             done = (
                 request.land()
@@ -297,8 +393,10 @@ class Line:
             lane.flying -= 1
             lane.close_if_done()
             self._idle += 1
-            self._notify()
+            if any(waiting.waits for waiting in self._lanes.values()):
+                self._notify()
         self._wake(done)
+        return outcome.interruption
 
     def _report(self, request: Request, outcome: Outcome, stood: float) -> None:
         infos = describe(request, outcome, stood)
