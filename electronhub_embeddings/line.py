@@ -177,13 +177,14 @@ class Line:
     # The guests' side.
 
     def _come_in(self, lane: Lane) -> bool:
-        """Take the place of the worker at the turnstile, if it rests."""
+        """Take the place of the worker at the turnstile, if it rests and nothing waits."""
+        here, now = threading.current_thread(), time.monotonic()
         with self._changed:
             gathered = self._last_start + (self.gate.gap or 0.0)
-            if not self._resting or self._lent or time.monotonic() < gathered or self._most_urgent() is not None:
+            if not self._resting or self._lent or self._anything_waits() or now < gathered or here in self._guests:
                 return False
             self._lent, self._roused = True, False
-            self._guests[threading.current_thread()] = time.monotonic() + Courier.lease(lane.recipe)
+            self._guests[here] = now + Courier.lease(lane.recipe)
             self._idle += 1
             return True
 
@@ -315,6 +316,9 @@ class Line:
                 first, highest = lane, rank
         return first
 
+    def _anything_waits(self) -> bool:
+        return any(lane.waits for lane in self._lanes.values())
+
     def _cap(self) -> int | None:
         """Find the lowest limit that a client of the account asks for; it holds for all of them."""
         return min(
@@ -393,7 +397,7 @@ class Line:
             lane.flying -= 1
             lane.close_if_done()
             self._idle += 1
-            if any(waiting.waits for waiting in self._lanes.values()):
+            if self._anything_waits():
                 self._notify()
         self._wake(done)
         return outcome.interruption

@@ -168,6 +168,24 @@ def test_a_callback_that_is_interrupted_leaves_all_as_it_was(rested):
     assert len(client.embed_query("two")) == 2
 
 
+def test_a_guest_that_asks_again_before_it_left(rested, service):
+    """In a signal handler, say: the second query is a worker's, and the count of the workers stays right."""
+
+    def ask_again(_):
+        if armed:
+            armed.clear()
+            client.embed_query("again")
+
+    armed = []
+    client = rested(on_request=ask_again)
+    idle = client._ticket.line._idle
+    armed.append(True)
+    client.embed_query("one")
+    assert service.carriers["one"] is threading.current_thread()
+    assert service.carriers["again"].name == "electronhub-line"
+    assert client._ticket.line._idle == idle
+
+
 def test_a_place_that_is_not_given_back_is_taken_back(rested, monkeypatch):
     """A guest that is interrupted in the very moment of its leaving keeps the line waiting for a while only."""
     client = rested()
