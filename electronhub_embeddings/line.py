@@ -376,18 +376,11 @@ class Line:
         outcome = lane.courier.carry(
             request.texts, request.encoding_format, lane.experience.width, partial(self._room, request)
         )
-        try:
-            self.gate.settle(partial(outcome.settle_slot, request.slot))
-            with self._changed:
-                request.learn(outcome)
-            request.place(outcome)
-            with self._changed:
-                request.count(outcome)
-                stood = self._standstill.total
-            if outcome.sent and request.observed:
-                self._report(request, outcome, stood)
-        except BaseException as bug:  # noqa: BLE001 - no memory, say: the callers must hear of it all the same
-            outcome.blunder(bug)
+        for step in (self._deliver, self._record):
+            try:
+                step(request, outcome)
+            except BaseException as bug:  # noqa: BLE001, PERF203 - no memory, say: the callers must hear of it
+                outcome.blunder(bug)
         with self._changed:
             done = (
                 request.land()
@@ -402,12 +395,24 @@ class Line:
         self._wake(done)
         return outcome.interruption
 
-    def _report(self, request: Request, outcome: Outcome, stood: float) -> None:
-        infos = describe(request, outcome, stood)
-        self._tracer.record(request, outcome, infos)
-        for job, info in infos:
-            if job.on_request is not None:
-                tell(job.on_request, info)
+    def _deliver(self, request: Request, outcome: Outcome) -> None:
+        """Settle the slot, and hand out the rows."""
+        self.gate.settle(partial(outcome.settle_slot, request.slot))
+        with self._changed:
+            request.learn(outcome)
+        request.place(outcome)
+
+    def _record(self, request: Request, outcome: Outcome) -> None:
+        """Count the request, and tell of it."""
+        with self._changed:
+            request.count(outcome)
+            stood = self._standstill.total
+        if outcome.sent and request.observed:
+            infos = describe(request, outcome, stood)
+            self._tracer.record(request, outcome, infos)
+            for job, info in infos:
+                if job.on_request is not None:
+                    tell(job.on_request, info)
 
     def _room(self, request: Request, count: int, width: int) -> np.ndarray:
         with self._changed:

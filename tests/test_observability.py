@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from recorder import Told
 
-from electronhub_embeddings import BadRequestError, RequestInfo
+from electronhub_embeddings import BadRequestError, ElectronHubError, RequestInfo
 from electronhub_embeddings.emulator import faults
+from electronhub_embeddings.job import Job
 from electronhub_embeddings.limits import Window
 from electronhub_embeddings.stores.memory import MemoryStore
 
@@ -249,3 +250,18 @@ def test_a_model_goes_on_counting_when_it_is_used_again(face, emulator):
     assert model.usage.requests == 1
     face.query(model, "two")
     assert model.usage.requests == 2
+
+
+def test_what_a_fault_of_ours_cost_is_counted(face, emulator, monkeypatch):
+    """Where rows cannot be handed out, for want of memory, say, the call fails, and its charge is known."""
+
+    def fail(*_):
+        raise MemoryError("no room")
+
+    infos = []
+    thing = face.make(emulator(rpm=0), on_request=infos.append)
+    monkeypatch.setattr(Job, "place", fail)
+    with pytest.raises(ElectronHubError, match="Unexpected MemoryError: no room"):
+        face.embed(thing, TEXTS)
+    assert thing.usage.attempts == 1
+    assert thing.usage.total_tokens == infos[0].tokens > 0
