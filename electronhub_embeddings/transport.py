@@ -203,13 +203,13 @@ class Transport:
                 self._pool.close()
 
 
-def _find_proxy(url: httpx.URL) -> str | None:
+def _find_proxy(url: httpx.URL) -> httpx.Proxy | None:
     """Find the proxy that the environment, or the system, has for a host."""
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(url.netloc.decode("ascii")):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
