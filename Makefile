@@ -72,14 +72,9 @@ packaging: .venv/ready
 	$(UV) --python $(BIN)/python --editable ".[all]" --group dev
 	touch $@
 
-.venv-docs/ready: .venv/ready
-	$(PYTHON) -m venv .venv-docs
-	$(UV) --python .venv-docs/bin/python --editable ".[all]" --group docs
-	touch $@
-
-.venv-ecosystem/ready: .venv/ready
-	$(PYTHON) -m venv .venv-ecosystem
-	$(UV) --python .venv-ecosystem/bin/python --editable ".[all]" --group ecosystem
+.venv-docs/ready .venv-ecosystem/ready .venv-bench/ready: .venv-%/ready: .venv/ready
+	$(PYTHON) -m venv .venv-$*
+	$(UV) --python .venv-$*/bin/python --editable ".[all]" --group $*
 	touch $@
 
 .venv-0.10/ready: .venv/ready
@@ -90,11 +85,6 @@ packaging: .venv/ready
 .venv-mutants/ready: .venv/ready
 	$(PYTHON) -m venv .venv-mutants
 	$(UV) --python .venv-mutants/bin/python --editable ".[emulator]" --group mutants
-	touch $@
-
-.venv-bench/ready: .venv/ready
-	$(PYTHON) -m venv .venv-bench
-	$(UV) --python .venv-bench/bin/python --editable ".[all]" --group bench
 	touch $@
 
 redis:

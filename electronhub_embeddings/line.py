@@ -180,8 +180,9 @@ class Line:
         """Take the place of the worker at the turnstile, if it rests and nothing waits."""
         here, now = threading.current_thread(), time.monotonic()
         with self._changed:
-            gathered = self._last_start + (self.gate.gap or 0.0)
-            if not self._resting or self._lent or self._anything_waits() or now < gathered or here in self._guests:
+            if not self._resting or self._lent or here in self._guests:
+                return False
+            if self._anything_waits() or now < self._gathered():
                 return False
             self._lent, self._roused = True, False
             self._guests[here] = now + Courier.lease(lane.recipe)
@@ -296,7 +297,7 @@ class Line:
                         self._lent = False  # that guest was interrupted in the wrong microsecond, or takes very long
                     continue
                 now = time.monotonic()
-                gathered = self._last_start + (self.gate.gap or 0.0)
+                gathered = self._gathered()
                 lane = self._most_urgent()
                 if lane is not None and (now >= gathered or lane.full):
                     return lane
@@ -315,6 +316,10 @@ class Line:
             if rank is not None and rank > highest:
                 first, highest = lane, rank
         return first
+
+    def _gathered(self) -> float:
+        """Tell when enough time has gone by since the last start for texts to have gathered."""
+        return self._last_start + (self.gate.gap or 0.0)
 
     def _anything_waits(self) -> bool:
         return any(lane.waits for lane in self._lanes.values())
