@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 ROUNDS = 7
+TURN = 4.0
+"""Seconds of a turn, at least, the same for all."""
 JOBS = 4
+"""Jobs of a turn, at least."""
 WARM_UP = 64
 QUERIES = 300
 QUERY = ("query_ours", "query_langchain_openai", "query_bare")
@@ -58,12 +62,23 @@ class Worker:
         self._process.communicate()
 
 
+def turn(worker: Worker, count: int) -> dict[str, float]:
+    """Let one work for a while, and return the medians of the second half of its jobs.
+
+    While the others had their turns connections were closed, and memory was given back: on a virtual machine to the
+    host, and to get it back from there takes longer than to fill it. That passes within seconds, whatever is run.
+    """
+    jobs: list[dict[str, float]] = []
+    end = time.monotonic() + TURN
+    while len(jobs) < JOBS or time.monotonic() < end:
+        jobs.append(worker.run(count))
+    return {what: median(job[what] for job in jobs[len(jobs) // 2 :]) for what in jobs[0]}
+
+
 def in_turns(names: Iterable[str], base_url: str, count: int) -> dict[str, list[dict[str, float]]]:
     """Let contenders do the same work, round by round.
 
-    A turn is some jobs, and the median of all but the first counts: while the others had their turns connections were
-    closed and memory was given back, and to get them again would be a third of the time of a job as short as this, and
-    nothing of one that lasts. The very first job tells the peak of memory, as it starts from none.
+    The very first job of each tells the peak of memory, as it starts from none.
     """
     workers = {name: Worker(name, base_url) for name in names}
     for worker in workers.values():
@@ -71,8 +86,7 @@ def in_turns(names: Iterable[str], base_url: str, count: int) -> dict[str, list[
     measured = {name: [worker.run(count)] for name, worker in workers.items()}
     for _ in range(ROUNDS):
         for name, worker in workers.items():
-            jobs = [worker.run(count) for _ in range(JOBS)]
-            measured[name].append({what: median(job[what] for job in jobs[1:]) for what in jobs[0]})
+            measured[name].append(turn(worker, count))
     for worker in workers.values():
         worker.close()
     return measured
