@@ -75,7 +75,9 @@ class Job:
         self.known = 0 if known is None else len(known)
         self.outstanding = len(inputs.texts) - self.known
         self._keep = keep
+        self._width: int | None = None
         self._rows: np.ndarray | None = None
+        """What is returned. Where that is lists there is none: new memory has to be cleared before it can be used."""
         self._lists: list[list[float]] | None = [[] for _ in inputs.texts] if as_lists else None
         """Made empty and filled later: the garbage collector goes through all that new lists hold, time and again while
         more are made, and would take a third of the time."""
@@ -110,31 +112,31 @@ class Job:
 
     def make_room(self, width: int) -> None:
         """Make the array that all rows go into, when the first ones have come; the call fails if others were wider."""
-        if self._rows is None:
-            self._rows = np.empty((len(self.inputs.texts), width), np.float32)
-        elif (before := self._rows.shape[1]) != width:
-            message = f"Vectors have {before} dimensions in the cache, {width} at the service: name a new cache."
+        if self._width is None:
+            if self._lists is None:
+                self._rows = np.empty((len(self.inputs.texts), width), np.float32)
+            self._width = width
+        elif self._width != width:
+            message = f"Vectors have {self._width} dimensions in the cache, {width} at the service: name a new cache."
             self.fail(InvalidResponseError(message))
 
     def place_of(self, piece: Piece[Job], width: int) -> np.ndarray | None:
-        """Find the rows that belong to a piece; None: they are not as wide."""
-        assert self._rows is not None  # noqa: S101 - there was room made
-        return self._rows[piece.start : piece.stop] if self._rows.shape[1] == width else None
+        """Find the rows that belong to a piece; None: they are not as wide, or become lists."""
+        return None if self._rows is None or self._width != width else self._rows[piece.start : piece.stop]
 
     def place(self, piece: Piece[Job], rows: np.ndarray) -> None:
         """Take the rows of a piece: on disk they are before another request starts for them."""
-        if self._rows is not None and self._rows.shape[1] == rows.shape[1]:
+        if self._width == rows.shape[1]:
             if self._keep is not None:
                 self._keep(piece.start, piece.stop, rows)
             self._put(piece.start, piece.stop, rows)
 
     def _put(self, start: int, stop: int, rows: np.ndarray) -> None:
-        assert self._rows is not None  # noqa: S101 - there was room made
-        if rows.base is not self._rows:
-            self._rows[start:stop] = rows
         if self._lists is not None:
             for numbers, row in zip(self._lists[start:stop], rows, strict=True):
                 numbers[:] = row.tolist()
+        elif self._rows is not None and rows.base is not self._rows:
+            self._rows[start:stop] = rows
         self._done.append((start, stop))
 
     def land(self, piece: Piece[Job]) -> bool:
@@ -178,9 +180,11 @@ class Job:
         return rows if places is None else rows[np.asarray(places)]
 
     def _partial(self) -> dict[int, np.ndarray]:
-        if self._rows is None:
+        vectors = self._lists if self._rows is None else self._rows
+        if vectors is None:
             return {}
-        rows = {i: self._rows[i] for start, stop in sorted(self._done) for i in range(start, stop)}
+        done = [i for start, stop in sorted(self._done) for i in range(start, stop)]
+        rows = {i: np.asarray(vectors[i], np.float32) for i in done}
         places = self.inputs.places
         return rows if places is None else {i: rows[place] for i, place in enumerate(places) if place in rows}
 
