@@ -380,16 +380,16 @@ def test_what_cannot_be_written_is_returned_all_the_same(client, emulator, path,
     assert len(entries(path)) == 21
 
 
-def test_a_service_that_changed_its_vectors(client, emulator, path):
+def test_a_service_that_changed_its_vectors(client, face, emulator, path):
     """Vectors of two lengths are never mixed: the caller who has old ones is told so, others get theirs."""
     service = emulator(rpm=0)
     first = client(service, cache=path)
     first.embed(TEXTS[:20])
     first.close()
     service.script(*[faults.edit(shortened)] * 9)
-    ours, other = client(service, cache=path, batch_size=10, max_concurrency=1), client(service)
+    ours, other = face.make(service, cache=path, batch_size=10, max_concurrency=1), client(service)
     with pytest.raises(InvalidResponseError, match="1536 dimensions in the cache, 8 at the service") as caught:
-        ours.embed(TEXTS)
+        face.embed(ours, TEXTS)
     assert sorted(caught.value.partial) == list(range(20))
     assert len(service.calls) == 2  # nothing is sent of what cannot be used
     assert other.embed(TEXTS).shape == (40, 8)

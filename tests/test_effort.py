@@ -9,9 +9,11 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 
 import electronhub_embeddings
 from electronhub_embeddings import EmbeddingsClient, body
+from langchain_electronhub import ElectronHubEmbeddings
 
 PACKAGE = str(Path(electronhub_embeddings.__file__).parent)
 VECTOR = base64.b64encode(np.linspace(-1, 1, 1536, dtype=np.float32))
@@ -79,25 +81,42 @@ class Rows(httpx.SyncByteStream):
             yield b'{"index":%d,"embedding":"%s"}%s' % (index, VECTOR, b"," if index < self.count - 1 else b"]}")
 
 
-def test_an_array_is_held_once(monkeypatch):
-    """Beside the result there is one answer, and what is known of the texts: no second array, no pieces."""
+def answer(request):
+    """Answer like the service."""
+    count = len(json.loads(request.content)["input"])
+    return httpx.Response(200, headers={"content-length": str(sum(map(len, Rows(count))))}, stream=Rows(count))
+
+
+@pytest.fixture
+def options(monkeypatch):
+    """Return how to reach a service that takes no memory."""
     monkeypatch.setattr(body, "PATIENCE", 60)  # this wire is slow, for Python writes the answers
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        yield {"api_key": "ek-test", "base_url": "http://127.0.0.1:9/v1", "http_client": http}
 
-    def answer(request):
-        count = len(json.loads(request.content)["input"])
-        return httpx.Response(200, headers={"content-length": str(sum(map(len, Rows(count))))}, stream=Rows(count))
 
-    texts = [f"text {number}" for number in range(20_000)]
-    with (
-        httpx.Client(transport=httpx.MockTransport(answer)) as http,
-        EmbeddingsClient(api_key="ek-test", base_url="http://127.0.0.1:9/v1", http_client=http) as client,
-    ):
-        client.embed(["to warm up"])
-        tracemalloc.start()
-        try:
-            rows = client.embed(texts)
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
+def peak(embed, count):
+    """Embed; return the result, and the bytes of memory at the peak."""
+    texts = [f"text {number}" for number in range(count)]
+    embed(["to warm up"])
+    tracemalloc.start()
+    try:
+        return embed(texts), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_array_is_held_once(options):
+    """Beside the result there is one answer, and what is known of the texts: no second array, no pieces."""
+    with EmbeddingsClient(**options) as client:
+        rows, most = peak(client.embed, 20_000)
     assert rows.shape == (20_000, 1536)
-    assert peak < rows.nbytes + 30_000_000
+    assert most < rows.nbytes + 30_000_000
+
+
+def test_lists_are_held_once(options):
+    """Beside lists there is no array of all that is in them."""
+    model = ElectronHubEmbeddings(**options, batch_size=100, max_concurrency=1)
+    rows, most = peak(model.embed_documents, 2000)
+    size = sum(sys.getsizeof(row) + sum(map(sys.getsizeof, row)) for row in rows)
+    assert most < size + 2000 * 1536 * 4 / 2
