@@ -25,8 +25,10 @@ def test_all_headers_at_once():
         "x-ratelimit-remaining": "7",
         "x-ratelimit-reset": "30",
         "retry-after": "12",
+        "location": "/elsewhere",
     }
-    assert Report(limit=60, remaining=7, reset=30.0, retry_after=12.0) == read_report(headers, NOW)
+    report = Report(limit=60, remaining=7, reset=30.0, retry_after=12.0, location="/elsewhere")
+    assert report == read_report(headers, NOW)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +92,10 @@ def test_moments(name, value, seconds):
 @pytest.mark.parametrize("wall_clock", [NOW - 3000, NOW, NOW + 3000])
 def test_moments_are_measured_on_the_service_s_clock(wall_clock):
     """With a Date header a local clock that is wrong does not matter."""
-    headers = {"date": formatdate(NOW, usegmt=True), "x-ratelimit-reset": f"{LATER:.0f}"}
-    assert read_report(headers, wall_clock).reset == 42.0
+    later = formatdate(LATER, usegmt=True)
+    headers = {"date": formatdate(NOW, usegmt=True), "x-ratelimit-reset": f"{LATER:.0f}", "retry-after": later}
+    report = read_report(headers, wall_clock)
+    assert (report.reset, report.retry_after) == (42.0, 42.0)
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"])

@@ -45,6 +45,18 @@ def test_the_first_input_of_a_text(texts):
     assert [texts.index(text) for text in inputs.texts] == [inputs.first_input(i) for i in range(len(inputs.texts))]
 
 
+@given(LISTS, st.data())
+def test_texts_in_another_order(texts, data):
+    """What goes first on the wire changes, and each input still finds its text, and each text its size."""
+    inputs = prepare(texts)
+    order = data.draw(st.permutations(range(len(inputs.texts))))
+    moved = inputs.reordered(order)
+    assert [inputs.texts[position] for position in order] == list(moved.texts)
+    assert texts == [moved.texts[place] for place in moved.places]
+    sizes = [len(text.encode()) for text in moved.texts]
+    assert [sum(sizes[: i + 1]) for i in range(len(sizes))] == list(moved.ends)
+
+
 def test_any_iterable_is_read_once():
     """A generator does as well as a list."""
     inputs = prepare(text for text in ["a", "b", "a"])

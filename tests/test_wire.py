@@ -10,6 +10,7 @@ from characters import CHARACTERS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from electronhub_embeddings import rows
 from electronhub_embeddings.errors import (
     APIStatusError,
     AuthenticationError,
@@ -206,10 +207,15 @@ def test_a_defect_is_told_in_plain_words(defect, words):
     assert words == refused(DEFECTS[defect]).message
 
 
+def test_a_page_is_asked_for_once_more():
+    """A gateway that shows one for a moment recovers; a wrong base_url does not, and every attempt is counted."""
+    assert refused(b"<html><title>Sign in</title></html>").retries == 1
+
+
 def test_several_wrong_rows_blame_no_text():
     """When more than one vector is not finite, no single text is at fault."""
-    error = refused(answer(row(0, encode([NAN])), row(1, encode([INF]))))
-    assert error.index is None
+    for wrong in (encode([NAN]), "no base64"):
+        assert refused(answer(row(0, wrong), row(1, wrong), row(2, encode([1.0]))), count=3).index is None
 
 
 def test_a_wrong_row_is_named_by_its_index():
@@ -375,6 +381,15 @@ def test_vectors_are_decoded_to_where_they_belong():
     assert room.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
+@pytest.mark.parametrize("dimensions", [None, 3])
+def test_plain_base64_takes_the_short_way(dimensions, monkeypatch):
+    """Vectors as the service writes them are not looked at one by one for what else they could be."""
+    monkeypatch.setattr(rows, "_stack_any", None)
+    vectors = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    stacked, _ = read(answer(*(row(i, encode(vector)) for i, vector in enumerate(vectors))), dimensions=dimensions)
+    assert stacked.tolist() == vectors
+
+
 @pytest.mark.parametrize("dimensions", [None, 100_000])
 def test_no_room_is_made_for_vectors_that_cannot_have_come(dimensions):
     """One huge vector among small ones is refused before 2,000 of its size are given memory."""
@@ -423,7 +438,8 @@ def test_models_are_those_that_embed(rows, ids):
 
 def test_a_list_of_models_that_is_none_is_refused():
     """Whatever stands there, it is one of our errors, with the service's words if there are any."""
-    with pytest.raises(InvalidResponseError, match="not a list of models"):
+    with pytest.raises(InvalidResponseError, match="not a list of models") as caught:
         read_models(200, b"<html>", Report())
+    assert caught.value.retries == 0
     with pytest.raises(NotFoundError, match="no such page"):
         read_models(404, b'{"error":{"message":"no such page"}}', Report())
