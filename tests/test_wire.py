@@ -163,10 +163,11 @@ def test_every_defect_is_refused(defect):
     assert refused(DEFECTS[defect]).message
 
 
+@pytest.mark.parametrize("form", [list, encode])
 @pytest.mark.parametrize("dimensions", [1, 3, 1536])
-def test_another_length_than_asked_is_refused_for_good(dimensions):
+def test_another_length_than_asked_is_refused_for_good(dimensions, form):
     """When all vectors have a wrong length, asking again is worth nothing."""
-    error = refused(answer(row(0, GOOD), row(1, GOOD)), dimensions=dimensions)
+    error = refused(answer(row(0, form(GOOD)), row(1, form(GOOD))), dimensions=dimensions)
     assert error.retries == 0
     assert f"2 dimensions, {dimensions} expected" in error.message
 
@@ -216,6 +217,21 @@ def test_several_wrong_rows_blame_no_text():
     """When more than one vector is not finite, no single text is at fault."""
     for wrong in (encode([NAN]), "no base64"):
         assert refused(answer(row(0, wrong), row(1, wrong), row(2, encode([1.0]))), count=3).index is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_check_of_numbers_warns_nobody():
+    """Finite numbers whose sum is not are vectors; what cancels out to nothing is refused all the same."""
+    huge = [3e38, 3e38]
+    stacked, _ = read(answer(row(0, encode(huge)), row(1, encode(huge))))
+    assert np.isfinite(stacked).all()
+    assert refused(answer(row(0, encode([INF, 1.0])), row(1, encode([-INF, 1.0])))).index is None
+
+
+def test_an_index_of_many_digits_is_not_quoted():
+    """A message stays a message."""
+    error = refused(answer(row(0, encode([1.0])), row(10**30, encode([1.0]))))
+    assert "index of many digits outside 0..1" in error.message
 
 
 def test_a_wrong_row_is_named_by_its_index():
