@@ -246,3 +246,11 @@ def test_a_code_of_many_digits_is_judged():
     """A code that is no sane number is no reason to fall over it."""
     error = read_error(400, envelope("No.", "9" * 5000), Report())
     assert Verdict(Blame.UNCLEAR) == judge(error, 3)
+
+
+@pytest.mark.parametrize(("status", "leads"), [(299, False), (300, True), (308, True), (399, True), (400, False)])
+def test_a_redirect_says_where_it_leads(status, leads):
+    """Whoever has a base_url that has moved is told so, after the service's own words."""
+    error = read_error(status, envelope("Moved."), Report(location="https://moved.example/v1"))
+    assert "Moved." in error.message
+    assert ("https://moved.example/v1" in error.message) == leads
