@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic
 
+from electronhub_embeddings._scheduling.bad_request_cause import BadRequestCause, Cause, find_cause
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
 from electronhub_embeddings.packing import J, halve
-from electronhub_embeddings.verdicts import Blame, Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,11 +73,11 @@ def sort_out(
     """
     inputs = sum(map(len, pieces))
     if isinstance(error, BadRequestError):
-        verdict = judge(error, inputs)
-        if verdict.blame is Blame.ENCODING and encoding_format == "base64":
+        found = find_cause(error, inputs)
+        if found.cause is Cause.ENCODING and encoding_format == "base64":
             experience.encoding_format = "float"
             return _send_again(pieces)
-        return _after_refusal(pieces, error, verdict, experience)
+        return _after_refusal(pieces, error, found, experience)
     return _after_failure(pieces, error, policy)
 
 
@@ -102,19 +102,19 @@ def _after_failure(pieces: Sequence[Piece[J]], error: ElectronHubError, policy: 
 
 
 def _after_refusal(
-    pieces: Sequence[Piece[J]], error: BadRequestError, verdict: Verdict, experience: Experience
+    pieces: Sequence[Piece[J]], error: BadRequestError, found: BadRequestCause, experience: Experience
 ) -> Aftermath[J]:
     inputs = sum(map(len, pieces))
-    alone, guilty = inputs == 1, verdict.index
-    if verdict.blame in {Blame.REQUEST, Blame.ENCODING}:
+    alone, guilty = inputs == 1, found.index
+    if found.cause in {Cause.REQUEST, Cause.ENCODING}:
         return _fail_all(pieces, error)
     if alone or guilty is not None:
         experience.refused_alone += alone and not experience.proven
         return _without(pieces, guilty or 0, error)
-    if verdict.blame is Blame.SIZE:
-        _learn_size(verdict, experience.capacity, inputs, sum(piece.size for piece in pieces))
+    if found.cause is Cause.SIZE:
+        _learn_size(found, experience.capacity, inputs, sum(piece.size for piece in pieces))
         return _send_again(pieces)
-    hopeless = verdict.blame is Blame.UNCLEAR and not experience.proven and experience.refused_alone >= HOPELESS
+    hopeless = found.cause is Cause.UNKNOWN and not experience.proven and experience.refused_alone >= HOPELESS
     if hopeless or all(piece.job.failed for piece in pieces):
         return _fail_all(pieces, error)
     return Aftermath(apart=list(halve(pieces)))
@@ -128,11 +128,11 @@ def _fail_all(pieces: Sequence[Piece[J]], error: ElectronHubError) -> Aftermath[
     return Aftermath(failed=[(piece, error.for_caller()) for piece in pieces])
 
 
-def _learn_size(verdict: Verdict, capacity: Capacity, inputs: int, size: int) -> None:
-    if verdict.max_tokens is None and verdict.tokens is None:
-        capacity.learn_inputs(inputs, verdict.max_inputs)
+def _learn_size(found: BadRequestCause, capacity: Capacity, inputs: int, size: int) -> None:
+    if found.max_tokens is None and found.tokens is None:
+        capacity.learn_inputs(inputs, found.max_inputs)
     else:
-        capacity.learn_tokens(size, verdict.max_tokens, verdict.tokens)
+        capacity.learn_tokens(size, found.max_tokens, found.tokens)
 
 
 def _without(pieces: Sequence[Piece[J]], guilty: int, error: ElectronHubError) -> Aftermath[J]:

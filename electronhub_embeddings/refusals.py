@@ -1,8 +1,9 @@
 """Reads an error answer: which exception it is, with the service's own words. Pure.
 
 The documented envelope is `{"error": {"message", "type", "param", "code"}}`. Gateways also send it wrapped in
-`detail`, as `{"detail": "text"}`, as plain text, as an HTML page, or not at all; all of them end in an exception
-with the best words there are.
+`detail`, as `{"detail": "text"}`, as plain text, as an HTML page, or not at all, and pass on what the vendor of the
+model has sent: a list of wrong fields (FastAPI), JSON inside a message (Mistral) or inside `metadata` (OpenRouter).
+All of them end in an exception with the best words there are.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ DEFAULT_COOLDOWN = 180.0
 LONGEST_COOLDOWN = 3600.0
 """Seconds; a longer wait is no matter of requests a minute, but of a plan's or a day's budget."""
 
+MAX_NESTING = 3
+"""Errors inside an error that are read: a gateway's, a vendor's, and one list of fields."""
+
+MAX_DOUBT = 3
+"""Rank of a field that is refused in a form that was not sent."""
+
 BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -64,6 +71,9 @@ RATE = re.compile(r"rate limit|rate_limit|per[ -]min|requests per|too many reque
 PER_MINUTE = re.compile(r"per[ -]min|\(?RPM\b", re.IGNORECASE)
 HTML = re.compile(r"<(?:!doctype|html)", re.IGNORECASE)
 TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
+OTHER_KIND = re.compile(
+    r"valid (?:integer|list|dictionary)|\b(?:int|list|dict|model)_|type_error\.(?:integer|list|dict)"
+)
 
 
 def read_error(status: int, content: bytes, report: Report) -> APIStatusError:
@@ -101,6 +111,8 @@ def _decode(content: bytes) -> Any:
 
 
 def _find_error(body: Any) -> Any:
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict) and "error" in body[0]:
+        body = body[0]  # Google's OpenAI-like endpoint
     if not isinstance(body, dict):
         return None
     if isinstance(detail := body.get("detail"), dict):
@@ -110,17 +122,79 @@ def _find_error(body: Any) -> Any:
 
 def _words(error: Any, status: int) -> tuple[str, str | None, str | int | None]:
     """Find the message, param and code in whatever form the error has."""
+    text, param, code = _read(error)
+    text = describe_page(text) or text or f"no message (status {status})"
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…", _short(param), _short(code)
+
+
+def _read(error: Any, nesting: int = MAX_NESTING) -> tuple[str, str | None, str | int | None]:
+    """Read an error, and the errors inside it: of the words the innermost, of param and code the outermost."""
     param = code = None
+    inner: Any = None
     if isinstance(error, dict):
-        param = _short(error.get("param")) if isinstance(error.get("param"), str) else None
-        code = _short(error.get("code")) if isinstance(error.get("code"), (str, int)) else None
-        code = code if code is not None else _short(error.get("type")) if isinstance(error.get("type"), str) else None
-        error = error.get("message") or error
+        message, metadata = error.get("message"), error.get("metadata")
+        inner = message if isinstance(message, (dict, list)) else _decode_object(message)
+        if isinstance(metadata, dict) and (raw := metadata.get("raw")):  # OpenRouter: "Provider returned error"
+            inner = _decode_object(raw) or raw
+        param = error["param"] if isinstance(error.get("param"), str) else _violated_field(error.get("details"))
+        code = next((error[key] for key in ("code", "type") if isinstance(error.get(key), (str, int))), None)
+        error = message or error
+    elif isinstance(error, list) and (fields := [item for item in error if isinstance(item, dict) and "msg" in item]):
+        error, param = _describe_field(min(fields, key=_doubt))
     text = error if isinstance(error, str) else msgspec.json.encode(error).decode() if error else ""
-    text = describe_page(text) or text
-    if not text:
-        text = f"no message (status {status})"
-    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…", param, code
+    if inner and nesting:
+        inside = _find_error(inner)
+        inner_text, inner_param, inner_code = _read(inside if inside is not None else inner, nesting - 1)
+        text = inner_text or text
+        param, code = param or inner_param, code if code is not None else inner_code
+    return text, param, code
+
+
+def _decode_object(text: Any) -> Any:
+    """Decode the JSON object that a text is; None: it is none."""
+    if not isinstance(text, str) or not text.lstrip().startswith(("{", "[{")):
+        return None
+    value = _decode(text.encode("utf-8", "replace"))
+    return None if isinstance(value, str) else value
+
+
+def _violated_field(details: Any) -> str | None:
+    """Find the field that Google names: `[{"fieldViolations": [{"field": "requests[0].content"}]}]`."""
+    for detail in details if isinstance(details, list) else ():
+        violations = detail.get("fieldViolations") if isinstance(detail, dict) else None
+        for violation in violations if isinstance(violations, list) else ():
+            if isinstance(violation, dict) and isinstance(field := violation.get("field"), str) and field:
+                return field
+    return None
+
+
+def _path(item: dict[str, Any]) -> list[str | int]:
+    """Return the place that FastAPI names, without the part of the request: ["body", "input", 3] is input, 3."""
+    place = item.get("loc")
+    path = [part for part in place if isinstance(part, (str, int))] if isinstance(place, list) else []
+    path = path[1:] if path[:1] in (["body"], ["query"], ["header"], ["path"]) else path
+    return path if any(isinstance(part, str) for part in path) else []  # ["body", 17] is a position in broken JSON
+
+
+def _doubt(item: dict[str, Any]) -> int:
+    """Rank the fields of a list: one text first; last what holds only for a form of input that was not sent.
+
+    A text that is refused where a text, a list of texts or a list of tokens would do appears once for each of them:
+    as `input, list[str], 3`, but also as a list that is no text, and as `input, list[int], 0`, which is no integer.
+    """
+    kind, path = f"{item.get('type')} {item['msg']}", _path(item)
+    indexed = any(isinstance(part, int) for part in path)
+    if OTHER_KIND.search(kind):
+        return MAX_DOUBT
+    if indexed:
+        return 0
+    return 2 if "missing" in kind or "string_type" in kind or "str type" in kind else 1
+
+
+def _describe_field(item: dict[str, Any]) -> tuple[str, str | None]:
+    trusted = _doubt(item) < MAX_DOUBT
+    path = ".".join(str(part) for part in _path(item) if trusted or isinstance(part, str))
+    return (f"{path}: {item['msg']}", path) if path else (str(item["msg"]), None)
 
 
 def _short(value: Any) -> Any:

@@ -37,7 +37,7 @@ CORE = tuple(
     f"tests/test_{name}.py"
     for name in (
         *("body", "cache", "client", "closing", "fault_matrix", "headers", "hostile_answers", "inputs", "job", "line"),
-        *("outline", "packing", "progress", "promises", "refusals", "retrying", "stream", "verdicts", "wire"),
+        *("outline", "packing", "progress", "promises", "refusals", "retrying", "stream", "bad_request_cause", "wire"),
     )
 )
 """What touches tenacity, httpx, numpy, msgspec and pybase64, through every face."""

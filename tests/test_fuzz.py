@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from oracle import find
 
+from electronhub_embeddings._scheduling.bad_request_cause import find_cause
 from electronhub_embeddings.errors import APIStatusError, BadRequestError, ElectronHubError, InvalidResponseError
 from electronhub_embeddings.headers import Report, read_report
 from electronhub_embeddings.packing import Capacity
 from electronhub_embeddings.settings import Secret
-from electronhub_embeddings.verdicts import judge
 from electronhub_embeddings.wire import open_answer
 
 NOW = 1_780_000_000.0
@@ -38,8 +38,8 @@ def receive(content, *, status=200, headers=None, count=1, dimensions=None):
     error.rewrite(KEY.hide_in)
     assert str(error).encode()
     if isinstance(error, BadRequestError):
-        verdict = judge(error, count)
-        assert verdict.index is None or 0 <= verdict.index < count
+        index = find_cause(error, count).index
+        assert index is None or 0 <= index < count
     return error
 
 

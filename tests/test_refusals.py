@@ -1,4 +1,6 @@
-"""Refusals: every status in every body shape ends in its exception, every documented message in its verdict."""
+"""Refusals: every status in every body shape ends in its exception, with the best words and the named field in it."""
+
+import json
 
 import pytest
 from bodies import content, envelope
@@ -6,6 +8,7 @@ from characters import CHARACTERS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from electronhub_embeddings._scheduling.bad_request_cause import BadRequestCause, Cause, find_cause
 from electronhub_embeddings.errors import (
     APIStatusError,
     AuthenticationError,
@@ -19,7 +22,6 @@ from electronhub_embeddings.errors import (
 )
 from electronhub_embeddings.headers import Report
 from electronhub_embeddings.refusals import read_error
-from electronhub_embeddings.verdicts import Blame, Verdict, judge
 
 STATUSES = {
     400: BadRequestError,
@@ -52,7 +54,64 @@ SHAPES = {
     "nulls": ({"error": {"message": WORDS, "type": None, "param": None, "code": None}}, WORDS, None, None),
     "only a type": ({"error": {"message": WORDS, "type": "odd"}}, WORDS, None, "odd"),
     "code of text": ({"error": {"message": WORDS, "type": "odd", "code": "odder"}}, WORDS, None, "odder"),
-    "list in detail": ({"detail": [{"msg": "x"}]}, '[{"msg":"x"}]', None, None),
+    "list in detail": ({"detail": [{"msg": "x"}]}, "x", None, None),
+    "list of others in detail": ({"detail": [{"text": "x"}, 5]}, '[{"text":"x"},5]', None, None),
+    "FastAPI": ({"detail": [{"loc": ["body", "user"], "msg": WORDS, "type": "x"}]}, f"user: {WORDS}", "user", None),
+    "FastAPI, odd": ({"detail": [{"loc": {"a": 1}, "msg": 5}]}, "5", None, None),
+    "FastAPI, broken JSON": ({"detail": [{"loc": ["body", 17], "msg": WORDS}]}, WORDS, None, None),
+    "FastAPI, a header": ({"detail": [{"loc": ["header", "x-a"], "msg": WORDS}]}, f"x-a: {WORDS}", "x-a", None),
+    "FastAPI, a model of it": ({"detail": [{"loc": ["body", "R", "user"], "msg": "x"}]}, "R.user: x", "R.user", None),
+    "vLLM": (
+        {"object": "error", "message": WORDS, "type": "BadRequestError", "param": None, "code": 400},
+        *(WORDS, None, 400),
+    ),
+    "Cohere": ({"id": "0ae5", "message": WORDS}, WORDS, None, None),
+    "Google": ({"error": {"code": 400, "message": WORDS, "status": "INVALID_ARGUMENT"}}, WORDS, None, 400),
+    "Google, a field": (
+        {
+            "error": {
+                "code": 400,
+                "message": WORDS,
+                "details": [{"@type": "x"}, {"fieldViolations": [{"field": "a.b"}]}],
+            }
+        },
+        *(WORDS, "a.b", 400),
+    ),
+    "Google, odd details": (
+        {"error": {"message": WORDS, "details": [7, {"fieldViolations": 7}, {"fieldViolations": [7, {"field": ""}]}]}},
+        *(WORDS, None, None),
+    ),
+    "Google, in a list": ([{"error": {"code": 400, "message": WORDS}}], WORDS, None, 400),
+    "Mistral": (
+        {
+            "object": "error",
+            "message": {"detail": [{"loc": ["body", "user"], "msg": WORDS}]},
+            "type": "x",
+            "code": None,
+        },
+        *(f"user: {WORDS}", "user", "x"),
+    ),
+    "Mistral, in a text": (
+        {"message": json.dumps({"detail": [{"loc": ["body", "user"], "msg": WORDS}]}), "code": "1000"},
+        *(f"user: {WORDS}", "user", "1000"),
+    ),
+    "OpenRouter": (
+        {
+            "error": {
+                "message": "Provider returned error",
+                "code": 400,
+                "metadata": {"raw": WORDS, "provider_name": "x"},
+            }
+        },
+        *(WORDS, None, 400),
+    ),
+    "OpenRouter, JSON": (
+        {"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": json.dumps(ENVELOPE)}}},
+        *(WORDS, "user", 400),
+    ),
+    "OpenRouter, without": ({"error": {"message": WORDS, "code": 400, "metadata": {"raw": ""}}}, WORDS, None, 400),
+    "Voyage": ({"detail": WORDS}, WORDS, None, None),
+    "a text that begins as JSON": ({"message": "{odd"}, "{odd", None, None),
     "odd fields": ({"error": {"message": WORDS, "param": 5, "code": [7], "type": {}}}, WORDS, None, None),
     "no message": ({"error": {"code": 777}}, '{"code":777}', None, 777),
     "message at the top": ({"message": WORDS, "code": 777}, WORDS, None, 777),
@@ -225,27 +284,100 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["error", "detail", "message", "code", "param", "type"]) | st.text(CHARACTERS), inner
+            st.sampled_from(
+                ["error", "detail", "message", "code", "param", "type", "metadata", "raw", "details", "loc", "msg"]
+            )
+            | st.text(CHARACTERS),
+            inner,
         )
     ),
     max_leaves=8,
 )
 
 
+NO_INTEGER = {"type": "int_type", "msg": "Input should be a valid integer"}
+NO_TEXT = {"type": "string_type", "msg": "Input should be a valid string"}
+MISSING = {"type": "missing", "msg": "Field required"}
+FIELDS = {
+    "one text, where texts or tokens would do": (
+        [
+            {"loc": ["body", "input", "str"], **NO_TEXT},
+            {"loc": ["body", "input", "list[int]", 0], **NO_INTEGER},
+            {"loc": ["body", "input", "list[str]", 3], **NO_TEXT},
+            {
+                "loc": ["body", "input", "list[list[int]]", 0],
+                "type": "list_type",
+                "msg": "Input should be a valid list",
+            },
+        ],
+        "input.list[str].3",
+    ),
+    "one text, where a conversation would do": (
+        [{"loc": ["body", "Chat", "messages"], **MISSING}, {"loc": ["body", "Embedding", "input", 3], **NO_TEXT}],
+        "Embedding.input.3",
+    ),
+    "too many texts": (
+        [
+            {"loc": ["body", "input", "str"], **NO_TEXT},
+            {"loc": ["body", "input", "list[str]"], "type": "too_long", "msg": "List should have at most 2 items"},
+            {"loc": ["body", "input", "list[int]", 0], **NO_INTEGER},
+        ],
+        "input.list[str]",
+    ),
+    "an option, where a conversation would do": (
+        [{"loc": ["body", "messages"], **MISSING}, {"loc": ["body", "dimensions"], "type": "extra", "msg": "No."}],
+        "dimensions",
+    ),
+    "pydantic 1, one text": (
+        [
+            {"loc": ["body", "input"], "type": "type_error.str", "msg": "str type expected"},
+            {"loc": ["body", "input", 0], "type": "type_error.integer", "msg": "value is not a valid integer"},
+            {"loc": ["body", "input", 3], "type": "type_error.str", "msg": "str type expected"},
+        ],
+        "input.3",
+    ),
+    "pydantic 1, too many texts": (
+        [
+            {"loc": ["body", "input"], "type": "type_error.str", "msg": "str type expected"},
+            {"loc": ["body", "inputs"], "type": "value_error.list.max_items", "msg": "at most 1024 items"},
+        ],
+        "inputs",
+    ),
+    "only a missing field": ([{"loc": ["body", "task"], **MISSING}], "task"),
+    "only what was not sent": ([{"loc": ["body", "input", 0], **NO_INTEGER}], "input"),
+}
+
+
+@pytest.mark.parametrize("fields", FIELDS)
+def test_of_several_fields_the_one_that_explains_most_is_named(fields):
+    """FastAPI complains once for each form that the input could have; only one of them was sent."""
+    items, param = FIELDS[fields]
+    error = read_error(422, content({"detail": items}), Report())
+    assert (param, f"{param}: ") == (error.param, error.message[: len(param) + 2])
+
+
+def test_errors_inside_errors_are_read_to_an_end():
+    """A body that is nested deeper than any gateway does it keeps the words that were reached."""
+    body = {"message": "innermost"}
+    for _ in range(20):
+        body = {"message": body}
+    assert "innermost" in read_error(400, content(body), Report()).message
+
+
 @given(st.integers(100, 599), st.binary() | JSON.map(content), st.integers(0, 3000))
-def test_whatever_comes_is_an_error_of_ours_with_a_verdict(status, body, inputs):
-    """No body breaks the reading or the judging."""
+def test_any_body_becomes_an_error_with_a_cause(status, body, inputs):
+    """No body breaks the reading, nor the search for its cause."""
     error = read_error(status, body, Report())
     assert isinstance(error, APIStatusError)
     assert 0 < len(error.message) <= 501
-    verdict = judge(BadRequestError(error.message, param=error.param, code=error.code), inputs)
-    assert verdict.index is None or 0 <= verdict.index < inputs
+    index = find_cause(BadRequestError(error.message, param=error.param, code=error.code), inputs).index
+    assert index is None or 0 <= index < inputs
 
 
-def test_a_code_of_many_digits_is_judged():
+def test_a_code_of_many_digits_has_an_unknown_cause():
     """A code that is no sane number is no reason to fall over it."""
     error = read_error(400, envelope("No.", "9" * 5000), Report())
-    assert Verdict(Blame.UNCLEAR) == judge(error, 3)
+    assert BadRequestCause(Cause.UNKNOWN) == find_cause(error, 3)
 
 
 @pytest.mark.parametrize(("status", "leads"), [(299, False), (300, True), (308, True), (399, True), (400, False)])
