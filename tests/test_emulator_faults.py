@@ -1,4 +1,4 @@
-"""Each fault as a client sees it on the wire."""
+"""Each fault as a client sees it over HTTP."""
 
 import itertools
 import time
@@ -32,7 +32,7 @@ def keyed(service):
 
 
 def ask(client, texts=TEXTS, encoding="float"):
-    """Ask for the vectors of three texts."""
+    """Ask for the vectors of some texts."""
     return client.post("/embeddings", json={"model": MODEL, "input": texts, "encoding_format": encoding})
 
 
@@ -42,20 +42,20 @@ def numbers(row):
     return np.frombuffer(pybase64.b64decode(value), "<f4") if isinstance(value, str) else np.float32(value)
 
 
-ENVELOPE = {"error": {"message": "Sorry.", "type": "error", "param": None, "code": 503}}
+ERROR_BODY = {"error": {"message": "Sorry.", "type": "error", "param": None, "code": 503}}
 
 
 @pytest.mark.parametrize(
     ("fault", "body"),
     [
-        (faults.error(503, "Sorry."), ENVELOPE),
-        (faults.wrapped_error(503, "Sorry."), {"detail": ENVELOPE}),
+        (faults.error(503, "Sorry."), ERROR_BODY),
+        (faults.wrapped_error(503, "Sorry."), {"detail": ERROR_BODY}),
         (faults.detail(503, "Sorry."), {"detail": "Sorry."}),
     ],
     ids=["error", "wrapped", "detail"],
 )
 def test_error_shapes_in_json(service, client, fault, body):
-    """The envelope, the envelope in `detail`, and a bare `detail`."""
+    """The error body, the same inside `detail`, and a plain `detail`."""
     service.script(fault)
     response = ask(client)
     assert (response.status_code, response.headers["content-type"], response.json()) == (
@@ -75,7 +75,7 @@ def test_error_shapes_in_json(service, client, fault, body):
     ids=["text", "html", "empty"],
 )
 def test_error_shapes_outside_json(service, client, fault, kind, start):
-    """Plain text, a page of the edge, and nothing at all."""
+    """Plain text, an HTML page, and no body."""
     service.script(fault)
     response = ask(client)
     assert (response.status_code, response.headers["content-type"]) == (502, kind)
@@ -84,7 +84,7 @@ def test_error_shapes_outside_json(service, client, fault, kind, start):
 
 
 def test_error_fields_and_headers(service, client):
-    """Type, param, code and further headers are the caller's choice."""
+    """Type, param, code and further headers can be chosen."""
     service.script(faults.error(400, "No.", type="t", param="p", code="c", headers={"Retry-After": "2"}))
     response = ask(client)
     assert response.json() == {"error": {"message": "No.", "type": "t", "param": "p", "code": "c"}}
@@ -93,7 +93,7 @@ def test_error_fields_and_headers(service, client):
 
 @pytest.mark.parametrize("status", [402, 422, 500, 504, 520, 529])
 def test_any_status(service, client, status):
-    """Statuses that Python has no name for travel too."""
+    """Statuses without a name in Python can be sent too."""
     service.script(faults.error(status))
     assert ask(client).status_code == status
 
@@ -106,7 +106,7 @@ def test_error_with_200(service, client):
 
 
 def test_budget_and_balance(service, client):
-    """The 429 that no wait cures names its limit and date; the 402 is the documented one."""
+    """The 429 for a spent budget names its limit and date; the 402 is the documented one."""
     service.script(faults.budget_spent("2031-02-03"), faults.balance_spent())
     budget, balance = ask(client), ask(client)
     assert (budget.status_code, "2031-02-03" in budget.text, "Try again" in budget.text) == (429, True, False)
@@ -114,7 +114,7 @@ def test_budget_and_balance(service, client):
 
 
 def test_delay(service, client):
-    """A late answer is a good one."""
+    """A late response is complete."""
     service.script(faults.delay(0.1))
     start = time.monotonic()
     assert ask(client).status_code == 200
@@ -122,7 +122,7 @@ def test_delay(service, client):
 
 
 def test_drop(service, client):
-    """The connection ends in order, without an answer."""
+    """The connection is closed without a response."""
     service.script(faults.drop())
     with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
         ask(client)
@@ -136,14 +136,14 @@ def test_reset(service, client):
 
 
 def test_truncate(service, client):
-    """Status and headers come, Content-Length promises more than is sent."""
+    """Status and headers arrive, and Content-Length promises more than is sent."""
     service.script(faults.truncate())
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
         ask(client)
 
 
 def test_truncate_with_a_reset(service, client):
-    """Status and headers come, and then a reset in place of an orderly end."""
+    """Status and headers arrive, then a reset in place of an orderly close."""
     service.script(faults.truncate(reset=True))
     with client.stream("POST", "/embeddings", json={"model": MODEL, "input": TEXTS}) as response:
         assert response.status_code == 200
@@ -152,7 +152,7 @@ def test_truncate_with_a_reset(service, client):
 
 
 def test_a_content_length_that_is_too_large(service, client):
-    """All of the body comes, and then the end of the connection where more was promised."""
+    """All of the body arrives, then the connection is closed where more was promised."""
     service.script(None, faults.wrong_length(10))
     whole, parts = len(ask(client).content), []
     with client.stream("POST", "/embeddings", json={"model": MODEL, "input": TEXTS}) as response:
@@ -163,14 +163,14 @@ def test_a_content_length_that_is_too_large(service, client):
 
 
 def test_a_content_length_that_is_too_small(service, client):
-    """A client reads as much as it was promised, without the end; the next call goes over another connection."""
+    """A client reads only the promised bytes; the next call uses another connection."""
     service.script(None, faults.wrong_length(-10))
     assert ask(client).content[:-10] == ask(client).content
     assert len(ask(client).json()["data"]) == 3
 
 
 def test_stall(service, client):
-    """A body that stops half way and then goes on is whole in the end; an impatient client gives up."""
+    """A stalled body is complete in the end; a client with a short time-out gives up."""
     service.script(faults.stall(0.1), faults.stall(0.2))
     start = time.monotonic()
     assert len(ask(client).json()["data"]) == 3
@@ -180,7 +180,7 @@ def test_stall(service, client):
 
 
 def test_trickle(service, client):
-    """A body in many pieces keeps a read time-out from firing and is whole in the end."""
+    """A body in many chunks does not exceed the read time-out and is complete in the end."""
     service.script(faults.trickle(0.2))
     start = time.monotonic()
     response = client.post("/embeddings", json={"model": MODEL, "input": "a"}, timeout=0.1)
@@ -189,14 +189,14 @@ def test_trickle(service, client):
 
 
 def test_nonsense(service, client):
-    """A 200 whose body is no JSON."""
+    """A 200 whose body is not JSON."""
     service.script(faults.nonsense(b"\xff\x00"))
     response = ask(client)
     assert (response.status_code, response.content) == (200, b"\xff\x00")
 
 
 def test_edit(service, client):
-    """An edit gets the good answer, and sends a dict or bytes."""
+    """An edit receives the successful body and returns a dict or bytes."""
     service.script(faults.edit(lambda answer: {**answer, "more": 1}), faults.edit(lambda _: b"raw"))
     first, second = ask(client), ask(client)
     assert (first.json()["more"], len(first.json()["data"]), second.content) == (1, 3, b"raw")
@@ -204,7 +204,7 @@ def test_edit(service, client):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_shuffled(service, client, seed):
-    """Rows come in another order, whatever the seed; placed by index they are right."""
+    """Rows come in another order for every seed, with the right index each."""
     service.script(faults.shuffled(seed))
     rows = ask(client).json()["data"]
     assert [row["index"] for row in rows] != [0, 1, 2]
@@ -225,7 +225,7 @@ def test_shuffled(service, client, seed):
     ],
 )
 def test_rows_and_indexes(service, client, fault, indexes):
-    """Rows too few and too many, and indexes that are no permutation."""
+    """Too few and too many rows, and indexes that are not a permutation."""
     service.script(fault)
     assert [row.get("index") for row in ask(client).json()["data"]] == indexes
 
@@ -236,8 +236,8 @@ def test_rows_and_indexes(service, client, fault, indexes):
     [(faults.not_a_number(1), np.isnan), (faults.infinite(1), np.isposinf)],
     ids=["nan", "inf"],
 )
-def test_numbers_that_are_none(service, client, fault, broken, encoding):
-    """One vector holds a number that is not finite, in either encoding; its neighbours are sound."""
+def test_numbers_that_are_not_finite(service, client, fault, broken, encoding):
+    """One vector holds a number that is not finite, in either encoding; the others are right."""
     service.script(fault)
     rows = ask(client, encoding=encoding).json()["data"]
     assert [int(broken(numbers(row)).sum()) for row in rows] == [0, 1, 0]
@@ -245,7 +245,7 @@ def test_numbers_that_are_none(service, client, fault, broken, encoding):
 
 
 def test_bare_words(service, client):
-    """Not-a-number is written as Python's JSON writes it, which a strict reader refuses."""
+    """NaN and infinity are written as Python's JSON encoder writes them."""
     service.script(faults.not_a_number(), faults.infinite())
     assert (b"NaN" in ask(client).content, b"Infinity" in ask(client).content) == (True, True)
 
@@ -266,7 +266,7 @@ def test_null_and_integers(service, client):
 
 
 def test_broken_base64(service, client):
-    """Bytes that make no whole number of float32, and text that is no base64."""
+    """Bytes that are not whole float32s, and text that is not base64."""
     service.script(faults.odd_base64(), faults.invalid_base64())
     odd, bad = (ask(client, encoding="base64").json()["data"][0]["embedding"] for _ in range(2))
     assert len(pybase64.b64decode(odd, validate=True)) == 1536 * 4 - 1
@@ -275,13 +275,13 @@ def test_broken_base64(service, client):
 
 
 def test_without_usage(service, client):
-    """The answer lacks `usage` and nothing else."""
+    """The response lacks only `usage`."""
     service.script(faults.without_usage())
     assert set(ask(client).json()) == {"object", "data", "model"}
 
 
-def test_the_record_tells_the_fault(service, client):
-    """A fault's status is the call's; failed calls are free, lost answers are charged and have no status."""
+def test_a_recorded_call_has_the_status_of_its_fault(service, client):
+    """Failed calls are free; lost responses are charged and have no status."""
     service.reset()
     service.script(faults.error(500), None, faults.drop())
     assert [ask(client).status_code for _ in range(2)] == [500, 200]
@@ -291,7 +291,7 @@ def test_the_record_tells_the_fault(service, client):
 
 
 def test_faults_count_and_a_limited_call_uses_up_none():
-    """The limit goes first: its 429 leaves the queue as it is, and a fault takes a slot."""
+    """A call over the limit leaves the queue as it is, and a call with a fault counts."""
     clock = iter([0.0, 1.0, 300.0]).__next__
     with Emulator(rpm=1, clock=clock, faults=[faults.error(500), faults.error(502)]) as service:
         headers = {"Authorization": f"Bearer {service.api_key}"}
@@ -300,13 +300,13 @@ def test_faults_count_and_a_limited_call_uses_up_none():
 
 
 def test_faults_may_be_endless_and_scripts_queue_behind():
-    """An iterable is drawn from one call at a time, and `script` appends."""
-    drawn = itertools.count(500)
-    with Emulator(rpm=0, faults=(faults.error(next(drawn)) for _ in itertools.repeat(0))) as service:
+    """An iterable is read one call at a time, and `script` appends."""
+    statuses = itertools.count(500)
+    with Emulator(rpm=0, faults=(faults.error(next(statuses)) for _ in itertools.repeat(0))) as service:
         headers = {"Authorization": f"Bearer {service.api_key}"}
         with httpx.Client(verify=TLS, base_url=service.base_url, headers=headers) as client:
             assert [ask(client).status_code for _ in range(3)] == [500, 501, 502]
-    assert next(drawn) == 503
+    assert next(statuses) == 503
     with Emulator(rpm=0, faults=[faults.error(500)]) as service:
         service.script(faults.error(502))
         headers = {"Authorization": f"Bearer {service.api_key}"}
@@ -315,10 +315,10 @@ def test_faults_may_be_endless_and_scripts_queue_behind():
 
 
 def test_chance_is_asked_after_the_script_and_repeats_with_the_seed():
-    """Random faults come from the seeded dice."""
+    """Random faults depend on the seed alone."""
     runs = []
     for seed in (1, 1, 2):
-        chance = lambda dice: faults.error(503) if dice.random() < 0.5 else None  # noqa: E731
+        chance = lambda rng: faults.error(503) if rng.random() < 0.5 else None  # noqa: E731
         with Emulator(rpm=0, seed=seed, chance=chance, faults=[faults.error(500)]) as service:
             headers = {"Authorization": f"Bearer {service.api_key}"}
             with httpx.Client(verify=TLS, base_url=service.base_url, headers=headers) as client:
@@ -328,6 +328,17 @@ def test_chance_is_asked_after_the_script_and_repeats_with_the_seed():
     assert set(runs[0][1:]) == {200, 503}
 
 
-def test_every_fault_is_public():
-    """`faults.__all__` is sorted as ruff sorts it and names what exists."""
+def test_all_is_complete():
+    """Every name in `faults.__all__` exists."""
     assert [name for name in faults.__all__ if not hasattr(faults, name)] == []
+
+
+def test_headers_of_a_fault_replace_the_services_headers():
+    """A fault can send rate limit headers of its own, whatever their case, on every call that gets it."""
+    fault = faults.error(429, headers={"x-ratelimit-remaining": "7"})
+    with Emulator(rpm=5, chance=lambda _: fault) as service:
+        headers = {"Authorization": f"Bearer {service.api_key}"}
+        with httpx.Client(verify=TLS, base_url=service.base_url, headers=headers) as client:
+            for _ in range(2):
+                found = ask(client).headers
+                assert (found.get_list("x-ratelimit-remaining"), found["x-ratelimit-limit"]) == (["7"], "5")

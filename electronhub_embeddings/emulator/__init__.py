@@ -4,26 +4,26 @@
     >>> with Emulator(plan="free") as service:
     ...     print(service.base_url, service.api_key)
 
-It answers like the documented service, counts calls like it, locks a key out like it, and fails in every
-way that the service or the network before it is known to fail. It shares no code with the client: what is
-checked against it is checked against a second reading of the documents.
+The emulator follows the documented service: its responses, rate limit and cooldown. Faults of the service and of
+the network can be scripted. The emulator shares no code with the client, so the client is checked against a second
+reading of the documents.
 
 Raises:
     ImportError: starlette or uvicorn is not installed.
 """
 
 try:
-    import starlette  # noqa: F401 - asked for here, so that the error below is the first one seen
+    import starlette  # noqa: F401 - imported first, so that the message below says what to install
     import uvicorn  # noqa: F401
-except ImportError as missing:
+except ImportError as error:
     raise ImportError(
         'the emulator needs starlette and uvicorn: pip install "electronhub-embeddings[emulator]"'
-    ) from missing
+    ) from error
 
 from electronhub_embeddings.emulator import faults
-from electronhub_embeddings.emulator.calls import Call
-from electronhub_embeddings.emulator.emulator import Emulator
-from electronhub_embeddings.emulator.faults import Fault
-from electronhub_embeddings.emulator.plans import PLANS
+from electronhub_embeddings.emulator._calls import Call
+from electronhub_embeddings.emulator._emulator import Emulator
+from electronhub_embeddings.emulator._fault_script import Fault
+from electronhub_embeddings.emulator._rate_limit import PLANS
 
 __all__ = ["PLANS", "Call", "Emulator", "Fault", "faults"]

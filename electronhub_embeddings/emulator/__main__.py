@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings.emulator.emulator import Emulator
-from electronhub_embeddings.emulator.plans import PLANS
+from electronhub_embeddings.emulator._emulator import Emulator
+from electronhub_embeddings.emulator._rate_limit import PLANS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a signal comes; return the exit code 0."""
-    asked = _parser().parse_args(arguments)
-    stopped = threading.Event()
+    """Serve until a signal arrives and return 0, or return 2 if the emulator cannot start."""
+    parser = _make_parser()
+    options = parser.parse_args(arguments)
+    stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    limit = PLANS[asked.plan] if asked.rpm is None else asked.rpm
-    with Emulator(**vars(asked), keep_bodies=False) as service:
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        service = Emulator(**vars(options), keep_bodies=False).start()
+    except ValueError as error:
+        return _fail(parser, str(error))
+    except OSError as error:
+        return _fail(parser, _explain(error, options.port))
+    with service:
+        limit = PLANS[options.plan] if options.rpm is None else options.rpm
         sys.stdout.write(
-            f"Electron Hub emulator, plan {asked.plan}: "
-            f"{limit or 'unlimited'} requests in {asked.window:g} s, cooldown {asked.cooldown:g} s\n"
+            f"Electron Hub emulator, plan {options.plan}: "
+            f"{limit or 'unlimited'} requests in {options.window:g} s, cooldown {options.cooldown:g} s\n"
             f"export ELECTRONHUB_BASE_URL={service.base_url}\n"
             f"export ELECTRONHUB_API_KEY={service.api_key}\n"
         )
         sys.stdout.flush()
         # Windows delivers signals only between waits.
-        while not stopped.wait(0.5):
+        while not stopping.wait(0.5):
             pass
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m electronhub_embeddings.emulator",
         description="Serve an emulated Electron Hub embeddings API on loopback.",
@@ -45,12 +54,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plan", choices=PLANS, default="free", help="sets the requests per minute")
     parser.add_argument("--rpm", type=int, help="requests per minute in place of the plan's; 0: no limit")
     parser.add_argument("--window", type=float, default=60.0, help="seconds for which a call counts")
-    parser.add_argument("--cooldown", type=float, default=180.0, help="seconds after a call too many")
+    parser.add_argument("--cooldown", type=float, default=180.0, help="seconds of cooldown after a call over the limit")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds of service time")
-    parser.add_argument("--jitter", type=float, default=0.0, help="up to this many seconds on the way up")
-    parser.add_argument("--api-key", default="ek-emulator", help="the key that is accepted")
-    parser.add_argument("--port", type=int, default=8787, help="0: a free one")
+    parser.add_argument("--jitter", type=float, default=0.0, help="up to this many seconds before a call is counted")
+    parser.add_argument("--api-key", default="ek-emulator", help="the accepted key")
+    parser.add_argument("--port", type=int, default=8787, help="0: a free port")
     return parser
+
+
+def _explain(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use: choose another with --port, or a free one with --port 0"
+    reason = os.strerror(error.errno) if error.errno else error
+    return f"cannot listen on port {port}: {reason}"
+
+
+def _fail(parser: argparse.ArgumentParser, message: str) -> int:
+    sys.stderr.write(f"{parser.prog}: error: {message}\n")
+    return 2
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The emulator's routes, limit and record, over HTTP."""
+"""The emulator's routes, rate limit and recorded calls, over HTTP."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ MODEL = "text-embedding-3-small"
 
 
 class Clock:
-    """A clock that moves when told to."""
+    """A clock that moves when it is set."""
 
     now = 1000.0
 
@@ -37,7 +37,7 @@ def post(service, text="hello", key=None, **fields):
 
 
 def vectors(response):
-    """Return the vectors of an answer in either encoding."""
+    """Return the vectors of a response in either encoding."""
     found = [row["embedding"] for row in response.json()["data"]]
     return [np.frombuffer(pybase64.b64decode(v), "<f4") if isinstance(v, str) else np.float32(v) for v in found]
 
@@ -50,7 +50,7 @@ def unlimited():
 
 
 def test_a_string_gets_one_row(service):
-    """The answer has the documented shape."""
+    """The response has the documented shape."""
     body = post(service, "hello world").json()
     assert {**body, "data": None} == {
         "object": "list",
@@ -66,7 +66,7 @@ def test_a_string_gets_one_row(service):
 @pytest.mark.parametrize("count", [1, 3, 100])
 @pytest.mark.parametrize("encoding", ["float", "base64"])
 def test_an_array_gets_a_row_each(service, count, encoding):
-    """Rows come in order, each its text's own vector to the bit, in both encodings, few and many."""
+    """Rows come in order, each with the exact vector of its text, in both encodings, few and many."""
     texts = [f"text {number}" for number in range(count)]
     response = post(service, texts, encoding_format=encoding)
     expected = np.stack([service.vector(text) for text in texts])
@@ -81,13 +81,13 @@ def test_base64_is_a_string_and_float_a_list(service):
 
 
 def test_base64_ignored():
-    """With `base64="ignore"` floats are answered although base64 was asked."""
+    """With `base64="ignore"`, floats are sent even when base64 is asked for."""
     with Emulator(rpm=0, base64="ignore") as service:
         assert isinstance(post(service, encoding_format="base64").json()["data"][0]["embedding"], list)
 
 
 def test_model_and_dimensions(service):
-    """A model's vectors are its own, as long as asked."""
+    """Vectors are those of the model, in the length that was asked for."""
     response = post(service, model="text-embedding-3-large", dimensions=256)
     expected = service.vector("hello", "text-embedding-3-large", 256)
     np.testing.assert_array_equal(vectors(response)[0], expected)
@@ -95,7 +95,7 @@ def test_model_and_dimensions(service):
 
 
 def test_models_are_public_and_uncounted():
-    """The list needs no key, costs no call, and has a model that only chats."""
+    """The list needs no key, is not counted, and has a model that only chats."""
     with Emulator(rpm=1) as service:
         response = httpx.get(f"{service.base_url}/models", verify=TLS)
         assert response.headers["X-RateLimit-Remaining"] == "1"
@@ -106,7 +106,7 @@ def test_models_are_public_and_uncounted():
 
 
 def test_user_needs_the_key(service):
-    """Plan and credits are for the owner of the key."""
+    """Plan and credits are shown only with the key."""
     url, good = f"{service.base_url}/user/me", {"Authorization": f"Bearer {service.api_key}"}
     assert httpx.get(url, headers=good, verify=TLS).json() == {
         "id": "emulator",
@@ -118,13 +118,13 @@ def test_user_needs_the_key(service):
 
 @pytest.mark.parametrize(("plan", "limit"), PLANS.items())
 def test_the_plan_sets_the_limit(plan, limit):
-    """Each plan tells its own requests per minute."""
+    """Each plan has its own requests per minute."""
     with Emulator(plan) as service:
         assert httpx.get(f"{service.base_url}/models", verify=TLS).headers["X-RateLimit-Limit"] == str(limit)
 
 
 def test_limit_cooldown_and_headers():
-    """The call too many locks the key, a call in the cooldown prolongs it, and the headers tell."""
+    """A call over the limit starts the cooldown, a call in the cooldown restarts it, and the headers say so."""
     clock = Clock()
     with Emulator(rpm=2, clock=clock) as service:
         seen = []
@@ -143,7 +143,7 @@ def test_limit_cooldown_and_headers():
 
 
 def test_the_cooldown_text():
-    """The 429 is the documented one, its seconds whole and rounded up."""
+    """The 429 has the documented message, with whole seconds, rounded up."""
     with Emulator(rpm=1, cooldown=2.2) as service:
         post(service)
         assert post(service).json() == {
@@ -157,13 +157,13 @@ def test_the_cooldown_text():
 
 
 def test_failed_calls_count():
-    """A refused request takes a slot like a good one."""
+    """A rejected request takes a slot like any other."""
     with Emulator(rpm=2) as service:
         assert [post(service, "").status_code for _ in range(3)] == [400, 400, 429]
 
 
 def test_an_unknown_key_is_not_counted():
-    """Whoever has the wrong key cannot lock out the right one."""
+    """Calls with a wrong key do not count against the right one."""
     with Emulator(rpm=1) as service:
         assert [post(service, key=key).status_code for key in ("x", "ek-EMULATOR", "ek-dev-1", None)] == [
             401,
@@ -175,14 +175,14 @@ def test_an_unknown_key_is_not_counted():
 
 
 def test_headers_can_be_left_out():
-    """No limit, no headers; and a limit that keeps silent."""
+    """Without a limit there are no headers, and they can be switched off."""
     for settings in ({"rpm": 0}, {"rpm": 5, "rate_limit_headers": False}):
         with Emulator(**settings) as service:
             assert [name for name in post(service).headers if "ratelimit" in name] == []
 
 
 def test_a_call_is_recorded_without_the_key(service):
-    """A record has the request, what it cost and how it ended; the key is no part of it."""
+    """A recorded call has the request, its cost and its status, but not the key."""
     post(service, ["hello", "world"], user="u-1")
     post(service, 7)
     good, bad = service.calls
@@ -199,7 +199,7 @@ def test_a_call_is_recorded_without_the_key(service):
     assert good.headers["user-agent"].startswith("python-httpx/")
 
 
-def test_bodies_can_be_forgotten():
+def test_bodies_can_be_left_out():
     """`keep_bodies=False` keeps the counts and drops the texts."""
     with Emulator(rpm=0, keep_bodies=False) as service:
         post(service, ["hello", "world"])
@@ -213,8 +213,8 @@ async def ask_together(service, count):
         await client.get(f"{service.base_url}/models")
         start = time.monotonic()
         body = {"model": MODEL, "input": "hello"}
-        answers = [client.post(f"{service.base_url}/embeddings", json=body) for _ in range(count)]
-        statuses = [answer.status_code for answer in await asyncio.gather(*answers)]
+        responses = [client.post(f"{service.base_url}/embeddings", json=body) for _ in range(count)]
+        statuses = [response.status_code for response in await asyncio.gather(*responses)]
         return time.monotonic() - start, statuses
 
 
@@ -227,7 +227,7 @@ async def test_latency_overlaps():
 
 
 async def test_latency_is_spent_after_counting_and_jitter_before():
-    """Calls sent together are counted together under latency, and spread by jitter."""
+    """Calls sent together are counted together under latency, and spread out by jitter."""
     spread = []
     for settings in ({"latency": 0.1}, {"jitter": 0.1}):
         with Emulator(rpm=0, **settings) as service:
@@ -238,7 +238,7 @@ async def test_latency_is_spent_after_counting_and_jitter_before():
     assert spread[0] < 0.05 < spread[1]
 
 
-def test_a_call_turned_away_costs_no_service_time():
+def test_a_rejected_call_takes_no_service_time():
     """A 429 and a 401 come at once, whatever the latency."""
     with Emulator(rpm=1, latency=0.2) as service:
         post(service)
@@ -248,7 +248,7 @@ def test_a_call_turned_away_costs_no_service_time():
 
 
 def test_reset_forgets():
-    """After a reset the emulator is as new: no calls, no cooldown, no queued faults."""
+    """After a reset the emulator is like a new one: no calls, no cooldown, no queued faults."""
     with Emulator(rpm=1) as service:
         assert [post(service).status_code for _ in range(2)] == [200, 429]
         service.reset()
@@ -259,7 +259,7 @@ def test_reset_forgets():
 
 
 def test_the_bodies_are_json(service):
-    """An answer says what it is."""
+    """A response has the content type of JSON."""
     response = post(service)
     assert response.headers["content-type"] == "application/json"
     assert msgspec.json.decode(response.content)["object"] == "list"

@@ -1,0 +1,89 @@
+"""What can go wrong with one call, and which call gets which fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterable, Iterator
+
+    from starlette.responses import Response
+
+    FaultChooser = Callable[[random.Random], "Fault | None"]
+    """Returns the fault of a call, or None, chosen with the given random numbers."""
+
+BodyEdit = Callable[[dict[str, Any]], dict[str, Any] | bytes]
+"""Takes the body of the successful response; returns the body that is sent instead, a dict or raw bytes."""
+
+
+class Manner(Enum):
+    """How a response is sent."""
+
+    WHOLE = "whole"
+    DROPPED = "dropped"
+    """The connection is closed before any byte."""
+    RESET = "reset"
+    """Like DROPPED, with a TCP reset in place of an orderly close."""
+    TRUNCATED = "truncated"
+    """The connection is closed after half of the body: Content-Length promised more."""
+    BROKEN = "broken"
+    """Like TRUNCATED, with a TCP reset in place of an orderly close."""
+    MISCOUNTED = "miscounted"
+    """The whole body is sent with a wrong Content-Length, then the connection is closed."""
+    STALLED = "stalled"
+    """Half of the body, a pause, the other half."""
+    TRICKLED = "trickled"
+    """The body is sent in small chunks."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one call; made by the functions of `faults`."""
+
+    response: Response | None = None
+    """Sent in place of the call's own response, successful or not."""
+    edit: BodyEdit | None = None
+    """Applied to the body of a successful response; not called for an error."""
+    delay: float = 0.0
+    """Seconds before the response, in addition to the emulator's latency."""
+    manner: Manner = Manner.WHOLE
+    pause: float = 0.0
+    """Seconds that a stalled or trickled body takes."""
+    miscount: int = 0
+    """Bytes by which the Content-Length of a miscounted body is too large; below 0: too small."""
+
+
+NO_FAULT: Final = Fault()
+"""The call's own response, whole and at once."""
+
+
+class FaultScript:
+    """A queue of faults, and what may go wrong when the queue is empty.
+
+    Args:
+        faults: one for each call, in order; None: no fault. May be endless.
+        choose: called for each call after the queue is used up.
+    """
+
+    def __init__(self, faults: Iterable[Fault | None] = (), choose: FaultChooser | None = None) -> None:
+        self._queue: Iterator[Fault | None] = iter(faults)
+        self._choose = choose
+
+    def extend(self, faults: Iterable[Fault | None]) -> None:
+        """Queue more faults."""
+        self._queue = chain(self._queue, faults)
+
+    def clear(self) -> None:
+        """Empty the queue."""
+        self._queue = iter(())
+
+    def next_fault(self, rng: random.Random) -> Fault:
+        """Return the fault of the next call."""
+        for fault in self._queue:
+            return fault or NO_FAULT
+        return (self._choose(rng) if self._choose is not None else None) or NO_FAULT

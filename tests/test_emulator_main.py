@@ -1,0 +1,73 @@
+"""The emulator's command line."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+# Made once: it takes 20 ms, and no test uses it.
+TLS = httpx.create_ssl_context()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command_line(number):
+    """It prints what to export, serves with its options, and exits with 0 on Ctrl-C and SIGTERM."""
+    command = [sys.executable, "-m", "electronhub_embeddings.emulator", "--port", "0", "--plan", "pro"]
+    command += [
+        "--window",
+        "9",
+        "--cooldown",
+        "4",
+        "--api-key",
+        "ek-x",
+        "--latency",
+        "0.01",
+        "--jitter",
+        "0.01",
+    ]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        printed = [process.stdout.readline() for _ in range(3)]
+        url = printed[1].partition("=")[2].strip()
+        response = httpx.get(f"{url}/user/me", headers={"Authorization": "Bearer ek-x"}, verify=TLS)
+        process.send_signal(number)
+        rest = process.communicate(timeout=5)
+    assert printed[0] == "Electron Hub emulator, plan pro: 30 requests in 9 s, cooldown 4 s\n"
+    assert printed[1].startswith("export ELECTRONHUB_BASE_URL=http://127.0.0.1:")
+    assert printed[2] == "export ELECTRONHUB_API_KEY=ek-x\n"
+    assert (response.status_code, response.headers["X-RateLimit-Limit"]) == (200, "30")
+    assert (process.returncode, rest) == (0, ("", ""))
+
+
+def run(*arguments):
+    """Run the command line, which has to end by itself."""
+    command = [sys.executable, "-m", "electronhub_embeddings.emulator", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_port_in_use():
+    """A port in use is one line that says what to do, and exit code 2."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run("--port", str(port))
+    line = f"port {port} is in use: choose another with --port, or a free one with --port 0"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"python -m electronhub_embeddings.emulator: error: {line}\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("port", "70000"), ("rpm", "-1"), ("window", "0"), ("cooldown", "inf"), ("latency", "-0.5"), ("jitter", "nan")],
+)
+def test_a_number_out_of_range(option, value):
+    """A number out of range is one line that names the option, and exit code 2."""
+    done = run(f"--{option}={value}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"python -m electronhub_embeddings.emulator: error: {option} must be ")
+    assert done.stderr.endswith(f", not {value}\n")
+    assert done.stderr.count("\n") == 1
