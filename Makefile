@@ -5,7 +5,9 @@
 # make matrix         the tests with every living version of what this package stands on (.matrix; 30 minutes)
 # make release-check  wheel and sdist, built and installed into empty environments
 # make site           the documentation, into site/
-# make mutants        break the pure modules in 1,400 ways, and see that the tests notice (10 minutes)
+# make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
+# make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (a minute)
+# make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (10 minutes)
 # make bench          how fast, and in how much memory, beside its peers (10 minutes; benchmarks/results)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes, alone and in company (12 minutes)
@@ -21,7 +23,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
 
-.PHONY: demo test lint types unit service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing kills million soak audit clean
+.PHONY: demo test lint types unit simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -31,6 +33,7 @@ test: lint types unit service-context lowest packaging ecosystem site
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: .venv/ready
 	$(BIN)/mypy
@@ -92,6 +95,12 @@ redis:
 
 mutants: .venv-mutants/ready
 	.venv-mutants/bin/python tests/mutants.py
+
+simulate: .venv/ready
+	PYTHONPATH=.:tests $(BIN)/python -m simulation.run $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+
+simulate-breakages: .venv/ready
+	PYTHONPATH=.:tests $(BIN)/python -m simulation.breakages
 
 bench-limit: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/limit.py

@@ -1,5 +1,6 @@
-"""Embeddings from Electron Hub: right vectors, nothing lost, the limit never tripped."""
+"""Embeddings from Electron Hub: correct vectors, no lost results, no exceeded rate limit."""
 
+from electronhub_embeddings._version import __version__
 from electronhub_embeddings.client import EmbeddingsClient
 from electronhub_embeddings.errors import (
     APIConnectionError,
@@ -19,8 +20,6 @@ from electronhub_embeddings.errors import (
     ServerError,
 )
 from electronhub_embeddings.usage import RequestInfo, Usage
-
-__version__ = "0.1.0"
 
 __all__ = [
     "APIConnectionError",

@@ -1,22 +1,22 @@
-"""Every exception of this package, in one tree.
+"""All exceptions of this package.
 
-ElectronHubError                  also raised itself when a closed client is used
-├── InputError                    a text was refused before anything was sent (also a ValueError)
+ElectronHubError                  base class; also raised itself, for example when a closed client is used
+├── InputError                    a text was rejected before anything was sent (also a ValueError)
 ├── CacheError                    the cache cannot be read; nothing was sent
-├── APIConnectionError            no answer: refused, reset, no route, no TLS
-│   └── APITimeoutError           no answer in time
+├── APIConnectionError            no response: refused, reset, no route, no TLS
+│   └── APITimeoutError           no response in time
 ├── APIStatusError                the service answered with an error
-│   ├── BadRequestError           400, 413, 422   a parameter or a text is wrong
+│   ├── BadRequestError           400, 413, 422   a parameter or a text is invalid
 │   ├── AuthenticationError       401             the key is wrong, missing, revoked or expired
 │   ├── InsufficientBalanceError  402             balance or key budget spent, or a premium model
-│   ├── PermissionDeniedError     403             this key may not do that
+│   ├── PermissionDeniedError     403             the key is not permitted to do this
 │   ├── NotFoundError             404             unknown endpoint or model
-│   ├── RateLimitError            429             too many requests; a wait cures it
-│   ├── QuotaExceededError        429             a plan's or day's budget is spent; a wait of seconds does not
-│   └── ServerError               5xx             trouble at the service or above it
-└── InvalidResponseError          an answer that cannot be trusted: cut, not JSON, wrong rows, not finite
+│   ├── RateLimitError            429             too many requests; waiting helps
+│   ├── QuotaExceededError        429             the budget of a plan or day is spent; waiting seconds does not help
+│   └── ServerError               5xx             a failure of the service or its upstream
+└── InvalidResponseError          a response that cannot be used: truncated, not JSON, wrong vectors, not finite
 
-Each carries what was finished before it happened, so that no vector that was paid for is lost:
+Each error carries the vectors finished before the failure, so that nothing paid for is lost:
 
     vectors = {}
     try:
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
 
 
 class ElectronHubError(Exception):
-    """Is the root of all exceptions of this package."""
+    """The base class of all exceptions of this package."""
 
     index: int | None = None
-    """Position of the guilty text in the caller's list, where one text is to blame and is known."""
+    """Position in the caller's list of the one text that caused the error, if known."""
 
     next_step: str = ""
-    """What to do about it: one sentence, part of the message."""
+    """What to do about the error: one sentence, part of the message."""
 
     retries: int | None = None
-    """How many more attempts are worth their price; None: as many as the policy allows, if it allows any."""
+    """How many more attempts are worthwhile; None: as many as the retry policy allows."""
 
     def __init__(self, message: str = "", *, index: int | None = None) -> None:
         super().__init__(message)
@@ -70,11 +70,11 @@ class ElectronHubError(Exception):
         self.args, self.message = tuple(map(change, self.args)), change(self.message)
 
     def for_caller(self, index: int | None = None) -> Self:
-        """Copy this error for one of several callers of a shared request, naming that caller's guilty input."""
-        twin = copy.copy(self)
-        twin.index, twin.partial = index, {}
-        twin.__cause__ = self.__cause__
-        return twin
+        """Copy this error for one caller of a shared request; `index` is the position of the text in that call."""
+        copied = copy.copy(self)
+        copied.index, copied.partial = index, {}
+        copied.__cause__ = self.__cause__
+        return copied
 
 
 class InputError(ElectronHubError, ValueError):
@@ -82,16 +82,16 @@ class InputError(ElectronHubError, ValueError):
 
 
 class CacheError(ElectronHubError):
-    """The file that `cache` names cannot be opened or read, or is no cache; nothing was sent."""
+    """The file of the option `cache` cannot be opened or read, or is not a cache; nothing was sent."""
 
     next_step = "Name another file, or delete this one if it is damaged: only vectors are lost."
 
 
 class APIConnectionError(ElectronHubError):
-    """The service could not be reached or did not finish its answer."""
+    """The service could not be reached, or the connection broke before the end of the response."""
 
     sent: bool = True
-    """Whether the request may have reached the service and so counts against the limit."""
+    """Whether the request may have reached the service and so counts against the rate limit."""
 
     def __init__(self, message: str = "", *, sent: bool = True, retries: int | None = None) -> None:
         super().__init__(message)
@@ -100,11 +100,11 @@ class APIConnectionError(ElectronHubError):
 
 
 class APITimeoutError(APIConnectionError):
-    """The service did not answer within `timeout` seconds; the call may have been charged."""
+    """The service did not respond within `timeout` seconds; the request may have been charged."""
 
 
 class APIStatusError(ElectronHubError):
-    """The service answered with an error status, or with an error inside a 200."""
+    """The service responded with an error status, or with an error in a 200 response."""
 
     def __init__(  # noqa: D417 - index is documented by the class
         self,
@@ -117,15 +117,15 @@ class APIStatusError(ElectronHubError):
         retry_after: float | None = None,
         index: int | None = None,
     ) -> None:
-        """Keep what the service said.
+        """Store the details of the error response.
 
         Args:
-            message: The service's own words.
-            status_code: The HTTP status, or the code inside a 200.
-            body: The decoded JSON body, or its text; cut to a sane length.
+            message: The service's message.
+            status_code: The HTTP status, or the code inside a 200 response.
+            body: The decoded JSON body, or its text; truncated if long.
             param: The request parameter that the service names, if any.
             code: The service's error code, if any.
-            retry_after: Seconds until another try can succeed, where known.
+            retry_after: Seconds until another attempt can succeed, if known.
         """
         super().__init__(message, index=index)
         self.status_code = status_code
@@ -144,7 +144,7 @@ class APIStatusError(ElectronHubError):
 
 
 class BadRequestError(APIStatusError):
-    """The service refuses a parameter or a text (400, 413, 422); `.index` names the text where it is known."""
+    """The service rejects a parameter or a text (400, 413, 422); `.index` is the text's position, if known."""
 
 
 class AuthenticationError(APIStatusError):
@@ -160,41 +160,41 @@ class InsufficientBalanceError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """This key may not do that (403): a coding-plan key, an IP limit, a model that is not allowed."""
+    """The key is not permitted to do this (403): a coding-plan key, an IP restriction, a model that is not allowed."""
 
     next_step = "Use a key that may call this model from this address."
 
 
 class NotFoundError(APIStatusError):
-    """Unknown endpoint or model (404)."""
+    """The endpoint or model is unknown (404)."""
 
-    next_step = "Check model and base_url."
+    next_step = "Check base_url, and model: EmbeddingsClient.list_models() lists what there is."
 
 
 class RateLimitError(APIStatusError):
-    """The limit of requests a minute stands in the way (429); `.retry_after` says for how many seconds."""
+    """The limit of requests per minute is reached (429); `.retry_after` is the number of seconds to wait."""
 
     next_step = "Try again after .retry_after seconds, or allow a longer max_wait or more max_retries."
 
 
 class QuotaExceededError(APIStatusError):
-    """A token or daily budget of the plan is spent (429); waiting seconds does not help."""
+    """A token or daily budget of the plan is spent (429); waiting for seconds does not help."""
 
     next_step = "Wait for the reset that the message names, or change the plan."
 
 
 class ServerError(APIStatusError):
-    """The service or something above it is in trouble (5xx)."""
+    """The service or its upstream has failed (5xx)."""
 
     next_step = "All attempts are used up; try again later."
 
 
 class InvalidResponseError(ElectronHubError):
-    """The answer cannot be trusted, so none of it was used."""
+    """The response is invalid, and no part of it was used."""
 
     next_step = "Nothing of this answer was used."
 
     def __init__(self, message: str = "", *, index: int | None = None, retries: int | None = None) -> None:
-        """Keep the reason; `index` is the position of the wrong row, where one row is wrong."""
+        """Store the reason; `index` is the position of the invalid vector, if exactly one is invalid."""
         super().__init__(message, index=index)
         self.retries = retries

@@ -1,4 +1,4 @@
-"""What a client has used, in all and request by request: figures that add up to what the service counted."""
+"""The usage of a client, in total and per request; the sums over all clients equal what the service has counted."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass
 class Usage:
-    """Totals since a client was made.
+    """Totals since a client was created.
 
-    A request shared by several clients is counted for the one whose text is first in it, its tokens by the size of
-    each one's texts: the sums over all clients are what the service counted.
+    A request shared by several clients counts for the client of its first text. Its tokens are divided in proportion to
+    the size of each client's texts. The sums over all clients equal what the service has counted.
     """
 
     requests: int = 0
     """Requests answered with vectors."""
     attempts: int = 0
-    """Requests on the wire, retries and refusals included: what the limit counts."""
+    """Requests sent, including retries and rejected requests: the number that the rate limit counts."""
     prompt_tokens: int = 0
     """Tokens charged for texts."""
     total_tokens: int = 0
-    """Tokens charged in all."""
+    """Tokens charged in total."""
     texts: int = 0
     """Texts embedded; equal texts in one call count once."""
     cache_hits: int = 0
@@ -28,29 +28,29 @@ class Usage:
     rate_limited: int = 0
     """Attempts answered with 429."""
     seconds_waited: float = 0.0
-    """Seconds that calls stood waiting for the limit, added over the calls."""
+    """Seconds that calls have waited for the rate limit, summed over all calls."""
 
 
 @dataclass(frozen=True)
 class RequestInfo:
-    """One request that the service has counted, or may have, as one client sees it.
+    """One finished request that the service may have counted, from the view of one client.
 
-    Where several clients share a request each is told of its own texts and tokens: the sums are what was counted.
+    If several clients share a request, each is told its own texts and tokens, and the sums equal the request's total.
     """
 
     model: str
-    """The model that was asked for."""
+    """The model requested."""
     texts: int
-    """Texts of this client in it."""
+    """Texts of this client in the request."""
     tokens: int
-    """Tokens charged for them; 0 where the service did not say."""
+    """Tokens charged for these texts; 0 if the service does not report them."""
     attempt: int
-    """Which attempt this was for its texts; the first is 1."""
+    """The number of this attempt for its texts; the first is 1."""
     seconds: float
-    """Seconds from sending it to having read the answer."""
+    """Seconds from sending the request to reading the end of its response."""
     waited: float
-    """Seconds that its texts had stood waiting for the limit before."""
+    """Seconds that the texts have waited for the rate limit before this request."""
     status: int | None
-    """The HTTP status; None: no answer came."""
+    """The HTTP status; None: no response was received."""
     error: str | None
-    """The name of the error that it ended in; None: vectors came."""
+    """The class name of the request's error; None: vectors were received."""

@@ -1,22 +1,25 @@
-"""LangChain's `Embeddings` over the shared client: fields, and four short methods."""
+"""LangChain's `Embeddings` interface on top of the shared client."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.load.serializable import Serializable
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from typing_extensions import Self, override
 
-from electronhub_embeddings.frameworks import ClientKeeper
+from electronhub_embeddings._adapter_support import ClientCache
+from electronhub_embeddings._config.storage import check_cache, check_rate_limit_store
+from langchain_electronhub._confidential_fields import ConfidentialFields
 
 if TYPE_CHECKING:
     from electronhub_embeddings import EmbeddingsClient, Usage
 
 
-class ElectronHubEmbeddings(Serializable, Embeddings):
+class ElectronHubEmbeddings(ConfidentialFields, Serializable, Embeddings):
     """Embeds documents and queries with any embedding model of Electron Hub.
 
     Setup:
@@ -32,57 +35,64 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
         store.similarity_search("systems programming", k=1)
         ```
 
-    Every method raises the errors of `electronhub_embeddings.errors`; `.partial` maps the positions of the texts that
-    were finished to their vectors, as float32 arrays.
+    Every method raises the errors of `electronhub_embeddings.errors`; `.partial` maps the positions of finished texts
+    to their vectors, as float32 arrays.
     """
 
     model: str = "text-embedding-3-small"
-    """Any model id of the service."""
+    """Any model id of the service; there is no list of allowed ones."""
     api_key: SecretStr | None = Field(default=None, validate_default=True)
-    """Falls back to ELECTRONHUB_API_KEY."""
+    """The key of your account. None: the environment variable ELECTRONHUB_API_KEY."""
     base_url: str | None = None
-    """Falls back to ELECTRONHUB_BASE_URL, then to https://api.electronhub.ai/v1."""
+    """Where the service is. None: ELECTRONHUB_BASE_URL, else https://api.electronhub.ai/v1."""
     dimensions: int | None = None
-    """Length of the vectors, for models that can shorten them; None: the model's own."""
+    """Length of the vectors, for models that can shorten them. None: the model's own."""
     user: str | None = None
-    """An id of your end user, for the service's abuse reports."""
+    """An id of your end user, for the service's abuse reports. None: not sent."""
     encoding_format: str = "base64"
-    """How vectors travel: "base64" or "float"."""
+    """How vectors travel: "base64", or "float", which is four times larger and just as exact."""
     batch_size: int = 2048
     """Inputs in one request at most; 1 to 2048."""
     max_retries: int = 6
-    """Attempts after the first, for failures that can pass."""
+    """Attempts after the first, for failures that can pass; 6 means at most 7 requests."""
     timeout: float = 60.0
-    """Seconds that one attempt may take."""
+    """Seconds that one attempt may take, from connecting to the last byte."""
     max_wait: float | None = None
-    """Seconds that one call may stand waiting for the rate limit; None: as long as it takes."""
+    """Seconds that one call may wait for the rate limit; RateLimitError as soon as the wait is known to be longer.
+    None: as long as it takes."""
     requests_per_minute: int | None = None
-    """The most to send, whatever the service would allow; None: what its headers say."""
+    """The most requests to send in a minute, whatever the service would allow. None: what its headers say."""
     max_concurrency: int = 8
-    """Requests on the wire at once."""
+    """Requests on the wire at once; above 1, one place is kept for queries."""
     query_prefix: str = ""
-    """Put before every query."""
+    """Put before every query, for models that tell queries from documents."""
     document_prefix: str = ""
     """Put before every document."""
     cache: Any = Field(default=None, exclude=True, repr=False)
-    """A path: vectors are kept in this SQLite file, and what is in it is not sent again."""
+    """A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with permission
+    0600, holds neither texts nor keys, and any number of clients and processes may share it."""
     rate_limit_store: Any = Field(default=None, exclude=True, repr=False)
-    """Where the limiter keeps its window: a path, "redis://…", or None for this process's memory."""
-    default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Further headers for every request; they may be confidential, so they are not serialised."""
+    """Where the rate limiter keeps its window. None: in this process's memory. A path: in an SQLite file, for all
+    processes of a machine, and for a script that is started again. "redis://…": for many machines."""
+    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """Further headers for every request; they may be confidential."""
     http_client: Any = Field(default=None, exclude=True, repr=False)
-    """An httpx.Client of your own; yours to close."""
+    """An httpx.Client of your own (proxies, private certificates); yours to close."""
     on_request: Any = Field(default=None, exclude=True, repr=False)
-    """Called with a `RequestInfo` after each request: model, texts, tokens, attempt, seconds; never texts or keys."""
+    """Called with a `RequestInfo` after each request that carried texts of this client: for logs and counters. It runs
+    in the worker thread that sent the request, which waits for it. Embedding anything inside is refused."""
     allow_http: bool = False
     """Let `base_url` begin with http:// for other hosts than this one: the network then sees the key."""
     show_progress: bool = False
     """Draw a bar in `embed_documents` that ticks as vectors come, and says why it stands still."""
 
-    _keeper: ClientKeeper = PrivateAttr(default_factory=ClientKeeper)
+    CONFIDENTIAL: ClassVar = ("rate_limit_store", "default_headers")
+
+    _client_cache: ClientCache = PrivateAttr(default_factory=ClientCache)
 
     model_config = ConfigDict(
         extra="forbid",
+        strict=True,  # as in the client: "no" is not converted to a bool, nor 5 to a str
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,  # the input holds the key
     )
@@ -92,24 +102,34 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
     def _key_from_environment(cls, value: Any) -> Any:
         return os.environ.get("ELECTRONHUB_API_KEY") if value is None else value
 
+    @field_validator("cache")
+    @classmethod
+    def _absolute_cache(cls, value: Any) -> Any:
+        return check_cache("cache", value)  # absolute: copies use the same file after a chdir
+
+    @field_validator("rate_limit_store")
+    @classmethod
+    def _absolute_store(cls, value: Any) -> Any:
+        return check_rate_limit_store("rate_limit_store", value)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        self._client()  # refuses what is out of range; sends nothing
+        self._client()  # raises for invalid arguments; sends nothing
         return self
 
     def _client(self) -> EmbeddingsClient:
-        arguments = {**self.__dict__, "api_key": self.api_key.get_secret_value() if self.api_key else None}
+        arguments = {**self.__dict__}
         del arguments["show_progress"]
-        return self._keeper.client(arguments)
+        return self._client_cache.client(arguments)
 
     @override
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Embed documents; equal ones are sent once. Returns one list of Python floats for each, in order."""
+        """Embed documents; equal texts are sent once. Returns one list of Python floats per document, in order."""
         return self._client().embed_lists(texts, show_progress=self.show_progress)
 
     @override
     def embed_query(self, text: str) -> list[float]:
-        """Embed a query, ahead of all documents that wait."""
+        """Embed a query, ahead of all waiting documents."""
         row: list[float] = self._client().embed_query(text).tolist()
         return row
 
@@ -126,12 +146,12 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
 
     @property
     def usage(self) -> Usage:
-        """What this object has used so far: requests, tokens, waits."""
+        """A snapshot of this object's usage counters: requests, tokens, waiting times."""
         return self._client().usage
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        self._keeper.close()
+        self._client_cache.close()
 
     @classmethod
     @override
@@ -144,5 +164,5 @@ class ElectronHubEmbeddings(Serializable, Embeddings):
         return {"api_key": "ELECTRONHUB_API_KEY"}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Copy the fields; stores and HTTP clients are shared, they cannot be doubled."""
+        """Copy the fields; stores and HTTP clients are shared, because they cannot be copied."""
         return self.model_copy()

@@ -17,7 +17,7 @@ TOPICS = {
 }
 """The modules that are read, by what they are about."""
 
-SHORTEST = 60
+MIN_CUT_LENGTH = 60
 """Characters below which a docstring says too little."""
 
 LONGEST = 1500
@@ -53,5 +53,5 @@ def _public(thing: object) -> list[tuple[str, object]]:
 
 def _keep(found: dict[str, Doc], topic: str, name: str, thing: object) -> None:
     text = inspect.getdoc(thing) or ""
-    if SHORTEST <= len(text) <= LONGEST:
+    if MIN_CUT_LENGTH <= len(text) <= LONGEST:
         found.setdefault(text, Doc(topic, name, text))

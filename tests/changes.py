@@ -1,6 +1,6 @@
 """Small changes of a window, for the tests of stores."""
 
-from electronhub_embeddings.headers import Report
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 
 
 def count_one(window, _now):
@@ -13,11 +13,11 @@ def look(window, now):
     return window, now
 
 
-def start(slot):
+def acquire(slot):
     """Return a change that takes a slot."""
-    return lambda window, now: window.start(now, slot, lease=70.0)
+    return lambda window, now: window.acquire(now, slot, max_duration=70.0)
 
 
-def settle(slot):
-    """Return a change that settles a slot, counted now."""
-    return lambda window, now: window.settle(now, slot, Report(), counted=now, good=True)
+def complete(slot):
+    """Return a change that completes a slot, counted now."""
+    return lambda window, now: window.complete(now, slot, RateLimitHeaders(), counted=now, good=True)

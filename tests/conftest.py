@@ -16,10 +16,11 @@ from faces import KINDS, Face
 from hypothesis import HealthCheck, settings
 from recorder import Recorder
 
-from electronhub_embeddings import ElectronHubError, EmbeddingsClient, retrying
+from electronhub_embeddings import ElectronHubError, EmbeddingsClient
+from electronhub_embeddings._scheduling import retry_policy
 from electronhub_embeddings.emulator import Emulator, faults
 
-LINE = "electronhub-line"
+WORKER = "electronhub-worker"
 """The name of the only threads of the package."""
 
 LONGEST = 30.0
@@ -89,18 +90,17 @@ def _no_settings(monkeypatch, _one_certificate):
 
 
 @pytest.fixture
-def _no_thread_left():
+def _no_thread_left(until):
     """Fail a test after whose clients are closed a thread of theirs still runs."""
     before = set(threading.enumerate())
     yield
-    left = [thread for thread in threading.enumerate() if thread.name == LINE and thread not in before]
-    assert left == []
+    until(lambda: not [thread for thread in set(threading.enumerate()) - before if thread.name == WORKER])
 
 
 @pytest.fixture
 def quick_retries(monkeypatch):
     """Wait next to nothing between two attempts."""
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retry_policy, "INITIAL_PAUSE", 0.001)
 
 
 @pytest.fixture
@@ -208,11 +208,15 @@ def until():
 
 @pytest.fixture
 def waiting():
-    """Return a function that counts the texts of the calls that wait in a client's lane: nothing public tells."""
+    """Return a function that counts the texts of the calls that wait in a client's queue: nothing public tells."""
 
     def count(client):
-        ticket = client._ticket
-        return sum(len(job.inputs) for job in ticket.lane.jobs()) if ticket else 0
+        return sum(
+            len(call.inputs)
+            for connection in list(client._connections.values())
+            for call in connection._workers._scheduler._queues.calls()
+            if call.attachment is connection._attachment
+        )
 
     return count
 
@@ -221,4 +225,4 @@ def waiting():
 def workers():
     """Return a function that lists the threads of the package that were not there before the test."""
     before = set(threading.enumerate())
-    return lambda: [thread for thread in threading.enumerate() if thread.name == LINE and thread not in before]
+    return lambda: [thread for thread in threading.enumerate() if thread.name == WORKER and thread not in before]

@@ -36,8 +36,10 @@ LLAMA_INDEX = ("tests/test_llama_index.py", "tests/test_llama_index_whole.py", "
 CORE = tuple(
     f"tests/test_{name}.py"
     for name in (
-        *("body", "cache", "client", "closing", "fault_matrix", "headers", "hostile_answers", "inputs", "job", "line"),
-        *("outline", "packing", "progress", "promises", "refusals", "retrying", "stream", "bad_request_cause", "wire"),
+        *("account_workers", "bad_request_cause", "batching", "client", "closing"),
+        *("error_parser", "fault_matrix", "hostile_answers", "progress_bar", "promises"),
+        *("rate_limit_headers", "recovery", "response_body", "response_fields", "response_parser"),
+        *("retry_policy", "scheduler", "streaming", "text_inputs", "vector_cache"),
     )
 )
 """What touches tenacity, httpx, numpy, msgspec and pybase64, through every face."""

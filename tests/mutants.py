@@ -1,4 +1,4 @@
-"""Breaks the pure modules in many small ways, and says which of the changes no test has noticed.
+"""Breaks the modules without I/O in many small ways, and says which of the changes no test has noticed.
 
 What may go unnoticed stands in `mutants.txt`, each with the reason; anything else fails. Started by `make mutants`.
 """

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-LONGEST_NUMBER = 300
+MAX_LENGTH_DIGITS = 300
 """Digits from which on a number is not read, but taken for infinite."""
 
 
@@ -31,7 +31,7 @@ def find(content, count, dimensions):
     doubts = []
 
     def whole(digits):
-        if len(digits) < LONGEST_NUMBER:
+        if len(digits) < MAX_LENGTH_DIGITS:
             return int(digits)
         doubts.append("a whole number without end")
         return math.inf

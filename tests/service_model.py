@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
-from electronhub_embeddings.headers import Report
-from electronhub_embeddings.limits import Window
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 
 PERIOD = 60.0
 COOLDOWN = 180.0
@@ -23,8 +23,9 @@ LONGEST_CALL = UPLINK + ANSWER + BODY
 class Service:
     """Counts each call as it arrives, and locks the key for three minutes when there was one too many."""
 
-    def __init__(self, limit):
+    def __init__(self, limit, period=PERIOD):
         self.limit = limit
+        self.period = period
         self.arrivals = []
         self.locked_until = float("-inf")
         self.lockings = 0
@@ -41,11 +42,13 @@ class Service:
 
     def in_window(self, now):
         """Count the calls of the last minute; one that is a whole minute old is forgotten."""
-        return len(self.arrivals) - bisect_right(self.arrivals, now - PERIOD)
+        return len(self.arrivals) - bisect_right(self.arrivals, now - self.period)
 
     def fullest(self):
         """Count the calls of the fullest minute there ever was."""
-        return max((i + 1 - bisect_right(self.arrivals, t - PERIOD) for i, t in enumerate(self.arrivals)), default=0)
+        return max(
+            (i + 1 - bisect_right(self.arrivals, t - self.period) for i, t in enumerate(self.arrivals)), default=0
+        )
 
 
 @dataclass
@@ -65,6 +68,8 @@ class Job:
     """Calls that others make in a minute, with the same key, evenly; they rest while the key is locked."""
     body: float = BODY
     """Seconds at most between the headers and the end of an answer."""
+    period: float = PERIOD
+    """Seconds over which the service really counts, whatever its documents say."""
 
 
 @dataclass
@@ -72,7 +77,7 @@ class Run:
     """What happened."""
 
     service: Service
-    window: Window
+    window: SlidingWindow
     starts: list = field(default_factory=list)
     ends: dict = field(default_factory=dict)
     """When each started call ended, by its place in `starts`."""
@@ -85,23 +90,32 @@ class Run:
     finished: float | None = None
 
 
-def simulate(job, *, until=1e6):
-    """Let a job run over a fresh window, to its end or until a time."""
-    return _Simulation(job).run(until)
+def simulate(job, *, until=1e6, window=None, lost_at=None):
+    """Let a job run over a window, a fresh one unless given, to its end or until a time.
+
+    Args:
+        job: What is to be done.
+        until: When to stop.
+        window: What is known at the beginning.
+        lost_at: When the window is lost, and begun anew as one that knows nothing of what was sent.
+    """
+    return _Simulation(job, window or SlidingWindow(), lost_at).run(until)
 
 
 class _Simulation:
-    def __init__(self, job):
+    def __init__(self, job, window, lost_at=None):
         self.job = job
         self.random = Random(job.seed)
-        self.run_ = Run(Service(job.limit), Window())
+        self.run_ = Run(Service(job.limit, job.period), window)
         self.events = []
         self.order = count()
         self.now = 0.0
-        self.flying = 0
+        self.in_flight = 0
         self.done = 0
         self.answers = 0
         self.waking = None
+        if lost_at is not None:
+            self.at(lost_at, self.lose_window)
 
     def run(self, until):
         if self.job.others:
@@ -131,15 +145,15 @@ class _Simulation:
     def start_calls(self):
         """Start what may start, and look again when the window says so."""
         job, run = self.job, self.run_
-        while self.flying < job.concurrency and self.done + self.flying < job.calls:
+        while self.in_flight < job.concurrency and self.done + self.in_flight < job.calls:
             more = self.random.randint(1, 5)
-            forecast = (len(run.starts), more, self.now + run.window.wait(self.now, cap=job.cap, starts=more))
+            forecast = (len(run.starts), more, self.now + run.window.delay(self.now, cap=job.cap, calls=more))
             run.forecasts.append(forecast)
             slot = str(len(run.starts))
-            pause = run.window.start(self.now, slot, lease=70.0, cap=job.cap)
+            pause = run.window.acquire(self.now, slot, max_duration=70.0, cap=job.cap)
             if pause is None:
                 run.starts.append(self.now)
-                self.flying += 1
+                self.in_flight += 1
                 self.send(slot)
                 continue
             due = self.now + max(pause.seconds or 0.0, 1e-6)
@@ -166,7 +180,7 @@ class _Simulation:
         welcome = service.arrive(self.now)
         tells = job.headers > 0 and (self.answers == 0 or random.random() < job.headers)
         remaining = max(0, service.limit - service.in_window(self.now))
-        report = Report(limit=service.limit, remaining=remaining) if tells else Report()
+        report = RateLimitHeaders(limit=service.limit, remaining=remaining) if tells else RateLimitHeaders()
         headers_at = self.now + random.uniform(0, ANSWER)
         ended = headers_at + random.uniform(0, job.body)
         if fate == "reset by the service":
@@ -175,24 +189,30 @@ class _Simulation:
             self.answers += 1
             self.at(ended, lambda: self.answer(slot, report, headers_at, welcome, fate))
 
+    def lose_window(self):
+        self.run_.window = SlidingWindow()
+        self.run_.window.distrust(self.now)
+        self.run_.forecasts.clear()
+        self.start_calls()
+
     def lose(self, slot):
-        self.run_.window.settle(self.now, slot, Report(), counted=None, good=False)
+        self.run_.window.complete(self.now, slot, RateLimitHeaders(), counted=None, good=False)
         self.land(slot)
 
     def answer(self, slot, report, headers_at, welcome, fate):
         run = self.run_
         good = welcome and fate == "good"
-        run.window.settle(self.now, slot, report, counted=headers_at, good=good)
+        run.window.complete(self.now, slot, report, counted=headers_at, good=good)
         if not welcome:
             run.refused.append(self.now)
-            run.window.refuse(self.now, COOLDOWN)
+            run.window.start_cooldown(self.now, COOLDOWN)
         if good:
             run.good.append(self.now)
             self.done += 1
         self.land(slot)
 
     def land(self, slot):
-        self.flying -= 1
+        self.in_flight -= 1
         self.run_.ends[int(slot)] = self.now
         if self.done == self.job.calls:
             self.run_.finished = self.now

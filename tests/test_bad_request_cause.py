@@ -8,6 +8,8 @@ from characters import CHARACTERS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from electronhub_embeddings._codec.error_parser import read_error
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._scheduling.bad_request_cause import (
     _WORDS,
     BadRequestCause,
@@ -16,8 +18,6 @@ from electronhub_embeddings._scheduling.bad_request_cause import (
     same_words,
 )
 from electronhub_embeddings.errors import BadRequestError
-from electronhub_embeddings.headers import Report
-from electronhub_embeddings.refusals import read_error
 
 SENT = 2048
 """Texts in each refused request, where a row does not say otherwise."""
@@ -488,7 +488,7 @@ ROWS = [
 
 def refuse(status, body):
     """Return the error that a body becomes."""
-    error = read_error(status, content(body), Report())
+    error = read_error(status, content(body), RateLimitHeaders())
     assert isinstance(error, BadRequestError)
     return error
 
@@ -541,7 +541,7 @@ def test_many_vendors_and_wordings_are_known():
 @pytest.mark.parametrize(("limit", "sent"), [(2048, 3000), (1, 2)])
 def test_a_status_as_code_is_not_a_number_of_the_message(status, code, limit, sent):
     """The code of the envelope is neither a number of inputs nor of tokens."""
-    error = read_error(status, envelope(OPENAI_MANY.format(limit, sent), code), Report())
+    error = read_error(status, envelope(OPENAI_MANY.format(limit, sent), code), RateLimitHeaders())
     assert size(limit) == find_cause(error, sent)
 
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -28,11 +28,11 @@ from electronhub_embeddings import (
     InputError,
     InsufficientBalanceError,
     RateLimitError,
-    line,
 )
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._workers.connection import PendingCall
 from electronhub_embeddings.emulator import faults
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.stores.memory import MemoryStore
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -206,9 +206,8 @@ def test_nothing_is_left_after_close(emulator, workers):
 
 
 @counts_descriptors
-def test_nothing_is_left_after_garbage_collection(emulator, monkeypatch, until, workers):
+def test_nothing_is_left_after_garbage_collection(emulator, until, workers):
     """A client that is only forgotten takes its threads and sockets with it, some seconds later."""
-    monkeypatch.setattr(line, "SWEEP", 0.01)
     before = descriptors()
     service = emulator(rpm=0)
     client = EmbeddingsClient(api_key=service.api_key, base_url=service.base_url)
@@ -296,8 +295,8 @@ def test_an_interrupted_call_takes_its_texts_back(client, emulator, hold, until,
         raise Interruption
 
     def interrupt():
-        until(lambda: waiting(shared))  # the text is in the line ...
-        until(lambda: sys._current_frames()[main].f_back.f_code is Future.result.__code__)  # ... and is waited for
+        until(lambda: waiting(shared))  # the text is in the queue ...
+        until(lambda: sys._current_frames()[main].f_code is PendingCall.result.__code__)  # ... and is waited for
         signal.pthread_kill(main, signal.SIGUSR1)
 
     usual = signal.signal(signal.SIGUSR1, handler)
@@ -420,7 +419,7 @@ def test_http_client(client, emulator):
 def test_requests_per_minute(client, emulator):
     """The user's own limit holds where the service has none: never more than so many in any period."""
     service = emulator(rpm=0)
-    store = MemoryStore(Window(period=0.2, margin=0.01))
+    store = MemoryStore(SlidingWindow(period=0.2, margin=0.01))
     capped = client(service, requests_per_minute=2, batch_size=1, dimensions=8, rate_limit_store=store)
     capped.embed(list("abcdef"))
     at = [call.at for call in service.calls]
@@ -485,7 +484,7 @@ def test_usage_adds_up_to_what_the_service_counted(client, emulator, hold, until
     """Two clients whose texts shared requests, retries and refusals included, have used what the service served."""
     soon = "Rate limit exceeded. Try again in 0.01 seconds."
     service = emulator(rpm=0, faults=[hold.fault, faults.error(503), faults.error(429, soon)])
-    store = MemoryStore(Window(period=0.01, margin=0.001))
+    store = MemoryStore(SlidingWindow(period=0.01, margin=0.001))
     one, two = client(service, rate_limit_store=store), client(service, rate_limit_store=store)
     with ThreadPoolExecutor(3) as pool:
         jobs = [pool.submit(one.embed, hold.texts)]
@@ -506,7 +505,7 @@ def test_usage_adds_up_to_what_the_service_counted(client, emulator, hold, until
 def test_usage_counts_the_wait_for_the_limit(client, emulator):
     """Seconds of standing still for the limit are counted, those of waiting for answers are not."""
     service = emulator(rpm=1, window=0.3)
-    patient = client(service, rate_limit_store=MemoryStore(Window(period=0.3, margin=0.01)))
+    patient = client(service, rate_limit_store=MemoryStore(SlidingWindow(period=0.3, margin=0.01)))
     patient.embed_query("one")
     assert patient.usage.seconds_waited == 0
     patient.embed_query("two")
@@ -540,7 +539,7 @@ def test_a_wait_that_is_too_long(client, emulator, max_wait):
 def test_a_wait_that_is_short_enough(client, emulator):
     """A call waits for the limit when that takes less than it may."""
     service = emulator(rpm=1, window=0.3)
-    store = MemoryStore(Window(period=0.3, margin=0.05))
+    store = MemoryStore(SlidingWindow(period=0.3, margin=0.05))
     patient = client(service, max_wait=30, rate_limit_store=store)
     assert same([patient.embed_query(text) for text in "abc"], right(service, list("abc")))
     assert [call.limited for call in service.calls] == [False] * 3

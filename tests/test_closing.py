@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from faces import KINDS, right, same
 
-from electronhub_embeddings import APIConnectionError, ElectronHubError, EmbeddingsClient, line
+from electronhub_embeddings import APIConnectionError, ElectronHubError, EmbeddingsClient
 from electronhub_embeddings.emulator import faults
 
 pytestmark = [
@@ -42,10 +42,11 @@ def test_no_connection_is_opened_after_the_end(recorder):
     server = recorder()
     closing = EmbeddingsClient(api_key="ek-test", base_url=server.base_url)
     closing.embed(["one"])
-    courier = closing._ticket.lane.courier
+    (connection,) = closing._connections.values()
+    (api_client,) = connection._workers._sender._api_clients.values()
     closing.close()
     with pytest.raises(APIConnectionError, match="are closed") as caught:
-        courier.list_models()
+        api_client.list_models()
     assert (caught.value.sent, server.connections) == (False, 1)
 
 
@@ -58,9 +59,8 @@ def descriptors():
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name.endswith(" sync")])
-def test_a_thousand_objects_made_and_dropped(emulator, monkeypatch, until, workers, name):
+def test_a_thousand_objects_made_and_dropped(emulator, until, workers, name):
     """Of many objects with arguments of their own, used and forgotten, no thread, socket or file stays or piles up."""
-    monkeypatch.setattr(line, "SWEEP", 0.01)
     kind, count = KINDS[name], 1000 if name.startswith("client") else 100
     before, most, most_threads = descriptors(), 0, 0
     service = emulator(rpm=0)
@@ -78,9 +78,8 @@ def test_a_thousand_objects_made_and_dropped(emulator, monkeypatch, until, worke
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name.endswith(" sync")])
-def test_one_that_failed_is_dropped(emulator, monkeypatch, until, workers, name):
+def test_one_that_failed_is_dropped(emulator, until, workers, name):
     """An object whose last call failed is forgotten like any other: no thread remembers the error that knows it."""
-    monkeypatch.setattr(line, "SWEEP", 0.01)
     service, kind = emulator(rpm=0, faults=[faults.error(402)]), KINDS[name]
     thing = kind.cls(api_key=service.api_key, base_url=service.base_url)
     with pytest.raises(ElectronHubError):
@@ -103,9 +102,8 @@ def test_vectors_are_freed_with_their_last_user(client, emulator, until):
         gc.enable()
 
 
-def test_accounts_made_and_dropped(emulator, monkeypatch, until, workers):
+def test_accounts_made_and_dropped(emulator, until, workers):
     """The same for clients with a key each, which have nothing in common; their files for the limit are closed too."""
-    monkeypatch.setattr(line, "SWEEP", 0.01)
     before = descriptors()
     services = [emulator(rpm=0, api_key=f"ek-{number}") for number in range(20)]
     for service in services * 3:
@@ -122,7 +120,7 @@ def test_accounts_made_and_dropped(emulator, monkeypatch, until, workers):
 # Close.
 
 
-def test_close_while_calls_wait(face, emulator, until):
+def test_close_while_calls_wait(face, emulator, until, waiting):
     """Several threads close an object at once while calls of others wait for the limit: those fail, nobody hangs."""
     service = emulator(rpm=1)
     thing = face.make(service)
@@ -130,7 +128,7 @@ def test_close_while_calls_wait(face, emulator, until):
     client = thing if isinstance(thing, EmbeddingsClient) else thing._client()
     with ThreadPoolExecutor(16) as pool:
         calls = [pool.submit(face.query, thing, f"query {number}") for number in range(8)]
-        until(lambda: len(client._ticket.lane.jobs()) == 8)  # nothing public tells
+        until(lambda: waiting(client) == 8)
         for closed in [pool.submit(client.close) for _ in range(8)]:
             closed.result()
         errors = [call.exception() for call in calls]

@@ -1,4 +1,4 @@
-"""Processes that end: with work in the line, in finalisers, by Ctrl-C."""
+"""Processes that end: with texts in the queue, in finalisers, by Ctrl-C."""
 
 import os
 import signal
@@ -43,7 +43,8 @@ import asyncio, atexit, os, signal, sys, threading
 
 def waiting():
     client = thing if hasattr(thing, "embed") else thing._client()
-    return sum(len(job.inputs) for job in client._ticket.lane.jobs()) if client._ticket else 0
+    connections = list(client._connections.values())
+    return sum(len(call.inputs) for it in connections for call in it._workers._scheduler._queues.calls())
 
 def until(condition):
     while not condition():

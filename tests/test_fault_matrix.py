@@ -22,15 +22,15 @@ from electronhub_embeddings import (
     RateLimitError,
     ServerError,
 )
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings.emulator import Emulator, faults
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.stores.memory import MemoryStore
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
 TEXTS = ["one", "two", "three", "four"]
 MODES = ("once", "for_ever")
-LONGEST_MESSAGE = 2000
+MAX_MESSAGE_LENGTH = 2000
 
 
 class Stage:
@@ -79,7 +79,7 @@ class Play:
             "batch_size": 2,
             "max_concurrency": 1,
             "max_retries": RETRIES,
-            "rate_limit_store": MemoryStore(Window(period=0.001, margin=0.001)),
+            "rate_limit_store": MemoryStore(SlidingWindow(period=0.001, margin=0.001)),
         }
         self.thing = face.make(stage.service, **{**settings, **row.options})
 
@@ -133,7 +133,7 @@ class Play:
 def expect_message(error, words):
     """Hold a message to what every message keeps."""
     assert words in str(error)
-    assert len(str(error)) < LONGEST_MESSAGE
+    assert len(str(error)) < MAX_MESSAGE_LENGTH
     assert KEY not in f"{error} {error!r}"
 
 

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from oracle import find
 
+from electronhub_embeddings._codec.response_parser import parse_response
+from electronhub_embeddings._config.secret import Secret, redact
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders, read_rate_limit_headers
 from electronhub_embeddings._scheduling.bad_request_cause import find_cause
+from electronhub_embeddings._scheduling.batching import BatchLimits
 from electronhub_embeddings.errors import APIStatusError, BadRequestError, ElectronHubError, InvalidResponseError
-from electronhub_embeddings.headers import Report, read_report
-from electronhub_embeddings.packing import Capacity
-from electronhub_embeddings.settings import Secret
-from electronhub_embeddings.wire import open_answer
 
 NOW = 1_780_000_000.0
 KEY = Secret("ek-canary")
@@ -28,14 +28,14 @@ PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 def receive(content, *, status=200, headers=None, count=1, dimensions=None):
     """Do with an answer what is done with every answer; return the rows, or the error that it is."""
-    report = read_report(headers or {}, NOW)
+    report = read_rate_limit_headers(headers or {}, NOW)
     try:
-        rows = open_answer(status, content, report).vectors(count=count, dimensions=dimensions)
+        rows = parse_response(status, content, report).vectors(count=count, dimensions=dimensions)
     except ElectronHubError as caught:
         error = caught
     else:
         return rows
-    error.rewrite(KEY.hide_in)
+    error.rewrite(lambda value: redact(value, (KEY.reveal(),)))
     assert str(error).encode()
     if isinstance(error, BadRequestError):
         index = find_cause(error, count).index
@@ -100,7 +100,7 @@ def test_anything_at_all_gives_rows_or_an_error(status, content, headers, count)
 @given(VALUES, VALUES)
 def test_any_date_is_a_date_or_none(date, value):
     """Broken dates are as good as none, and the figures in the report are sane."""
-    report = read_report({"date": date, "retry-after": value, "x-ratelimit-reset": value}, NOW)
+    report = read_rate_limit_headers({"date": date, "retry-after": value, "x-ratelimit-reset": value}, NOW)
     assert report.retry_after is None or 0 <= report.retry_after < float("inf")
     assert report.reset is None or 0 <= report.reset <= 3600
 
@@ -165,7 +165,7 @@ def test_an_error_of_any_depth_is_told():
 def test_a_charge_of_any_size_is_learned_or_ignored(digits):
     """Vectors are not lost because their price is nonsense."""
     content = b'{"data":[{"index":0,"embedding":[1]}],"usage":{"prompt_tokens":1%s}}' % (b"0" * digits)
-    charge = open_answer(200, content, Report()).charge
-    capacity = Capacity(2048)
-    capacity.learn_price(10, charge.prompt_tokens)
+    charge = parse_response(200, content, RateLimitHeaders()).tokens
+    capacity = BatchLimits(2048)
+    capacity.learn_tokens_per_byte(10, charge.prompt_tokens)
     assert 0 < capacity.tokens_per_byte <= 1

@@ -1,10 +1,16 @@
-"""What an import brings with it: nothing that takes time, until the first text."""
+"""What an import brings with it: nothing that takes time, until the first text; and what each folder may import."""
 
+import ast
+import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+import electronhub_embeddings
 
 SCRIPT = """
 import sys, warnings
@@ -45,3 +51,107 @@ def test_nothing_heavy_is_imported(base, module, name):
         others = {name for name in line.split() if name not in sys.stdlib_module_names and name not in OURS}
         assert others <= {"typing_extensions"}
     assert len(lines) == 2
+
+
+ROOT = Path(electronhub_embeddings.__file__).parent
+FOLDERS = sorted(path.parent for path in ROOT.glob("*/__init__.py") if path.parent.name != "emulator")
+PURE = ("_codec", "_rate_limit", "_scheduling")
+OUTSIDE = {
+    *(
+        "asyncio",
+        "concurrent",
+        "ctypes",
+        "datetime",
+        "http",
+        "io",
+        "multiprocessing",
+        "os",
+        "pathlib",
+        "queue",
+        "select",
+    ),
+    *(
+        "selectors",
+        "shutil",
+        "signal",
+        "socket",
+        "sqlite3",
+        "ssl",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "threading",
+        "time",
+    ),
+    *("_thread", "urllib", "httpx", "redis", "tqdm"),
+}
+"""Whatever reaches a file, a socket, a clock, a thread or the process."""
+NO_IO = {"http.HTTPStatus"}
+"""Names that are only numbers, whatever else their module does."""
+
+
+def imports(path):
+    """List what a module imports, anywhere in it and for types as well: module and name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("folder", PURE)
+def test_rules_reach_nothing_outside(folder):
+    """Modules without I/O import no clock, no thread, and nothing that opens a file or a socket."""
+    found = {
+        f"{path.name}: {module}.{name}"
+        for path in (ROOT / folder).glob("*.py")
+        for module, name in imports(path)
+        if module.partition(".")[0] in OUTSIDE and f"{module}.{name}" not in NO_IO
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_module_imports_the_package_itself(path):
+    """Nothing imports the package's own `__init__`, which imports the client: that would be a circle."""
+    assert "electronhub_embeddings" not in {module for module, _ in imports(path)}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_folder_names_what_it_imports(folder):
+    """The first words of a folder's `__init__` name exactly what of this package the folder imports."""
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    named = re.findall(r"`(\w+)`", docstring.partition("Imports")[2])
+    real = {
+        module.split(".")[1]
+        for path in folder.glob("*.py")
+        for module, _ in imports(path)
+        if module.startswith("electronhub_embeddings.") and module.split(".")[1] != folder.name
+    }
+    assert (set(named), sorted(named)) == (real, named)
+
+
+PUBLIC = {
+    "electronhub_embeddings": {
+        *("APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError"),
+        *("CacheError", "ElectronHubError", "EmbeddingsClient", "InputError", "InsufficientBalanceError"),
+        *("InvalidResponseError", "NotFoundError", "PermissionDeniedError", "QuotaExceededError", "RateLimitError"),
+        *("RequestInfo", "ServerError", "Usage", "__version__"),
+    },
+    "electronhub_embeddings.emulator": {"PLANS", "Call", "Emulator", "Fault", "faults"},
+    "electronhub_embeddings.rate_limit_stores": {"RateLimitStore", "SlidingWindow"},
+    "langchain_electronhub": {"ElectronHubEmbeddings"},
+    "llama_index_electronhub": {"ElectronHubEmbedding"},
+    "llama_index.embeddings.electronhub": {"ElectronHubEmbedding"},
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names(name):
+    """Nothing becomes public, or ceases to be, unnoticed."""
+    base = {"langchain": "langchain_core", "llama": "llama_index.core"}.get(name.partition("_")[0], "sys")
+    if not installed(base):
+        pytest.skip(f"{base} is not installed")
+    module = import_module(name)
+    assert set(module.__all__) == PUBLIC[name]
+    assert [public for public in module.__all__ if not hasattr(module, public)] == []

@@ -12,7 +12,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import SecretStr, ValidationError
 
 from electronhub_embeddings import EmbeddingsClient
-from electronhub_embeddings.stores.memory import MemoryStore
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from langchain_electronhub import ElectronHubEmbeddings
 
 TEXTS = ["Paris is in France.", "Rust has no garbage collector.", "The cat sat on the mat."]

@@ -18,11 +18,11 @@ from changes import look
 from faces import KINDS, right, same
 from processes import embed_here
 
-from electronhub_embeddings import line
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.lines import guard
-from electronhub_embeddings.settings import Account, Secret
-from electronhub_embeddings.stores.sqlite import SQLiteStore
+from electronhub_embeddings._config.account import Account
+from electronhub_embeddings._config.secret import Secret
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._workers import account_registry
+from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
 
 pytestmark = [
     pytest.mark.usefixtures("quick_retries"),
@@ -72,7 +72,7 @@ def shared_file(path):
 
     def begin(service, period):
         name = Account(service.base_url, Secret(service.api_key)).name
-        store = SQLiteStore(path, name, Window(period=period))
+        store = SQLiteStore(path, name, SlidingWindow(period=period))
         store.update(look)
         store.close()
         return path
@@ -100,11 +100,12 @@ def test_a_fork_while_every_lock_is_held(face, emulator):
     service = emulator(rpm=100)
     thing = face.make(service)
     face.query(thing, "before")
-    ours = client_of(thing)._ticket.line  # nothing public holds a lock for long enough
+    (connection,) = client_of(thing)._connections.values()
+    ours = connection._workers  # nothing public holds a lock for long enough
     held, let_go = threading.Event(), threading.Event()
 
     def hold_all():
-        with guard(), ours._changed, ours.gate.store._lock:
+        with account_registry._lock, ours._lock, ours.limiter.store._lock:
             held.set()
             let_go.wait()
 
@@ -152,7 +153,8 @@ def test_a_fork_in_the_middle_of_a_change_of_the_file(client, emulator, path):
     service = emulator(rpm=0)
     shared = client(service, rate_limit_store=path)
     shared.embed_query("before")
-    store, changing = shared._ticket.line.gate.store, threading.Event()
+    (connection,) = shared._connections.values()
+    store, changing = connection._workers.limiter.store, threading.Event()
 
     def slowly(_window, _now):
         changing.set()
@@ -221,9 +223,8 @@ DOUBLES = {
 
 
 @pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_keys_never_mix(recorder, face, monkeypatch, until, workers):
+def test_keys_never_mix(recorder, face, until, workers):
     """Threads that double, use and forget objects with different keys send each text with the key of its object."""
-    monkeypatch.setattr(line, "SWEEP", 0.01)
     server = recorder()
     originals = {key: face.make(server, api_key=key) for key in ("ek-one", "ek-two", "ek-three")}
 

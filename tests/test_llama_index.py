@@ -14,7 +14,7 @@ from llama_index.core.ingestion.pipeline import get_transformation_hash
 from llama_index.core.schema import MetadataMode, TextNode
 
 from electronhub_embeddings import EmbeddingsClient
-from electronhub_embeddings.stores.memory import MemoryStore
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from llama_index_electronhub import ElectronHubEmbedding
 
 TEXTS = ["Paris is in France.", "Rust has no garbage collector.", "The cat sat on the mat."]

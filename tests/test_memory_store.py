@@ -6,10 +6,10 @@ from itertools import count
 
 import pytest
 
-from electronhub_embeddings.headers import Report
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.stores import RateLimitStore
-from electronhub_embeddings.stores.memory import MemoryStore
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings.rate_limit_stores import RateLimitStore
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 
 def look(window, now):
@@ -27,7 +27,7 @@ def quick_switching():
 
 
 def test_it_is_a_store():
-    """It has what the line asks of any store."""
+    """It has what the rate limiter asks of any store."""
     assert isinstance(MemoryStore(), RateLimitStore)
     assert MemoryStore.poll is None
 
@@ -36,24 +36,24 @@ def test_changes_are_kept_and_answered_on_the_store_s_clock():
     """A change sees the window as the one before left it, and the time of the injected clock."""
     times = iter([5.0, 6.5])
     store = MemoryStore(clock=lambda: next(times))
-    assert store.update(lambda window, now: window.start(now, "a", lease=70.0)) is None
+    assert store.update(lambda window, now: window.acquire(now, "a", max_duration=70.0)) is None
     window, now = store.update(look)
-    assert (now, window.flying) == (6.5, {"a": (5.0, 75.0)})
+    assert (now, window.in_flight) == (6.5, {"a": (5.0, 75.0)})
 
 
 def test_two_stores_share_nothing():
     """Each account has a window of its own."""
     one, other = MemoryStore(clock=float), MemoryStore(clock=float)
-    one.update(lambda window, now: window.start(now, "a", lease=70.0))
-    assert Window() == other.update(look)[0]
+    one.update(lambda window, now: window.acquire(now, "a", max_duration=70.0))
+    assert SlidingWindow() == other.update(look)[0]
 
 
 def test_a_window_to_begin_with():
     """A service with another period is told by its window."""
-    store = MemoryStore(Window(limit=1, period=10.0, probing=False), clock=float)
-    store.update(lambda window, now: window.start(now, "a", lease=70.0))
-    store.update(lambda window, now: window.settle(now, "a", Report(), counted=now, good=True))
-    assert pytest.approx(10.1) == store.update(lambda window, now: window.wait(now))
+    store = MemoryStore(SlidingWindow(limit=1, period=10.0, probing=False), clock=float)
+    store.update(lambda window, now: window.acquire(now, "a", max_duration=70.0))
+    store.update(lambda window, now: window.complete(now, "a", RateLimitHeaders(), counted=now, good=True))
+    assert pytest.approx(10.1) == store.update(lambda window, now: window.delay(now))
 
 
 def test_a_change_that_raises_leaves_the_store_usable():
@@ -67,14 +67,14 @@ def test_a_change_that_raises_leaves_the_store_usable():
 @pytest.mark.usefixtures("quick_switching")
 def test_no_two_changes_at_once():
     """Of many threads that take the last slot, exactly as many get one as there are."""
-    store = MemoryStore(Window(limit=100, probing=False), clock=float)
+    store = MemoryStore(SlidingWindow(limit=100, probing=False), clock=float)
     inside, most, started, names = 0, 0, [], count()
 
     def change(window, now):
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        pause = window.start(now, str(next(names)), lease=70.0)
+        pause = window.acquire(now, str(next(names)), max_duration=70.0)
         inside -= 1
         return pause
 
@@ -91,8 +91,8 @@ def test_no_two_changes_at_once():
 
 def test_a_child_process_finds_what_was_counted_and_no_lock():
     """A fork while another thread held the lock leaves a store that works, and calls in flight count as lost."""
-    store = MemoryStore(Window(limit=1, probing=False), clock=lambda: 5.0)
-    store.update(lambda window, now: window.start(now, "of the parent", lease=70.0))
+    store = MemoryStore(SlidingWindow(limit=1, probing=False), clock=lambda: 5.0)
+    store.update(lambda window, now: window.acquire(now, "of the parent", max_duration=70.0))
     children = []
 
     def fork(*_):
@@ -101,5 +101,5 @@ def test_a_child_process_finds_what_was_counted_and_no_lock():
 
     assert store.update(fork) is False
     window, now = children[0].update(look)
-    assert (now, window.flying, list(window.held)) == (5.0, {}, ["of the parent"])
-    assert children[0].update(lambda window, now: window.start(now, "b", lease=70.0)) is not None
+    assert (now, window.in_flight, list(window.held)) == (5.0, {}, ["of the parent"])
+    assert children[0].update(lambda window, now: window.acquire(now, "b", max_duration=70.0)) is not None

@@ -12,11 +12,19 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from recorder import Told
 
-from electronhub_embeddings import BadRequestError, ElectronHubError, RequestInfo
+from electronhub_embeddings import (
+    AuthenticationError,
+    BadRequestError,
+    ElectronHubError,
+    EmbeddingsClient,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestInfo,
+)
+from electronhub_embeddings._codec.vector_output import VectorOutput
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings.emulator import faults
-from electronhub_embeddings.job import Job
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.stores.memory import MemoryStore
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 TEXTS = ["a text that nobody must see", "another secret", "a third one"]
 MODELS = [name for name in KINDS if name.endswith(" sync") and not name.startswith("client")]
@@ -72,7 +80,7 @@ def test_totals_are_what_the_service_counted_on_a_bad_day(face, emulator):
 def test_each_client_is_told_of_its_own_texts(client, emulator, hold, until):
     """Clients that share a request get a share of its tokens each, and the shares add up."""
     service, one, two = emulator(rpm=0, faults=[hold.fault]), [], []
-    store = MemoryStore(Window(period=0.01, margin=0.001))
+    store = MemoryStore(SlidingWindow(period=0.01, margin=0.001))
     first = client(service, rate_limit_store=store, on_request=one.append)
     second = client(service, rate_limit_store=store, on_request=two.append)
     with ThreadPoolExecutor(3) as pool:
@@ -90,7 +98,7 @@ def test_each_client_is_told_of_its_own_texts(client, emulator, hold, until):
 def test_the_hook_is_told_of_the_wait(client, emulator):
     """A request that had to wait for the limit says how long."""
     service, infos = emulator(rpm=1, window=0.3), []
-    store = MemoryStore(Window(period=0.3, margin=0.01))
+    store = MemoryStore(SlidingWindow(period=0.3, margin=0.01))
     waiting = client(service, rate_limit_store=store, on_request=infos.append)
     waiting.embed(["one"])
     waiting.embed(["two"])
@@ -168,10 +176,10 @@ def test_each_request_is_a_span(face, emulator, spans):
     assert all(secret not in span.to_json() for span in spans() for secret in (*TEXTS, service.api_key, "keys may"))
 
 
-def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, spans):
+def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, spans, waiting):  # noqa: PLR0917
     """The span hangs below the first caller's, and knows the others."""
     service = emulator(rpm=1, window=0.1, faults=[hold.fault])
-    store = MemoryStore(Window(period=0.1, margin=0.01))
+    store = MemoryStore(SlidingWindow(period=0.1, margin=0.01))
     sharing = client(service, rate_limit_store=store)
 
     def call(name):
@@ -182,7 +190,7 @@ def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, 
         jobs = [pool.submit(sharing.embed, hold.texts)]
         until(lambda: len(service.calls) == 1)
         jobs += [pool.submit(call, name) for name in ("one", "two")]
-        until(lambda: len(sharing._ticket.lane.jobs()) == 2)  # only the line knows who waits
+        until(lambda: waiting(sharing) == 2)
         hold.release()
         for job in jobs:
             job.result()
@@ -222,23 +230,30 @@ def test_the_key_is_not_sent_for_a_public_list(client, recorder):
     assert heard.seen[0].header("authorization") == []
 
 
-@pytest.mark.parametrize("wrong", ["text-embedding-3-smal", "text_embedding_3_small"])
-def test_an_unknown_model_is_told_its_neighbours(face, emulator, wrong):
-    """The error names the models that are meant, perhaps."""
-    service = emulator(rpm=0)
-    model = face.make(service, model=wrong)
-    for _ in range(2):
-        with pytest.raises(Exception, match=r"Models of a similar name: text-embedding-3-small"):
-            face.query(model, "a question")
-    assert len(service.calls) == 2
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_list_that_wants_a_key(face, recorder, status):
+    """The error tells that no key was sent, lest a good one is thought to be wrong, and what to do."""
+    heard = recorder(lambda _: Told(status, body=b'{"error":{"message":"Missing key."}}'))
+    thing = face.make(heard)
+    client = thing if isinstance(thing, EmbeddingsClient) else thing._client()
+    for ask in (client.list_models, lambda: asyncio.run(client.alist_models())):
+        with pytest.raises(
+            (AuthenticationError, PermissionDeniedError), match=r"No key was sent.*id of a model"
+        ) as caught:
+            ask()
+        assert "ELECTRONHUB_API_KEY" not in str(caught.value)
+    assert [seen.header("authorization") for seen in heard.seen] == [[], []]
 
 
-def test_other_errors_name_no_models(client, emulator):
-    """Nothing is asked for where the model is not what is wrong."""
-    service = emulator(rpm=0, faults=[faults.error(400, "The text is bad.")])
-    with pytest.raises(BadRequestError) as caught:
-        client(service).embed_query("a question")
-    assert "similar name" not in str(caught.value)
+@pytest.mark.parametrize(("status", "kind"), [(400, BadRequestError), (404, NotFoundError)])
+def test_an_unknown_model_costs_one_request(face, recorder, ask, status, kind):
+    """The error says where the models are listed, and asks for no list itself."""
+    body = b'{"error":{"message":"No such model.","code":"model_not_found"}}'
+    heard = recorder(lambda _: Told(status, body=body))
+    error = ask(face, heard, model="text-embedding-3-smal")
+    assert type(error) is kind
+    assert "list_models()" in str(error)
+    assert [seen.method for seen in heard.seen] == ["POST"]
 
 
 @pytest.mark.parametrize("face", MODELS, indirect=True)
@@ -260,7 +275,7 @@ def test_what_a_fault_of_ours_cost_is_counted(face, emulator, monkeypatch):
 
     infos = []
     thing = face.make(emulator(rpm=0), on_request=infos.append)
-    monkeypatch.setattr(Job, "place", fail)
+    monkeypatch.setattr(VectorOutput, "put", fail)
     with pytest.raises(ElectronHubError, match="Unexpected MemoryError: no room"):
         face.embed(thing, TEXTS)
     assert thing.usage.attempts == 1

@@ -20,9 +20,9 @@ from electronhub_embeddings import (
     RateLimitError,
     ServerError,
 )
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings.emulator import faults
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.stores.memory import MemoryStore
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -264,7 +264,7 @@ SOON = "Rate limit exceeded. Try again in 0.01 seconds."
 def test_each_failure_costs_what_it_must(face, emulator, fault, error, attempts):
     """The exception fits the failure; one that can pass is met max_retries + 1 times, any other exactly once."""
     service = emulator(rpm=0, chance=lambda _: fault)
-    store = MemoryStore(Window(period=0.01, margin=0.001))
+    store = MemoryStore(SlidingWindow(period=0.01, margin=0.001))
     model = face.make(service, max_retries=2, rate_limit_store=store)
     with pytest.raises(ElectronHubError) as caught:
         face.embed(model, ["one"])

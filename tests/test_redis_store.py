@@ -6,16 +6,18 @@ from types import SimpleNamespace
 
 import pytest
 import redis
-from changes import count_one, look, settle, start
+from changes import acquire, complete, count_one, look
 from processes import LONGEST, begin, counting, finish, release
 from redis_server import Server
 
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.settings import Account, Secret
-from electronhub_embeddings.stores import RateLimitStore, open_store
-from electronhub_embeddings.stores import redis as module
-from electronhub_embeddings.stores.guarded import GuardedStore
-from electronhub_embeddings.stores.redis import FORGET, LONGEST_LAG, RedisStore
+from electronhub_embeddings._config.account import Account
+from electronhub_embeddings._config.secret import Secret
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._rate_limit.window_state import decode
+from electronhub_embeddings.rate_limit_stores import RateLimitStore, open_store
+from electronhub_embeddings.rate_limit_stores import redis as module
+from electronhub_embeddings.rate_limit_stores.memory_fallback import MemoryFallback
+from electronhub_embeddings.rate_limit_stores.redis import KEY_TTL, MAX_CLOCK_CORRECTION, RedisStore
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +55,7 @@ def machine(monkeypatch):
 
 
 def test_it_is_a_store(store):
-    """It has what the line asks of any store, and others may answer who share it."""
+    """It has what the rate limiter asks of any store, and others may answer who share it."""
     assert isinstance(store(), RateLimitStore)
     assert store().poll is not None
 
@@ -61,27 +63,27 @@ def test_it_is_a_store(store):
 def test_a_url_names_one(closing, server):
     """A redis:// URL is opened guarded, under the name of its account, and not before it is used."""
     account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
-    opened = closing(open_store(server.url, account))
-    assert isinstance(opened, GuardedStore)
+    opened = closing(open_store(server.url, account.name))
+    assert isinstance(opened, MemoryFallback)
     assert server.raw.keys() == []
-    opened.update(start("a"))
+    opened.update(acquire("a"))
     assert server.raw.keys() == [f"electronhub:window:{account.name}".encode()]
 
 
 def test_a_second_store_sees_the_slots_of_the_first(store):
     """What one has taken the other does not give away."""
-    one, other = store(window=Window(limit=1, probing=False)), store()
-    assert one.update(start("a")) is None
-    assert other.update(start("b")) is not None
-    assert list(other.update(look)[0].flying) == ["a"]
+    one, other = store(window=SlidingWindow(limit=1, probing=False)), store()
+    assert one.update(acquire("a")) is None
+    assert other.update(acquire("b")) is not None
+    assert list(other.update(look)[0].in_flight) == ["a"]
 
 
 def test_accounts_do_not_touch_each_other(store):
     """Two accounts on one server have a window each."""
-    one, other = store("one"), store("other", Window(limit=7))
-    one.update(start("a"))
-    other.update(start("b"))
-    assert [list(each.update(look)[0].flying) for each in (one, other)] == [["a"], ["b"]]
+    one, other = store("one"), store("other", SlidingWindow(limit=7))
+    one.update(acquire("a"))
+    other.update(acquire("b"))
+    assert [list(each.update(look)[0].in_flight) for each in (one, other)] == [["a"], ["b"]]
     assert [each.update(look)[0].limit for each in (one, other)] == [None, 7]
 
 
@@ -111,17 +113,17 @@ def test_whoever_was_slower_tries_again(store):
     ours.update(count_one)
 
     def interrupted(window, now):
-        tries.append(list(window.flying))
+        tries.append(list(window.in_flight))
         if len(tries) < 3:
-            other.update(start(f"of others {len(tries)}"))
+            other.update(acquire(f"of others {len(tries)}"))
             other.update(lambda window, _: setattr(window, "probing", False))
-        return window.start(now, "ours", lease=70.0) or len(tries)
+        return window.acquire(now, "ours", max_duration=70.0) or len(tries)
 
     ours.update(lambda window, _: setattr(window, "limit", None))
     ours.update(lambda window, _: setattr(window, "probing", False))
     assert ours.update(interrupted) == 3
     assert tries == [[], ["of others 1"], ["of others 1", "of others 2"]]
-    assert sorted(other.update(look)[0].flying) == ["of others 1", "of others 2", "ours"]
+    assert sorted(other.update(look)[0].in_flight) == ["of others 1", "of others 2", "ours"]
 
 
 def test_a_change_that_raises_changes_nothing(store):
@@ -145,14 +147,14 @@ def test_a_change_that_raises_changes_nothing(store):
 
 def test_time_is_the_server_s(store, machine):
     """Machines whose clocks began at very different times agree on when a slot is free."""
-    one, other = store(window=Window(limit=1)), store()
+    one, other = store(window=SlidingWindow(limit=1)), store()
     machine.ahead = 1e6
-    one.update(start("a"))
-    one.update(settle("a"))
+    one.update(acquire("a"))
+    one.update(complete("a"))
     machine.ahead = -500.0
-    assert other.update(lambda window, now: window.wait(now)) == pytest.approx(60.1, abs=10)
+    assert other.update(lambda window, now: window.delay(now)) == pytest.approx(60.1, abs=10)
     machine.ahead = 1e6
-    assert one.update(lambda window, now: window.wait(now)) == pytest.approx(60.1, abs=10)
+    assert one.update(lambda window, now: window.delay(now)) == pytest.approx(60.1, abs=10)
 
 
 def test_time_goes_on_between_answers(store, machine):
@@ -165,7 +167,13 @@ def test_time_goes_on_between_answers(store, machine):
 
 @pytest.mark.parametrize(
     ("jump", "followed"),
-    [(0.0, 0.0), (LONGEST_LAG - 0.1, LONGEST_LAG - 0.1), (LONGEST_LAG + 0.1, 0.0), (3600.0, 0.0), (-3600.0, 0.0)],
+    [
+        (0.0, 0.0),
+        (MAX_CLOCK_CORRECTION - 0.1, MAX_CLOCK_CORRECTION - 0.1),
+        (MAX_CLOCK_CORRECTION + 0.1, 0.0),
+        (3600.0, 0.0),
+        (-3600.0, 0.0),
+    ],
 )
 def test_a_clock_of_the_server_that_jumps(server, monkeypatch, closing, jump, followed):
     """A better estimate is taken over, a clock that was set is not followed: nothing is free before its time."""
@@ -204,8 +212,20 @@ def test_a_window_is_forgotten_some_day(store, server):
     for _ in range(2):
         ours.update(count_one)
         (name,) = server.raw.keys()
-        assert FORGET - LONGEST < server.raw.pttl(name) / 1000 <= FORGET
+        assert KEY_TTL - LONGEST < server.raw.pttl(name) / 1000 <= KEY_TTL
         server.raw.persist(name)
+
+
+@pytest.mark.parametrize("state", [b"\x02 of a newer version", b"\x8b of none"])
+def test_a_state_of_another_version_trips_no_limit_and_is_told(store, server, caplog, state):
+    """A period is waited out, with a warning; whoever comes later reads what was begun."""
+    (one, other), name = (store(), store()), "electronhub:window:an account"
+    server.raw.set(name, state)
+    pause = one.update(acquire("a"))
+    assert (pause.seconds, pause.reason) == (pytest.approx(60.1), "earlier requests are not known")
+    assert other.update(acquire("b")).seconds == pytest.approx(60.1, abs=10)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert decode(server.raw.get(name)).unknown_until > 0
 
 
 # Trouble.
@@ -217,7 +237,7 @@ def test_redis_py_is_missing(monkeypatch):
     account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
     for url in ("redis://localhost", "rediss://localhost", "unix:///somewhere"):
         with pytest.raises(ImportError, match=r'pip install "electronhub-embeddings\[redis\]"'):
-            open_store(url, account)
+            open_store(url, account.name)
 
 
 @pytest.fixture
@@ -235,24 +255,24 @@ def test_a_server_that_cannot_be_reached(own, closing):
     with pytest.raises(redis.ConnectionError):
         ours.update(look)
     own.start()
-    ours.update(start("a"))
-    assert list(ours.update(look)[0].flying) == ["a"]
+    ours.update(acquire("a"))
+    assert list(ours.update(look)[0].in_flight) == ["a"]
 
 
 def test_a_server_started_anew(own, closing):
     """After a restart, which makes the server forget window and script, the store goes on with what it knew."""
-    ours = closing(RedisStore(own.url, "an account", Window(limit=1, probing=False)))
-    assert ours.update(start("a")) is None
+    ours = closing(RedisStore(own.url, "an account", SlidingWindow(limit=1, probing=False)))
+    assert ours.update(acquire("a")) is None
     own.stop()
     own.start()
-    assert ours.update(start("b")) is not None
+    assert ours.update(acquire("b")) is not None
     other = closing(RedisStore(own.url, "an account"))
-    assert list(other.update(look)[0].flying) == ["a"]
+    assert list(other.update(look)[0].in_flight) == ["a"]
 
 
 def test_an_answer_that_was_lost(store):
     """When redis-py asks again because an answer was lost on its way, the slot that was taken is not in its own way."""
-    ours = store(window=Window(limit=1, probing=False))
+    ours = store(window=SlidingWindow(limit=1, probing=False))
     ours.update(look)
     swap = ours._swap
 
@@ -261,24 +281,24 @@ def test_an_answer_that_was_lost(store):
         return swap(**arguments)
 
     ours._swap = twice  # the connection cannot be made to fail just there
-    assert ours.update(start("a")) is None
-    assert list(ours.update(look)[0].flying) == ["a"]
+    assert ours.update(acquire("a")) is None
+    assert list(ours.update(look)[0].in_flight) == ["a"]
 
 
 def test_a_child_process_has_connections_of_its_own(store):
     """After a fork the same window is reached by other connections."""
-    ours = store(window=Window(limit=1, probing=False))
-    ours.update(start("a"))
+    ours = store(window=SlidingWindow(limit=1, probing=False))
+    ours.update(acquire("a"))
     child = ours.after_fork()
     assert child._redis is not ours._redis  # nothing public tells
-    assert list(child.update(look)[0].flying) == ["a"]
-    assert child.update(start("b")) is not None
+    assert list(child.update(look)[0].in_flight) == ["a"]
+    assert child.update(acquire("b")) is not None
     child.close()
 
 
 def test_a_fresh_child_begins_with_the_same_window(store):
     """Where the server has none, a child's window is the one its parent would have begun with."""
-    child = store(window=Window(limit=7, period=2.0)).after_fork()
+    child = store(window=SlidingWindow(limit=7, period=2.0)).after_fork()
     window, _ = child.update(look)
     assert (window.limit, window.period) == (7, 2.0)
     child.close()

@@ -3,34 +3,77 @@
 import copy
 import json
 import logging
+import pickle
+import re
 import socket
+import socketserver
+import threading
 import traceback
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from faces import KINDS, same
+from faces import KINDS, Face, same
+from fault_forms import KEY as QUOTED_KEY
+from faults_table import ROWS, SLOW, Failure
 
-from electronhub_embeddings import APIStatusError, BadRequestError, ElectronHubError
+from electronhub_embeddings import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    BadRequestError,
+    ElectronHubError,
+    EmbeddingsClient,
+)
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings.emulator import faults
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
 KEY = "ek-canary-5f1d2c7b9a"
 
+HEADER = "canary-header-81c7"
+PASSWORD = "canary-password-2e90"
+SECRETS = re.compile(f"{KEY}|{QUOTED_KEY}|{HEADER}|{PASSWORD}")
+
+ADDRESS = f"redis://user:{PASSWORD}@127.0.0.1:1/0"
+"""Where no Redis server listens."""
+
+CONFIDENTIAL = {"rate_limit_store": ADDRESS, "default_headers": {"X-Secret": HEADER}}
+
+HERE = str(Path(__file__).parent)
+
+SYNC = [name for name in KINDS if name.endswith(" sync")]
+ADAPTERS = [name for name in SYNC if name != "client sync"]
 LANGCHAIN = [name for name in KINDS if name == "LangChain sync"]
 LLAMA_INDEX = [name for name in KINDS if name == "LlamaIndex sync"]
 
 
 def told(error):
-    """Return all that an exception tells, and the exceptions that it came from."""
-    chain = []
-    while error is not None:
+    """Return all that an error tracker can print of an exception, and of the exceptions that it came from.
+
+    The variables of the tests' own frames are left out: a caller knows the key that it has passed.
+    """
+    chain, pending, said = [], [error], []
+    while pending:
+        error = pending.pop()
+        if error is not None and error not in chain:
+            chain.append(error)
+            pending += [error.__cause__, error.__context__]  # whether it is suppressed or not
+    for error in chain:
         words = [getattr(error, name, None) for name in ("message", "body", "param", "code")]
-        chain += [str(error), repr(error), repr(error.args), repr(vars(error)), repr(words)]
-        chain += traceback.format_exception(error)
-        error = error.__cause__ or error.__context__
-    return "\n".join(chain)
+        said += [str(error), repr(error), repr(error.args), repr(vars(error)), repr(words)]
+        said += traceback.format_exception(error)
+        frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+        said += [f"{frame.name}: {frame.locals}" for frame in frames if not frame.filename.startswith(HERE)]
+    return "\n".join(said)
+
+
+def leaks(text):
+    """List the places where a text holds a secret."""
+    return [text[max(0, found.start() - 200) : found.end() + 20] for found in SECRETS.finditer(text)]
 
 
 def test_objects_do_not_show_it(face, emulator):
@@ -164,13 +207,234 @@ def test_exceptions_do_not_show_it(face, emulator, fault, count):
     thing = face.make(service, max_retries=0, timeout=0.2 if fault.pause else 20)
     with pytest.raises(ElectronHubError) as caught:
         face.embed(thing, [f"text {number}" for number in range(count)])
-    assert KEY not in told(caught.value)
+    assert leaks(told(caught.value)) == []
+
+
+FAILING = [row for row in ROWS if row.forms and isinstance(row.for_ever, Failure)]
+
+
+@pytest.mark.parametrize("row", FAILING, ids=lambda row: row.fault)
+def test_no_fault_brings_secrets_into_a_frame(closing, emulator, row):
+    """Whatever goes wrong, in whatever form, no variable of any frame holds the key or a header of the user's."""
+    lasting = []
+    service = emulator(rpm=0, api_key=QUOTED_KEY, chance=lambda _: lasting[-1] if lasting else None)
+    settings = {
+        "max_retries": 0,
+        "default_headers": {"X-Secret": HEADER},
+        **row.options,
+        **({"timeout": 0.2} if row.options is SLOW else {}),
+    }
+    for number, form in enumerate(row.forms.values()):
+        for name in SYNC if number == 0 else ["client sync"]:
+            face = Face(KINDS[name], closing)
+            lasting.clear()
+            settings["rate_limit_store"] = MemoryStore(SlidingWindow(period=0.001, margin=0.001))
+            thing = face.make(service, **settings)
+            if row.later:
+                face.embed(thing, ["before"])
+            lasting.append(form.fault)
+            with pytest.raises(ElectronHubError) as caught:
+                face.embed(thing, ["one", "two"])
+            thing.close()
+            assert leaks(told(caught.value)) == []
+
+
+def test_a_refused_connection_shows_nothing(face):
+    """Where nothing listens, the error says so, with its cause, and shows neither key nor headers."""
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        url = f"http://127.0.0.1:{place.getsockname()[1]}/v1"
+    thing = face.build(api_key=KEY, base_url=url, max_retries=0, default_headers={"X-Secret": HEADER})
+    with pytest.raises(APIConnectionError, match="refused") as caught:
+        face.query(thing, "one")
+    assert leaks(told(caught.value)) == []
+    assert (type(caught.value.__cause__), "refused" in str(caught.value.__cause__)) == (httpx.ConnectError, True)
+
+
+def test_a_list_of_models_that_fails_shows_nothing(closing):
+    """The request without the key has the user's headers all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        headers = {"X-Secret": HEADER}
+        client = closing(EmbeddingsClient(api_key=KEY, base_url=url, timeout=0.2, default_headers=headers))
+        with pytest.raises(APITimeoutError) as caught:
+            client.list_models()
+    assert leaks(told(caught.value)) == []
+
+
+def test_a_list_of_models_that_fails_unexpectedly_shows_nothing(closing):
+    """What a transport of the user's own raises comes out with its place, as text."""
+
+    def quote(request):
+        raise RuntimeError(f"cannot send {request.headers['x-secret']}")
+
+    with httpx.Client(transport=httpx.MockTransport(quote)) as http:
+        client = closing(EmbeddingsClient(api_key=KEY, http_client=http, default_headers={"X-Secret": HEADER}))
+        with pytest.raises(RuntimeError, match="cannot send") as caught:
+            client.list_models()
+    assert "in quote" in str(caught.value.__cause__)
+    assert leaks(told(caught.value)) == []
+
+
+def test_a_header_that_is_quoted_is_redacted(face, emulator):
+    """A service that quotes a confidential header cannot bring it into an exception either."""
+    service = emulator(rpm=0, api_key=KEY, chance=lambda _: faults.error(400, f"x-secret: {HEADER} is unknown"))
+    with pytest.raises(BadRequestError, match=r"x-secret: \*+ is unknown") as caught:
+        face.query(face.make(service, default_headers={"X-Secret": HEADER, "X-Flag": "1"}), "one")
+    assert leaks(told(caught.value)) == []
+
+
+def gossip(request):
+    """Let a transport of the user's own fail, and quote what it was given."""
+    raise RuntimeError(f"cannot send {request.headers['authorization']} {request.headers['x-secret']}")
+
+
+def time_out(request):
+    """Let a transport of the user's own fail as httpx's do."""
+    raise httpx.ReadTimeout("too slow", request=request)
+
+
+def interrupt(_):
+    """Let somebody press Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("act", "cause", "words"),
+    [
+        (gossip, RuntimeError, "cannot send"),
+        (time_out, httpx.ReadTimeout, "too slow"),
+        (interrupt, KeyboardInterrupt, ""),
+    ],
+)
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_an_http_client_of_the_users_own_that_fails(face, act, cause, words):
+    """What it raises is the cause, with its type and words, and the request is not to be had from it."""
+    with httpx.Client(transport=httpx.MockTransport(act)) as http:
+        thing = face.build(
+            api_key=KEY,
+            base_url="https://api.example/v1",
+            http_client=http,
+            max_retries=0,
+            default_headers={"X-Secret": HEADER},
+        )
+        with pytest.raises(ElectronHubError) as caught:
+            face.embed(thing, ["one", "two"])
+    assert type(caught.value.__cause__) is cause
+    assert words in str(caught.value.__cause__)
+    assert getattr(caught.value.__cause__, "_request", None) is None  # the property raises
+    assert leaks(told(caught.value)) == []
+
+
+@pytest.mark.parametrize("face", ["client sync"], indirect=True)
+def test_an_unexpected_error_tells_its_place(face):
+    """The traceback of a bug is kept, as text without variables: nobody could mend it otherwise."""
+    with httpx.Client(transport=httpx.MockTransport(gossip)) as http:
+        thing = face.build(
+            api_key=KEY, base_url="https://api.example/v1", http_client=http, default_headers={"X-Secret": HEADER}
+        )
+        with pytest.raises(ElectronHubError) as caught:
+            face.query(thing, "one")
+    assert "in gossip" in "".join(traceback.format_exception(caught.value))
+    assert leaks(told(caught.value)) == []
+
+
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_the_callers_own_exception_keeps_its_frames(face, emulator):
+    """An exception that a caller handles while it embeds is the caller's: nothing is taken from it."""
+    service = emulator(rpm=0, api_key=KEY, faults=[None, faults.error(401)])
+    thing = face.make(service)
+    face.query(thing, "one")
+    try:
+        raise KeyError("mine")  # noqa: TRY301
+    except KeyError:
+        with pytest.raises(ElectronHubError) as caught:
+            face.query(thing, "two")
+    context = caught.value.__context__
+    assert (type(context), context.__traceback__ is not None) == (KeyError, True)
+
+
+def test_a_hook_that_fails_shows_nothing(face, emulator, caplog):
+    """What `on_request` raises is logged with its frames; none of them is the transport's."""
+
+    def hook(info):
+        raise RuntimeError(f"no counter for {info.model}")
+
+    service = emulator(rpm=0, api_key=KEY)
+    face.query(face.make(service, on_request=hook, default_headers={"X-Secret": HEADER}), "one")
+    errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert [type(error) for error in errors] == [RuntimeError]
+    assert leaks(told(errors[0])) == []
+
+
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_a_redis_server_that_is_not_there_does_not_show_its_password(face, emulator):
+    """The error says so, and no frame of redis-py is in it."""
+    with socket.socket() as taken:  # and so nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        address = f"redis://user:{PASSWORD}@127.0.0.1:{taken.getsockname()[1]}/0"
+        thing = face.make(emulator(rpm=0, api_key=KEY), rate_limit_store=address)
+        with pytest.raises(ElectronHubError, match="store failed") as caught:
+            face.query(thing, "one")
+    assert "ConnectionError" in repr(caught.value.__cause__)
+    assert leaks(told(caught.value)) == []
+
+
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+@pytest.mark.parametrize("address", ["http://u:{}/x@127.0.0.1:1", "http://u:x@127.0.0.1:{}", "none://u:{}@127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_read_is_not_quoted(face, monkeypatch, address):
+    """A proxy's address can hold a password as well."""
+    monkeypatch.setenv("HTTPS_PROXY", address.format(PASSWORD))
+    thing = face.build(api_key=KEY, base_url="https://service.invalid/v1")
+    with pytest.raises(APIConnectionError, match="proxy for https cannot be read") as caught:
+        face.query(thing, "one")
+    assert leaks(told(caught.value)) == []
+
+
+class Refusing(socketserver.BaseRequestHandler):
+    """A Redis server that refuses every command, as for a wrong password."""
+
+    def handle(self):
+        """Answer every command, of which redis-py may send several at once."""
+        while data := self.request.recv(65536):
+            commands = len(re.findall(rb"\*[0-9]+\r\n", data))
+            self.request.sendall(commands * b"-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+
+
+@pytest.fixture
+def refusing():
+    """Return the address of such a server."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusing) as server:
+        server.daemon_threads = True
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        yield f"redis://user:{PASSWORD}@127.0.0.1:{server.server_address[1]}/0"
+        server.shutdown()
+        serving.join()
+
+
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_a_refused_password_does_not_show(face, emulator, refusing):
+    """While redis-py sends the password, a variable of its frames holds it in plain."""
+    thing = face.make(emulator(rpm=0, api_key=KEY), rate_limit_store=refusing)
+    with pytest.raises(ElectronHubError, match="invalid username-password pair") as caught:
+        face.query(thing, "one")
+    assert "AuthenticationError" in repr(caught.value.__cause__)
+    assert leaks(told(caught.value)) == []
+
+
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_an_address_that_cannot_be_read_is_not_quoted(face, emulator):
+    """A password with a slash in it is taken for a port, and must not be in the message."""
+    with pytest.raises(ValueError, match="rate_limit_store") as caught:
+        face.make(emulator(rpm=0, api_key=KEY), rate_limit_store=f"redis://:{PASSWORD}/x@127.0.0.1:1/0")
+    assert leaks(told(caught.value)) == []
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {"unknown": 1},
+        {"apikey": KEY},
         {"dimensions": "many"},
         {"timeout": -1},
         {"batch_size": 5000},
@@ -178,17 +442,149 @@ def test_exceptions_do_not_show_it(face, emulator, fault, count):
         {"encoding_format": "hex"},
         {"base_url": "http://example.org"},
         {"base_url": f"https://user:{KEY}@example.org"},
+        {"base_url": [KEY]},
         {"default_headers": {"Authorization": f"Bearer {KEY}"}},
+        {"default_headers": {"X-Secret": f"{HEADER}\n"}},
+        {"default_headers": {"X-Secret": [HEADER]}},
+        {"default_headers": {"X Secret": HEADER}},
+        {"default_headers": [("X-Secret", HEADER)]},
+        {"default_headers": HEADER},
         {"api_key": f"{KEY}\n"},
         {"api_key": f"{KEY}é"},
+        {"api_key": [KEY]},
+        {"rate_limit_store": (ADDRESS,)},
+        {"rate_limit_store": {"url": ADDRESS}},
+        {"rate_limit_store": ADDRESS.encode()},
+        {"cache": (ADDRESS,)},
+        {"cache": ADDRESS},
+        {"http_client": ADDRESS},
+        {"http_client": {"proxy": ADDRESS}},
+        {"on_request": ADDRESS},
     ],
-    ids=lambda options: next(iter(options)),
+    ids=lambda options: f"{next(iter(options))}-{type(next(iter(options.values()))).__name__}",
 )
+@pytest.mark.parametrize("face", SYNC, indirect=True)
 def test_refused_arguments_do_not_show_it(face, options):
-    """The exception for a wrong argument does not print the right ones."""
-    with pytest.raises((ValueError, TypeError)) as caught:
-        face.build(**{"api_key": KEY, "base_url": "https://api.example/v1", **options})
-    assert KEY not in told(caught.value)
+    """The exception for a wrong argument prints neither that one nor the right ones, in no frame of its own."""
+    with pytest.raises((ValueError, TypeError, AttributeError)) as caught:
+        face.build(**{"api_key": KEY, "base_url": "https://api.example/v1", **CONFIDENTIAL, **options})
+    assert leaks(told(caught.value)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate_limit_store", (ADDRESS,)),
+        ("rate_limit_store", {"url": ADDRESS}),
+        ("rate_limit_store", ADDRESS.encode()),
+        ("cache", (ADDRESS,)),
+        ("http_client", {"proxy": ADDRESS}),
+        ("on_request", {"url": ADDRESS}),
+        ("default_headers", (HEADER,)),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused_by_its_type(name, value):
+    """Whoever has passed a tuple is told of a tuple, not of what is in it."""
+    with pytest.raises(ValueError, match=f"^{name} must be .*, not .*{type(value).__name__}") as caught:
+        EmbeddingsClient(api_key=KEY, **{name: value})
+    assert leaks(str(caught.value)) == []
+
+
+REFUSED = {
+    "out of range": ({"timeout": -1}, ((), "value_error"), "timeout"),
+    "of a wrong type": ({"dimensions": "many"}, (("dimensions",), "int_type"), "integer"),
+    "misspelt": ({"apikey": KEY}, (("apikey",), "extra_forbidden"), "not permitted"),
+    "a header": (
+        {"default_headers": {"X-Secret": [HEADER]}},
+        (("default_headers", "X-Secret"), "string_type"),
+        "string",
+    ),
+}
+
+MAKERS = {
+    "__init__": lambda cls, arguments: cls(**arguments),
+    "model_validate": lambda cls, arguments: cls.model_validate(arguments),
+    "model_validate_json": lambda cls, arguments: cls.model_validate_json(json.dumps(arguments)),
+}
+
+
+@pytest.mark.parametrize(("options", "place", "words"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize("face", LANGCHAIN, indirect=True)
+def test_validation_errors_hide_their_inputs(face, make, options, place, words):
+    """Errors of pydantic's say where, which and what, and quote no input: a whole model's is all arguments."""
+    with pytest.raises(ValueError, match=words) as caught:
+        make(face.kind.cls, {"api_key": KEY, **CONFIDENTIAL, **options})
+    error = caught.value
+    (line,) = error.errors()
+    assert (line["loc"], line["type"]) == place
+    assert words in line["msg"]
+    assert (error.title, error.error_count()) == ("ElectronHubEmbeddings", 1)
+    assert leaks(f"{error.errors()} {error.json()} {told(error)}") == []
+    if place[1] == "value_error":
+        assert leaks(told(line["ctx"]["error"])) == []
+
+
+@pytest.mark.parametrize("face", LLAMA_INDEX, indirect=True)
+def test_validation_errors_of_llama_index_hide_their_inputs(face):
+    """The same, whichever pydantic stands behind the core."""
+    with pytest.raises(ValueError, match="dimensions") as caught:
+        face.build(api_key=KEY, dimensions=PASSWORD)
+    assert leaks(told(caught.value)) == []
+
+
+def attributes(thing):
+    """Print all that an object holds by name."""
+    names = ("__dict__", "__pydantic_private__", "__private_attributes__", "__pydantic_fields_set__")
+    return f"{vars(thing)} {[getattr(thing, name, None) for name in names]} {thing!r} {thing}"
+
+
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+@pytest.mark.parametrize(
+    "double",
+    [lambda it: it, copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))],  # noqa: S301 - ours
+    ids=["itself", "copy", "deepcopy", "pickle"],
+)
+def test_variables_of_an_object_do_not_show_secrets(face, closing, double):
+    """`vars` of an object, and of the client below it, shows neither password nor headers nor key."""
+    twin = closing(double(face.build(api_key=KEY, **CONFIDENTIAL)))
+    client = twin if face.kind.row is np.ndarray else twin._client()
+    assert leaks(attributes(twin) + attributes(client)) == []
+    if face.kind.row is not np.ndarray:
+        assert leaks(attributes(twin._client_cache) + repr(twin._client_cache._clients)) == []
+        assert twin._client() is client  # equal arguments are known again
+
+
+@pytest.mark.parametrize("face", LANGCHAIN, indirect=True)
+def test_concealed_fields_are_plain_attributes(face, closing):
+    """Whoever asks for a field by name gets what was passed, however it came there."""
+    model = face.kind.cls
+    changed = face.build(api_key="ek-other")
+    for name, value in {**CONFIDENTIAL, "api_key": KEY}.items():
+        setattr(changed, name, value)
+    copied = closing(face.build(api_key=KEY).model_copy(update=CONFIDENTIAL))
+    for thing in (
+        face.build(api_key=KEY, **CONFIDENTIAL),
+        closing(model(**dict(face.build(api_key=KEY, **CONFIDENTIAL)))),
+        closing(model.model_validate({"api_key": KEY, **CONFIDENTIAL})),
+        closing(model.model_construct(**CONFIDENTIAL)),
+        closing(type("Own", (model,), {"__module__": __name__})(api_key=KEY, **CONFIDENTIAL)),
+        changed,
+        copied,
+    ):
+        assert {name: getattr(thing, name) for name in CONFIDENTIAL} == CONFIDENTIAL
+        assert leaks(f"{attributes(thing)} {dict(thing)}") == []
+    assert changed.api_key.get_secret_value() == KEY
+
+
+@pytest.mark.parametrize("face", ADAPTERS, indirect=True)
+def test_a_field_assigned_wrong_does_not_show_the_others(face):
+    """What is refused at the next call is refused without the arguments that were right."""
+    thing = face.build(api_key=KEY, **CONFIDENTIAL)
+    thing.batch_size = 5000
+    with pytest.raises(ValueError, match="batch_size") as caught:
+        face.query(thing, "one")
+    assert leaks(told(caught.value)) == []
 
 
 @pytest.fixture

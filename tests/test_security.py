@@ -142,6 +142,16 @@ def test_no_other_proxy_is_asked(face, recorder, authority, environment):
     assert through_proxies(face, recorder, authority, environment) == 0
 
 
+@pytest.mark.parametrize("face", SYNC, indirect=True)
+def test_without_tls_a_proxy_sees_the_key(face, recorder, monkeypatch):
+    """With `allow_http=True` a proxy for http is asked like any part of the network, and there is no tunnel."""
+    proxy = recorder()
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    face.query(face.build(api_key=KEY, base_url="http://service.invalid/v1", allow_http=True, max_retries=0), "one")
+    (seen,) = proxy.seen
+    assert (seen.method, seen.header("authorization")) == ("POST", [f"Bearer {KEY}"])
+
+
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize("face", SYNC, indirect=True)
 def test_loopback_needs_no_proxy(face, recorder, monkeypatch, name):

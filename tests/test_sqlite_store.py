@@ -4,17 +4,20 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing as closing_now
 from pathlib import Path
 
 import pytest
-from changes import count_one, look, settle, start
+from changes import acquire, complete, count_one, look
 from processes import LONGEST, begin, counting, finish, kill, release
 
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.settings import Account, Secret
-from electronhub_embeddings.stores import RateLimitStore, open_store
-from electronhub_embeddings.stores.guarded import GuardedStore
-from electronhub_embeddings.stores.sqlite import SQLiteStore
+from electronhub_embeddings import ElectronHubError
+from electronhub_embeddings._config.account import Account
+from electronhub_embeddings._config.secret import Secret
+from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
+from electronhub_embeddings.rate_limit_stores import RateLimitStore, open_store
+from electronhub_embeddings.rate_limit_stores.memory_fallback import MemoryFallback
+from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
 
 HOLD = 60.1
 """Seconds for which a call that was counted holds its slot."""
@@ -37,7 +40,7 @@ def store(closing, path):
 
 
 def test_it_is_a_store(store):
-    """It has what the line asks of any store, and others may answer who share it."""
+    """It has what the rate limiter asks of any store, and others may answer who share it."""
     assert isinstance(store(), RateLimitStore)
     assert store().poll is not None
 
@@ -45,11 +48,11 @@ def test_it_is_a_store(store):
 def test_a_path_names_one(closing, tmp_path):
     """A path is opened as a guarded file, under the name of its account."""
     account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
-    opened = closing(open_store(tmp_path / "limits.db", account))
-    assert isinstance(opened, GuardedStore)
-    opened.update(start("a"))
+    opened = closing(open_store(str(tmp_path / "limits.db"), account.name))
+    assert isinstance(opened, MemoryFallback)
+    opened.update(acquire("a"))
     beside = closing(SQLiteStore(str(tmp_path / "limits.db"), account.name))
-    assert list(beside.update(look)[0].flying) == ["a"]
+    assert list(beside.update(look)[0].in_flight) == ["a"]
 
 
 def test_making_one_makes_no_file(store, path):
@@ -124,18 +127,18 @@ def test_a_killed_process_leaves_the_file_usable(store, path, until):
 
 def test_a_second_store_sees_the_slots_of_the_first(store):
     """What one has taken the other does not give away."""
-    one, other = store(window=Window(limit=1, probing=False)), store()
-    assert one.update(start("a")) is None
-    assert list(other.update(look)[0].flying) == ["a"]
-    assert other.update(start("b")) is not None
+    one, other = store(window=SlidingWindow(limit=1, probing=False)), store()
+    assert one.update(acquire("a")) is None
+    assert list(other.update(look)[0].in_flight) == ["a"]
+    assert other.update(acquire("b")) is not None
 
 
 def test_accounts_do_not_touch_each_other(store):
     """Two accounts in one file have a window each."""
-    one, other = store("one"), store("other", Window(limit=7))
-    one.update(start("a"))
-    other.update(start("b"))
-    assert [list(each.update(look)[0].flying) for each in (one, other)] == [["a"], ["b"]]
+    one, other = store("one"), store("other", SlidingWindow(limit=7))
+    one.update(acquire("a"))
+    other.update(acquire("b"))
+    assert [list(each.update(look)[0].in_flight) for each in (one, other)] == [["a"], ["b"]]
     assert [each.update(look)[0].limit for each in (one, other)] == [None, 7]
 
 
@@ -158,10 +161,10 @@ def test_a_change_that_raises_changes_nothing(store):
 def test_closed_and_opened_again(store):
     """A store that was closed opens its file again when it is used; closing twice is no error."""
     ours = store()
-    ours.update(start("a"))
+    ours.update(acquire("a"))
     ours.close()
     ours.close()
-    assert list(ours.update(look)[0].flying) == ["a"]
+    assert list(ours.update(look)[0].in_flight) == ["a"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -214,30 +217,55 @@ def test_the_file_tells_no_secrets(client, emulator, tmp_path):
 def test_a_clock_started_anew_frees_nothing_early(store, boots):
     """After a reboot a slot is held as long as if no time had passed since the last change, at least."""
     times = [1000.0]
-    store(window=Window(limit=1), clock=lambda: times[0]).update(start("a"))
-    store(clock=lambda: times[0]).update(settle("a"))
+    store(window=SlidingWindow(limit=1), clock=lambda: times[0]).update(acquire("a"))
+    store(clock=lambda: times[0]).update(complete("a"))
     for times[0] in boots:
         store(clock=lambda: times[0]).update(look)
     ours, boot = store(clock=lambda: times[0]), times[0]
-    assert pytest.approx(HOLD - max(0.0, boots[0] - 1000.0)) == ours.update(lambda window, now: window.wait(now))
+    assert pytest.approx(HOLD - max(0.0, boots[0] - 1000.0)) == ours.update(lambda window, now: window.delay(now))
     times[0] = boot + HOLD - 0.01
-    assert ours.update(start("b")) is not None
+    assert ours.update(acquire("b")) is not None
     times[0] = boot + HOLD + 0.01
-    assert ours.update(start("b")) is None
+    assert ours.update(acquire("b")) is None
 
 
 def test_a_cooldown_survives_a_clock_started_anew(store):
     """Also a cooldown, and the lease of a call whose process is gone, last on the new clock."""
     times = [1000.0]
     ours = store(clock=lambda: times[0])
-    ours.update(start("a"))
-    ours.update(lambda window, now: window.refuse(now, 180.0))
-    before = ours.update(lambda window, now: window.wait(now))
+    ours.update(acquire("a"))
+    ours.update(lambda window, now: window.start_cooldown(now, 180.0))
+    before = ours.update(lambda window, now: window.delay(now))
     times[0] = 1.0
     window, _ = store(clock=lambda: times[0]).update(look)
     assert before >= 180.0
-    assert pytest.approx(before) == window.wait(1.0)
-    assert {"a": (pytest.approx(1.0), pytest.approx(71.0))} == window.flying
+    assert pytest.approx(before) == window.delay(1.0)
+    assert {"a": (pytest.approx(1.0), pytest.approx(71.0))} == window.in_flight
+
+
+# A state that cannot be read.
+
+
+def damage(path):
+    """Change one byte of the state in a file."""
+    with closing_now(sqlite3.connect(path)) as connection, connection:
+        ((state,),) = connection.execute("SELECT state FROM windows").fetchall()
+        connection.execute("UPDATE windows SET state = ?", (state[:-1] + bytes([state[-1] ^ 1]),))
+
+
+def test_a_damaged_state_trips_no_limit_and_is_told(store, path, caplog):
+    """A period is waited out, with a warning; the next process reads what was begun, and does not wait for longer."""
+    times = [1000.0]
+    store(window=SlidingWindow(limit=1), clock=lambda: times[0]).update(acquire("a"))
+    damage(path)
+    pause = store(clock=lambda: times[0]).update(acquire("b"))
+    assert pause == Pause(pytest.approx(HOLD), "earlier requests are not known")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    times[0] += HOLD - 1.0
+    assert store(clock=lambda: times[0]).update(acquire("b")).seconds == pytest.approx(1.0)
+    times[0] += 1.0
+    assert store(clock=lambda: times[0]).update(acquire("b")) is None
+    assert len(caplog.records) == 1
 
 
 # Trouble.
@@ -261,14 +289,14 @@ def test_a_file_that_is_no_database(store, path):
     Path(path).write_bytes(text)
     ours = store()
     for _ in range(2):
-        with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        with pytest.raises(ElectronHubError, match=r"not a database.*Name a new file"):
             ours.update(look)
     assert Path(path).read_bytes() == text
 
 
 def test_a_file_that_is_locked_for_long(store, path, monkeypatch):
     """A change waits for another one some time, then fails; when the file is free again the next one goes through."""
-    monkeypatch.setattr("electronhub_embeddings.stores.sqlite.PATIENCE", 0.01)
+    monkeypatch.setattr("electronhub_embeddings.rate_limit_stores.sqlite.BUSY_TIMEOUT", 0.01)
     ours = store()
     ours.update(count_one)
     other = sqlite3.connect(path, isolation_level=None)

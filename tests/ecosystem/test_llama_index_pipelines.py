@@ -188,7 +188,7 @@ async def test_embeddings_cache(embed, query, model, emulator, tmp_path):
     assert [call.texts for call in service.calls] == [3, 1, 1]
 
 
-class Turnstile(BaseRateLimiter):
+class RecordingRateLimiter(BaseRateLimiter):
     """A limiter of LlamaIndex's kind that lets everything pass, and remembers who asked."""
 
     def __init__(self):
@@ -206,11 +206,11 @@ class Turnstile(BaseRateLimiter):
 @EMBEDS
 async def test_rate_limiter(embed, query, model, emulator, request):
     """LlamaIndex's own limiter is asked once for each of its batches and queries, and no more requests leave."""
-    service, turnstile = emulator(rpm=0), Turnstile()
-    limited = model(service, rate_limiter=turnstile, embed_batch_size=2)
+    service, limiter = emulator(rpm=0), RecordingRateLimiter()
+    limited = model(service, rate_limiter=limiter, embed_batch_size=2)
     assert same(await embed(limited, TEXTS[:3]), right(service, TEXTS[:3]))
     assert same(await query(limited, "who?"), service.vector("who?"))
-    assert turnstile.asked == [request.node.callspec.id] * 3
+    assert limiter.asked == [request.node.callspec.id] * 3
     assert sum(call.texts for call in service.calls) == 4
     assert len(service.calls) <= 3  # async batches that wait at the same moment leave together
 

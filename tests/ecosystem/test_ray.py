@@ -14,9 +14,10 @@ from changes import look
 from faces import right, same
 from redis_server import Server
 
-from electronhub_embeddings.limits import Window
-from electronhub_embeddings.settings import Account, Secret
-from electronhub_embeddings.stores.redis import RedisStore
+from electronhub_embeddings._config.account import Account
+from electronhub_embeddings._config.secret import Secret
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings.rate_limit_stores.redis import RedisStore
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -86,7 +87,7 @@ def write(directory, files):
 
 def shorten(store, service):
     """Let the window of a service's account begin with the period of the test: who comes later takes it over."""
-    ours = RedisStore(store, Account(service.base_url, Secret(service.api_key)).name, Window(period=PERIOD))
+    ours = RedisStore(store, Account(service.base_url, Secret(service.api_key)).name, SlidingWindow(period=PERIOD))
     ours.update(look)
     ours.close()
 

@@ -21,8 +21,11 @@ SEED = 20_000
 LAUNCHER = """
 import os, sys
 import httpcore, numpy as np
-import electronhub_embeddings.cache, electronhub_embeddings.lines
+import electronhub_embeddings._storage.vector_cache
 from electronhub_embeddings import EmbeddingsClient
+from electronhub_embeddings._workers.imports import import_heavy_modules
+
+import_heavy_modules()
 
 url, key, concurrency, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 texts = [f"text {number}" for number in range(count)]

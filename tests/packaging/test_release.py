@@ -20,7 +20,7 @@ NEEDS = {
     "import langchain_electronhub": "langchain",
     "import llama_index_electronhub": "llama-index",
     "import electronhub_embeddings.emulator": "emulator",
-    "from electronhub_embeddings.stores.redis import RedisStore; RedisStore('redis://127.0.0.1:9/0', 'one')": "redis",
+    "from electronhub_embeddings.rate_limit_stores import redis; redis.RedisStore('redis://localhost', 'a')": "redis",
 }
 """Statements, and the extra that each cannot do without."""
 

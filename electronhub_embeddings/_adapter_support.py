@@ -1,0 +1,93 @@
+"""Support for both adapters: a client cache that follows the model's fields, and errors that quote no argument."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from electronhub_embeddings._config.secret import HIDDEN, drop_frames, reveal, without_frames
+from electronhub_embeddings.client import EmbeddingsClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_CLIENTS = 4
+"""Clients in one cache; a model and its shallow copies share the cache."""
+
+
+class ClientCache:
+    """Caches the client for a model's fields, and creates a new client when the fields have changed.
+
+    The next call reopens a closed client; its usage counters continue.
+
+    A pickled or deep-copied cache is empty: the copy of the model creates its own client.
+    """
+
+    def __init__(self) -> None:
+        self._clients: list[tuple[Mapping[str, Any], EmbeddingsClient]] = []
+
+    def client(self, arguments: Mapping[str, Any]) -> EmbeddingsClient:
+        """Return the client for these arguments.
+
+        Args:
+            arguments: The arguments of `EmbeddingsClient`. This mapping is kept, so confidential values must be
+                concealed.
+
+        Raises:
+            ValueError: An argument is out of range, or there is no key.
+        """
+        for known, client in self._clients:
+            if known == arguments:
+                client.reopen()
+                return client
+        client = EmbeddingsClient(**{name: reveal(value) for name, value in arguments.items()})
+        self._clients = [(arguments, client), *self._clients[: MAX_CLIENTS - 1]]
+        return client
+
+    def close(self) -> None:
+        """Close all cached clients."""
+        for _, client in self._clients:
+            client.close()
+
+    def __reduce__(self) -> tuple[type[ClientCache], tuple[()]]:
+        return ClientCache, ()
+
+
+def without_inputs(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that takes a model's arguments: its errors hold no argument and no frame with arguments."""
+
+    @without_frames
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except ValueError as error:
+            refusal = _without_inputs(error)
+        raise refusal
+
+    return call
+
+
+def _without_inputs(error: ValueError) -> ValueError:
+    """Rebuild a pydantic ValidationError without the inputs that its `errors()` and `json()` would quote.
+
+    Any other error is returned unchanged, including the ValidationError of pydantic 1, which quotes no input.
+    """
+    make = getattr(error, "from_exception_data", None)
+    if make is None:
+        return error
+    from pydantic_core import PydanticCustomError  # noqa: PLC0415 - installed, since its error was raised
+
+    lines = []
+    for line in error.errors(include_url=False):  # type: ignore[attr-defined]
+        context = line.get("ctx")
+        if context and isinstance(cause := context.get("error"), BaseException):
+            drop_frames(cause)
+        lines.append(
+            {"type": PydanticCustomError(line["type"], line["msg"], context), "loc": line["loc"], "input": HIDDEN}
+        )
+    refusal: ValueError = make(error.title, lines, hide_input=True)  # type: ignore[attr-defined]
+    return refusal

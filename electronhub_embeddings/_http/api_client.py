@@ -1,0 +1,156 @@
+"""Sends one request to the API, and reads and checks the response."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from electronhub_embeddings._codec.models_list import read_models
+from electronhub_embeddings._codec.request_body import write_request
+from electronhub_embeddings._codec.response_parser import parse_response
+from electronhub_embeddings._codec.result import Result, unexpected_error
+from electronhub_embeddings._codec.vector_decoding import new_array
+from electronhub_embeddings._config.secret import (
+    Secret,
+    drop_frames,
+    keep_traceback_as_text,
+    redact,
+    reveal,
+    without_frames,
+)
+from electronhub_embeddings._http.response_body import DecodeLock, new_buffer
+from electronhub_embeddings._http.transport import Transport
+from electronhub_embeddings._rate_limit.rate_limit_headers import read_rate_limit_headers
+from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+
+    from electronhub_embeddings._config.account import Account
+    from electronhub_embeddings._config.request_config import RequestConfig
+
+MAX_VECTOR_BYTES = 200_000
+"""Longest vector in a response, in bytes: 8,000 decimal numbers, more dimensions than any model has."""
+
+MAX_OVERHEAD_BYTES = 1_000_000
+"""Bytes allowed in a response in addition to its vectors."""
+
+MAX_MODELS_BYTES = 20_000_000
+"""Longest list of models, in bytes."""
+
+MIN_LOCKED_TEXTS = 32
+"""Texts in a request from which on its response is read and decoded under the decode lock."""
+
+MIN_SECRET_LENGTH = 8
+"""Shortest header value that is redacted in errors, in characters: replacing every "1" or "eu" would garble them."""
+
+
+def _confidential_values(config: RequestConfig) -> list[str]:
+    return [value for _, value in reveal(config.default_headers) or () if len(value) >= MIN_SECRET_LENGTH]
+
+
+class ApiClient:
+    """Sends the requests of one request configuration over one connection pool. Thread-safe."""
+
+    def __init__(self, account: Account, config: RequestConfig) -> None:
+        self._config = config
+        self._secrets = Secret((account.api_key.reveal(), *_confidential_values(config)))
+        self._transport = Transport(account, config)
+        self._decode_lock = DecodeLock()
+        self._dimensions: dict[str, int] = {}
+        """Under the key "all": the length of all vectors, as requested or as in the first response."""
+
+    def send(
+        self, texts: Sequence[str], encoding_format: str, allocate: Callable[[int, int], np.ndarray] = new_array
+    ) -> Result:
+        """Send texts and read their vectors; errors are returned in the result, never raised.
+
+        Args:
+            texts: The texts to embed.
+            encoding_format: The encoding to request, `base64` or `float`.
+            allocate: Called with the number of vectors and their length, if earlier vectors have fixed that length.
+                Returns the array to decode into.
+        """
+        result, start = Result(sent_at=time.time()), time.monotonic()
+        try:
+            self._exchange(texts, encoding_format, allocate, result)
+            self._check_dimensions(result)
+        except ElectronHubError as error:
+            result.error, result.vectors = error, None
+        except Exception as bug:  # noqa: BLE001 - a bug in this package or in the user's http_client
+            result.error, result.vectors = unexpected_error(bug), None
+        result.seconds = time.monotonic() - start
+        if result.error is not None:
+            self._clean(result.error)
+        return result
+
+    def _exchange(
+        self,
+        texts: Sequence[str],
+        encoding_format: str,
+        allocate: Callable[[int, int], np.ndarray],
+        result: Result,
+    ) -> None:
+        config = self._config
+        body = write_request(
+            texts,
+            model=config.model,
+            encoding_format=encoding_format,
+            dimensions=config.dimensions,
+            user=config.user,
+        )
+        known = config.dimensions or self._dimensions.get("all")
+        with self._transport.post(body) as answer:
+            result.status, result.headers_at = answer.status, answer.headers_at
+            result.headers = read_rate_limit_headers(answer.headers, time.time())
+            limit = MAX_OVERHEAD_BYTES + MAX_VECTOR_BYTES * len(texts)
+            with self._decode_lock.hold() if len(texts) >= MIN_LOCKED_TEXTS else nullcontext(new_buffer) as make_buffer:
+                response = parse_response(answer.status, answer.read(limit, make_buffer), result.headers)
+                result.prompt_tokens, result.total_tokens = response.tokens
+                result.vectors = response.vectors(
+                    count=len(texts), dimensions=known, allocate=new_array if known is None else allocate
+                )
+
+    def _check_dimensions(self, result: Result) -> None:
+        """Raise an error if the vectors do not have the length of earlier ones.
+
+        Two first responses can arrive at once; setdefault is atomic.
+        """
+        if result.vectors is None:
+            return
+        dimensions = result.vectors.shape[1]
+        if (before := self._dimensions.setdefault("all", dimensions)) != dimensions:
+            raise InvalidResponseError(f"Vectors had {before} dimensions before, {dimensions} now.", retries=0)
+
+    @without_frames
+    def list_models(self) -> list[str]:
+        """Return the ids of the models that make embeddings; the list is public, so the key is not sent.
+
+        Raises:
+            ElectronHubError: As for any request; this one is not retried.
+        """
+        try:
+            with self._transport.get_models() as answer:
+                headers = read_rate_limit_headers(answer.headers, time.time())
+                return read_models(answer.status, answer.read(MAX_MODELS_BYTES), headers)
+        except ElectronHubError as error:
+            self._clean(error)
+            raise
+        except Exception as bug:
+            drop_frames(keep_traceback_as_text(bug), self._redact)
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def _clean(self, error: ElectronHubError) -> None:
+        """Redact secrets that the service has quoted, and remove the traceback frames that hold headers."""
+        drop_frames(error, self._redact)
+        error.rewrite(self._redact)
+
+    def _redact(self, value: Any) -> Any:
+        return redact(value, self._secrets.reveal())

@@ -1,0 +1,98 @@
+"""Reads the body of a response; long bodies are read and decoded one at a time, under the decode lock.
+
+Two costs would exceed that of receiving the bytes, and this module avoids both. Threads that receive at the same time
+contend for the GIL at every chunk, thousands of times for ten thousand vectors. Newly allocated memory has to be
+cleared by the operating system, so a long body is read into one buffer, which is reused for the next body.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings.errors import InvalidResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+DECODE_LOCK_TIMEOUT = 0.2
+"""Seconds to wait for the decode lock; after that, the body is read without the lock. Such a long wait means that the
+network is slow, and the operating system has received data meanwhile, so no time is lost."""
+
+MIN_BUFFERED_BYTES = 262_144
+"""Shortest body that is read into one buffer, in bytes."""
+
+MAX_LENGTH_DIGITS = 18
+"""Digits of `Content-Length` that are parsed."""
+
+
+def new_buffer(size: int) -> memoryview:
+    """Return a new buffer of `size` bytes."""
+    return memoryview(bytearray(size))
+
+
+class DecodeLock:
+    """Lets one thread at a time read and decode a long response, and owns the buffer for its body."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._buffer = memoryview(b"")
+
+    @contextmanager
+    def hold(self) -> Iterator[Callable[[int], memoryview]]:
+        """Wait for the lock; yield a function that returns the buffer to read into, valid while the lock is held."""
+        self._waiting += 1  # not atomic: a race costs one new buffer
+        acquired = self._lock.acquire(timeout=DECODE_LOCK_TIMEOUT)
+        self._waiting -= 1
+        try:
+            yield self._reuse_buffer if acquired else new_buffer
+        finally:
+            if acquired:
+                if self._waiting <= 0:
+                    self._buffer = memoryview(b"")
+                self._lock.release()
+
+    def _reuse_buffer(self, size: int) -> memoryview:
+        if len(self._buffer) < size:
+            self._buffer = new_buffer(size)
+        return self._buffer[:size]
+
+
+class ResponseBody:
+    """Collects the chunks of a body.
+
+    Args:
+        headers: The headers of the response, with names in lower case.
+        max_bytes: Longest body accepted, in bytes after decompression.
+        make_buffer: Returns the buffer for a long body.
+    """
+
+    def __init__(self, headers: Mapping[str, str], max_bytes: int, make_buffer: Callable[[int], memoryview]) -> None:
+        announced = headers.get("content-length", "")
+        plain = "content-encoding" not in headers and announced.isascii() and announced.isdigit()
+        length = int(announced[:MAX_LENGTH_DIGITS]) if plain else 0
+        self.size = 0
+        self._max_bytes = max_bytes
+        self._parts: list[bytes] = []
+        self._buffer = make_buffer(length) if MIN_BUFFERED_BYTES <= length <= max_bytes else None
+
+    def add(self, part: bytes) -> None:
+        """Add the next chunk.
+
+        Raises:
+            InvalidResponseError: The body is longer than `max_bytes`.
+        """
+        start, self.size = self.size, self.size + len(part)
+        if self.size > self._max_bytes:
+            raise InvalidResponseError(f"The answer is longer than {self._max_bytes:,} bytes.", retries=0)
+        if self._buffer is None:
+            self._parts.append(part)
+        else:
+            self._buffer[start : self.size] = part
+
+    @property
+    def content(self) -> bytes | memoryview:
+        """The body received so far."""
+        return b"".join(self._parts) if self._buffer is None else self._buffer[: self.size]

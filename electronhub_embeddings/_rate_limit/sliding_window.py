@@ -1,0 +1,242 @@
+"""The rate limit as the service sees it: a sliding window of slots. No I/O; the time is an argument.
+
+Invariants:
+- Every call takes one slot before it is sent. Slots in flight, slots held, and what others spend count for the limit.
+- A slot is free again one period after the latest time at which the service can have counted the call, not one period
+  after the call was sent.
+- What the headers say corrects what was counted here.
+- Until an answer shows that calls are welcome, and again after each 429, one call at a time: no burst into the unknown.
+- After a 429 nothing starts before the cooldown is over.
+
+Times are seconds of one clock that never jumps; which one, the store of the window knows.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from electronhub_embeddings._rate_limit.cooldown import Cooldown
+from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
+from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN, MarginGrowth
+
+PERIOD = 60.0
+"""Seconds over which the service counts requests."""
+
+LATE_ARRIVAL = 2.0
+"""Seconds for which a call without an answer can still be on its way to the service after it was given up."""
+
+MAX_HELD_WITHOUT_LIMIT = 1000
+"""Slots remembered while no limit is known."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Why no request may start now."""
+
+    seconds: float | None
+    """Minimum seconds until a request may start; None: until the response of a request in flight has arrived."""
+    reason: str
+
+
+@dataclass
+class SlidingWindow:
+    """The known limit of one account, and its slots in use.
+
+    Plain data that any store can serialise; all changes are made by methods.
+    """
+
+    period: float = PERIOD
+    margin: float = SAFETY_MARGIN
+    """Seconds added to every hold, before any 429 has made them more."""
+    margin_growth: MarginGrowth = field(default_factory=MarginGrowth)
+    limit: int | None = None
+    """Requests a period, as the service has said; None: it has not said, or there is none."""
+    guess: GuessedLimit = field(default_factory=GuessedLimit)
+    """What stands in for the limit after a 429, while the service has not said it."""
+    probing: bool = True
+    """One call at a time, until an answer shows that calls are welcome."""
+    in_flight: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Slots of calls without an answer yet: slot -> start, and when to take it for lost (its process may have died)."""
+    held: dict[str, float] = field(default_factory=dict)
+    """Slots of finished calls: slot -> when it is free again."""
+    updated_at: float = 0.0
+    """The time of the last change, where a store keeps the window for several processes."""
+    unknown_until: float = 0.0
+    """Until when calls that nobody remembers may fill the service's window."""
+    cooldown: Cooldown = field(default_factory=Cooldown)
+    foreign: ForeignShare = field(default_factory=ForeignShare)
+
+    def acquire(self, now: float, slot: str, *, max_duration: float, cap: int | None = None) -> Pause | None:
+        """Acquire a slot and return None, or return why and for how long no slot is available.
+
+        Args:
+            now: The time.
+            slot: A unique name for the slot.
+            max_duration: Seconds after which the request must have ended; the slot is then held.
+            cap: The caller's own limit of requests per period.
+        """
+        self._expire(now)
+        if slot in self.in_flight:  # a store may repeat a change whose success it could not confirm
+            return None
+        if now < self.cooldown.until:
+            return Pause(self.cooldown.until - now, "cooldown after a refused request")
+        if now < self.unknown_until:
+            return Pause(self.unknown_until - now, "earlier requests are not known")
+        if self.probing and self.in_flight:
+            return Pause(None, "waiting for the first answer")
+        limit = self.effective_limit(cap)
+        if limit is not None and self._taken(now) + self.foreign.reserve(limit) >= limit:
+            return Pause(self.delay(now, cap=cap) or None, "rate limit")
+        self.in_flight[slot] = (now, now + max_duration)
+        return None
+
+    def delay(self, now: float, *, cap: int | None = None, calls: int = 1) -> float:
+        """Return the seconds until the last of `calls` more calls can start, at the earliest; 0.0: now."""
+        delay = max(0.0, self.cooldown.until - now, self.unknown_until - now)
+        limit = self.effective_limit(cap)
+        if limit is None:
+            return delay
+        limit -= self.foreign.reserve(limit)
+        taken = [
+            *(end for end in self.held.values() if end > now),
+            *(start + self.hold for start, _ in self.in_flight.values()),
+        ]
+        heapq.heapify(taken)
+        moment = now + delay
+        for _ in range(calls):
+            while len(taken) >= limit:
+                moment = max(moment, heapq.heappop(taken))
+            heapq.heappush(taken, moment + self.hold)
+        return moment - now
+
+    def complete(self, now: float, slot: str, headers: RateLimitHeaders, *, counted: float | None, good: bool) -> None:
+        """Turn the slot of a call that has ended into one that is held.
+
+        Args:
+            now: The time.
+            slot: The slot.
+            headers: What the answer's headers say.
+            counted: When the service has counted the call at the latest: the arrival of the headers; None: no
+                answer came.
+            good: Whether the answer shows that calls are welcome.
+        """
+        started, _ = self.in_flight.pop(slot, (now, now))
+        self.held[slot] = (now + LATE_ARRIVAL if counted is None else counted) + self.hold
+        if headers.limit is not None:
+            self.limit, self.guess = headers.limit, GuessedLimit()
+        if started >= self.cooldown.until and (good or (headers.limit is not None and counted is not None)):
+            self.probing = False
+        if good:
+            self.cooldown.refusals = 0
+        if good and started >= self.cooldown.until:
+            self._note_good(now)
+        if self.limit is not None and headers.remaining is not None:
+            used = self.limit - headers.remaining
+            self.foreign.see(now, used - self._ours(started), period=self.period, hold=self.hold)
+
+    def start_cooldown(self, now: float, seconds: float) -> None:
+        """Take note of a 429: nothing starts for `seconds`, and less is spent afterwards.
+
+        Where a limit was guessed, the guess may have been too high. Where our own count was right, others on the same
+        key have passed the limit with us, and half of it is left to them; or the service counts over longer than it
+        says, and the margin grows.
+        """
+        self.probing, self.foreign.absent_since = True, None
+        if not self.cooldown.start(now, seconds, self.hold - self.period):
+            return
+        if self.limit is None:
+            answered = sum(end > now for end in self.held.values()) - 1
+            if self.guess.lower(answered, len(self.in_flight), share_is_left=bool(self.foreign.sightings)):
+                return
+        self.margin_growth.grow(self.margin)
+        self.foreign.leave_half(self.effective_limit(None) or 1, self.cooldown.until)
+
+    def release(self, slot: str) -> None:
+        """Release the slot of a request that was never sent."""
+        self.in_flight.pop(slot, None)
+
+    def abandon_in_flight(self, now: float) -> None:
+        """Take all calls in flight for lost: they were the parent process's, which cannot complete them here."""
+        for slot in list(self.in_flight):
+            self.complete(now, slot, RateLimitHeaders(), counted=None, good=False)
+
+    def idle(self, now: float) -> bool:
+        """Tell whether nothing is known any more that a new window would not learn from its first answer."""
+        self._expire(now)
+        known = self.in_flight or self.held or self.foreign.sightings or self.guess.value is not None
+        return not (known or now < max(self.cooldown.until, self.unknown_until))
+
+    def distrust(self, now: float) -> None:
+        """Take it that a whole limit may have been spent just now: nothing starts for a period, then one at a time."""
+        self.probing = True
+        self.unknown_until = now + self.hold
+
+    def note_time(self, now: float) -> None:
+        """Note the time of a change; a time before the last change means that the clock was started anew, by a reboot.
+
+        Then no time is taken to have passed, and all times are moved: too careful, if at all.
+        """
+        if now < self.updated_at:
+            self.shift_clock(now - self.updated_at)
+        self.updated_at = now
+
+    def merge(self, other: SlidingWindow, shift: float) -> None:
+        """Merge another window of the same account, whose clock is behind this one's by `shift` seconds."""
+        other.shift_clock(shift)
+        self.limit = other.limit or self.limit
+        self.guess.merge(other.guess)
+        self.margin_growth.merge(other.margin_growth)
+        self.cooldown.until = max(self.cooldown.until, other.cooldown.until)
+        self.unknown_until = max(self.unknown_until, other.unknown_until)
+        self.probing = self.probing and other.probing
+        self.in_flight.update((slot, times) for slot, times in other.in_flight.items() if slot not in self.held)
+        for slot, end in other.held.items():
+            self.in_flight.pop(slot, None)
+            self.held[slot] = max(end, self.held.get(slot, end))
+        self.foreign.merge(other.foreign)
+
+    def shift_clock(self, shift: float) -> None:
+        """Shift all times by `shift` seconds, to convert them to another clock."""
+        self.cooldown.until += shift
+        self.unknown_until += shift
+        self.in_flight = {slot: (start + shift, end + shift) for slot, (start, end) in self.in_flight.items()}
+        self.held = {slot: end + shift for slot, end in self.held.items()}
+        self.foreign.shift_clock(shift)
+        self.margin_growth.good.since = self.guess.full.since = None
+
+    @property
+    def hold(self) -> float:
+        """Seconds for which a slot is held after the service has counted its call."""
+        return self.period + self.margin_growth.apply(self.margin)
+
+    def effective_limit(self, cap: int | None) -> int | None:
+        """Find the limit in force: the service's, else the guess, or the caller's if lower; None: none is known."""
+        return min(filter(None, (self.limit or self.guess.value, cap)), default=None)
+
+    def _note_good(self, now: float) -> None:
+        """Take note of a good answer to a call that no cooldown has overtaken."""
+        self.margin_growth.note_good(now, self.period)
+        if self.guess.value is not None and self._taken(now) >= self.guess.value:
+            self.guess.note_full(now, self.period)
+
+    def _taken(self, now: float) -> int:
+        return len(self.in_flight) + sum(end > now for end in self.held.values())
+
+    def _ours(self, since: float) -> int:
+        """Count our requests that the service may have had in its window at any time since `since`."""
+        return len(self.in_flight) + sum(end > since for end in self.held.values())
+
+    def _expire(self, now: float) -> None:
+        for slot, (_, end) in list(self.in_flight.items()):
+            if end <= now:
+                del self.in_flight[slot]
+                self.held[slot] = end + self.hold
+        if self.effective_limit(None) is None and len(self.held) > MAX_HELD_WITHOUT_LIMIT:
+            self.held = dict(list(self.held.items())[-MAX_HELD_WITHOUT_LIMIT // 2 :])
+        oldest = min((start for start, _ in self.in_flight.values()), default=now)
+        if next(iter(self.held.values()), now) <= oldest:  # checks only the first slot, usually the earliest to end
+            self.held = {slot: end for slot, end in self.held.items() if end > oldest}
+        self.foreign.expire(now, self.period)

@@ -1,0 +1,52 @@
+"""The actions that the scheduler returns to its workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from electronhub_embeddings._config.request_config import RequestConfig
+    from electronhub_embeddings._scheduling.call import Call
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Do nothing until the time `until`, or until the next event; None: until the next event."""
+
+    until: float | None
+
+
+@dataclass(frozen=True)
+class LookUp:
+    """Look up the texts of a call in its cache, and report `looked_up`."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Ask the limiter for how long so many more requests have to wait, and report `forecast`."""
+
+    requests: list[int]
+    cap: int | None
+
+
+@dataclass(frozen=True)
+class AcquireSlot:
+    """Ask the limiter for a slot, and report `slot_granted` or `slot_denied`."""
+
+    max_duration: float
+    """Upper bound of the request's duration, in seconds."""
+    cap: int | None
+    """The clients' own limit of requests per minute; None: only the service's limit applies."""
+
+
+@dataclass
+class Effects:
+    """Effects to apply after the scheduler's lock is released."""
+
+    complete: list[Call] = field(default_factory=list)
+    """Calls that have ended."""
+    unused: list[RequestConfig] = field(default_factory=list)
+    """Configurations whose connections can be closed."""

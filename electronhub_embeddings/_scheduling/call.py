@@ -1,0 +1,196 @@
+"""A call: one list of texts that somebody waits for, and how far it is."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any, Protocol
+
+from electronhub_embeddings.errors import ElectronHubError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from electronhub_embeddings._config.request_config import RequestConfig
+    from electronhub_embeddings._progress_bar import Progress
+    from electronhub_embeddings._text_inputs import TextInputs
+    from electronhub_embeddings.usage import RequestInfo, Usage
+
+_numbers = count()
+
+
+class Output(Protocol):
+    """Where the vectors of a call are collected."""
+
+    def place(self, start: int, stop: int, dimensions: int) -> np.ndarray | None:
+        """Return the rows of texts `start` to `stop`, to decode into; None: decode into a new array."""
+        ...
+
+    def put(self, start: int, stop: int, vectors: np.ndarray) -> None:
+        """Store the vectors of texts `start` to `stop` (exclusive)."""
+        ...
+
+    def result(self) -> Any:
+        """Return the vectors in the order of the inputs."""
+        ...
+
+    def partial(self) -> Mapping[int, np.ndarray]:
+        """Return the vectors that were finished before the call failed: input index -> vector."""
+        ...
+
+
+class NoOutput:
+    """The output of a call that no worker has accepted yet."""
+
+    def place(self, start: int, stop: int, dimensions: int) -> None:
+        """Return None."""
+
+    def put(self, start: int, stop: int, vectors: np.ndarray) -> None:
+        """Raise an error: such a call never receives vectors."""
+        raise NotImplementedError
+
+    def result(self) -> None:
+        """Return nothing."""
+
+    def partial(self) -> Mapping[int, np.ndarray]:
+        """Return nothing."""
+        return {}
+
+
+class Attachment:
+    """One client's connection to the workers of its account: from its first text until it is closed.
+
+    Args:
+        config: What the client's requests have in common.
+        usage: The client's counters.
+    """
+
+    def __init__(self, config: RequestConfig, usage: Usage) -> None:
+        self.config = config
+        self.usage = usage
+        self.closed = False
+        """Set before the workers are notified, so that they accept no later call of the client."""
+
+
+class Call:
+    """The texts of one call and their state.
+
+    The scheduler updates the counters. The caller's thread only reads `result()` after `on_done` was called, and may
+    set `abandoned` at any time.
+
+    Args:
+        inputs: The texts, checked.
+        attachment: The client that asks.
+        is_query: Whether the call goes ahead of documents.
+        max_wait: Seconds that it may spend waiting for the limit; None: as long as it takes.
+        progress: What a progress bar reads.
+        as_lists: Whether the caller wants lists of Python floats instead of an array.
+        cache: Where vectors are looked up first and kept; None: nowhere.
+        on_request: Called with a `RequestInfo` after each request that carried texts of this call.
+        trace_context: The caller's OpenTelemetry context.
+        on_done: Called once, from a worker thread, when `result()` is there.
+    """
+
+    def __init__(
+        self,
+        inputs: TextInputs,
+        attachment: Attachment,
+        *,
+        is_query: bool,
+        max_wait: float | None,
+        progress: Progress,
+        as_lists: bool = False,
+        cache: Any = None,
+        on_request: Callable[[RequestInfo], None] | None = None,
+        trace_context: Any = None,
+        on_done: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.number = next(_numbers)
+        self.inputs = inputs
+        self.attachment = attachment
+        self.is_query = is_query
+        self.max_wait = max_wait
+        self.progress = progress
+        self.as_lists = as_lists
+        self.cache = cache
+        self.on_request = on_request
+        self.trace_context = trace_context
+        self.on_done = on_done
+        self.output: Output = NoOutput()
+        self.known = 0
+        """Number of texts, at the beginning of the call, whose vectors came from the cache."""
+        self.outstanding = len(inputs.texts)
+        """Texts that are waiting or in flight."""
+        self.error: ElectronHubError | None = None
+        self.abandoned = False
+        """Whether the caller no longer waits for the result."""
+        self.withdrawn = False
+        """Whether the unsent texts were withdrawn, so that no more texts of the call are sent."""
+        self.blocked_before = 0.0
+        """Seconds for which the scheduler was blocked by the limit while nothing of the call waited."""
+        self._on_wire = 0
+        """Texts in flight."""
+        self._blocked_when_left = 0.0
+        """Seconds for which the scheduler had been blocked when nothing of the call waited any more."""
+        self._result: Any = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the call's texts are not retried: the call has failed, or no caller waits for it."""
+        return self.error is not None or self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more texts of the call are sent, not even for `.partial`."""
+        return self.abandoned or self.withdrawn or self.attachment.closed
+
+    def fail(self, error: ElectronHubError) -> None:
+        """Let the call fail with the first error that is reported; it is raised when nothing is under way any more."""
+        if self.error is None:
+            index = error.index
+            self.error = error.for_caller(None if index is None else self.inputs.first_input(index))
+
+    def leave(self, texts: int, blocked: float) -> None:
+        """Note that texts are sent, when the scheduler has been blocked for so many seconds in all."""
+        self._on_wire += texts
+        self._blocked_when_left = blocked
+
+    def come_back(self, texts: int, blocked: float) -> None:
+        """Note that texts are not on the wire any more; a call with all its texts there does not wait for the limit."""
+        if self._on_wire == self.outstanding:
+            self.blocked_before += blocked - self._blocked_when_left
+            self._blocked_when_left = blocked
+        self._on_wire -= texts
+
+    def finish(self, texts: int) -> bool:
+        """Record that `texts` texts are finished; True: the call is complete."""
+        self.outstanding -= texts
+        return self.outstanding == 0
+
+    def resolve(self) -> None:
+        """Assemble the result and wake the caller; called by a worker thread that holds no lock."""
+        try:
+            if self.error is None:
+                self._result = self.output.result()
+            else:
+                self.error.partial = self.output.partial()
+        except Exception as bug:  # noqa: BLE001 - for example MemoryError; the caller must receive an error
+            self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
+            self.error.__cause__ = bug
+        self.output = NoOutput()
+        self.on_done()
+
+    def result(self) -> Any:
+        """Return the vectors, or raise the error that the call ended with.
+
+        Raises:
+            ElectronHubError: Any of the tree in `electronhub_embeddings.errors`.
+        """
+        if self.error is not None:
+            error, self.error = self.error, None
+            try:
+                raise error
+            finally:
+                del error  # breaks a reference cycle with this frame that would keep all vectors alive
+        return self._result

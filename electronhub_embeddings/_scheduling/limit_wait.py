@@ -1,0 +1,84 @@
+"""Waiting for the rate limit: why and until when nothing may be sent, and which calls cannot wait so long."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings.errors import RateLimitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from electronhub_embeddings._rate_limit.sliding_window import Pause
+    from electronhub_embeddings._scheduling.call import Call
+
+logger = logging.getLogger("electronhub_embeddings")
+
+RECHECK_INTERVAL = 1.0
+"""Seconds after which the limiter is asked again in any case: a limit can be raised, or shared with another process."""
+
+LOGGED_WAIT = 5.0
+"""Shortest wait that is logged, in seconds."""
+
+
+class LimitWait:
+    """Knows whether the scheduler is blocked by the limit, and for how long it has been in all."""
+
+    def __init__(self) -> None:
+        self._pause: Pause | None = None
+        self._since: float | None = None
+        self._until = 0.0
+        self._before = 0.0
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the limit currently allows no request."""
+        return self._pause is not None
+
+    def total(self, now: float) -> float:
+        """Return the seconds spent blocked so far; waiting for an answer does not count."""
+        return self._before + (now - self._since if self._since is not None else 0.0)
+
+    def begin(self, pause: Pause, now: float) -> None:
+        """Note that no request may start now, or that this still holds."""
+        if pause.seconds is None:
+            self.end(now)
+            self._pause, self._until = pause, now
+            return
+        is_news = self._pause is None or now + pause.seconds > self._until + LOGGED_WAIT
+        self._pause, self._until = pause, now + pause.seconds
+        self._since = now if self._since is None else self._since
+        if is_news and pause.seconds >= LOGGED_WAIT:
+            logger.info("%s: next request in %.0f s", pause.reason, pause.seconds)
+
+    def end(self, now: float) -> None:
+        """Note that a request starts, or that nothing waits any more."""
+        if self._pause is not None:
+            self._before, self._since, self._pause = self.total(now), None, None
+
+    def check(self, call: Call, now: float) -> RateLimitError | None:
+        """Tell a call's progress why it waits; return the error that it must fail with if `max_wait` is too short."""
+        if self._pause is None or self._pause.seconds is None or call.failed:
+            return None
+        call.progress.wait_for_limit(self._pause.reason, self._until)
+        return self.check_wait(call, max(0.0, self._until - now), self._pause.reason, now)
+
+    def check_wait(self, call: Call, wait: float, reason: str, now: float) -> RateLimitError | None:
+        """Return the error that a call must fail with if it may not wait for so many seconds."""
+        left = self._left(call, now)
+        if wait <= 0 or 0 < left >= wait:
+            return None
+        message = f"The call has to wait for {wait:.1f} s ({reason}), and max_wait is {call.max_wait:g} s."
+        return RateLimitError(message, status_code=429, retry_after=wait)
+
+    def next_check(self, calls: Iterable[Call], poll: float | None, now: float) -> float:
+        """Return when to ask the limiter again: it allows a request, or a call's `max_wait` is used up."""
+        if self._pause is None or self._pause.seconds is None:
+            return now + (poll or RECHECK_INTERVAL)
+        ends = [now + self._left(call, now) for call in calls if call.max_wait is not None and not call.failed]
+        return max(now, min([now + RECHECK_INTERVAL, self._until, *ends]))
+
+    def _left(self, call: Call, now: float) -> float:
+        """Return the seconds that a call may still spend waiting for the limit."""
+        return float("inf") if call.max_wait is None else call.max_wait - (self.total(now) - call.blocked_before)

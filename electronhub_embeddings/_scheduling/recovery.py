@@ -1,0 +1,168 @@
+"""Decides what happens to the texts of a failed batch.
+
+Invariants:
+- A text fails only by an error of its own, or by an error of the request as such. If one text is to blame, the others
+  are sent again without it; if the service does not say which, a bisection finds it.
+- A refusal for size teaches the limit, and only what was refused is sent again.
+- Every path ends: what is sent again is smaller, differently encoded, or has one attempt less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._scheduling.bad_request_cause import Cause, find_cause, same_words
+from electronhub_embeddings._scheduling.batch import count_texts
+from electronhub_embeddings._scheduling.bisection import Bisection, Findings
+from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
+
+if TYPE_CHECKING:
+    from electronhub_embeddings._scheduling.bad_request_cause import BadRequestCause
+    from electronhub_embeddings._scheduling.batch import Batch, Slice
+    from electronhub_embeddings._scheduling.batching import BatchLimits
+    from electronhub_embeddings._scheduling.retry_policy import RetryPolicy
+
+MAX_REFUSALS = 8
+"""Refused texts of one call after which its other texts are no longer tried: too many may be guilty."""
+
+
+@dataclass
+class Learned:
+    """What the answers of the service have taught about requests of one configuration."""
+
+    limits: BatchLimits
+    encoding_format: str
+    request_refusal: BadRequestError | None = None
+    """The refusal of the request itself, whatever its texts; None once anything was accepted."""
+
+
+@dataclass
+class Recovery:
+    """What happens to each text of a failed batch."""
+
+    again: list[tuple[float, Slice]] = field(default_factory=list)
+    """Back into the queue, after so many seconds."""
+    failed: list[tuple[Slice, ElectronHubError]] = field(default_factory=list)
+    """To their callers, each with its error; an index in it is a position in the call's texts."""
+    search: Bisection | None = None
+    """A search for the text at fault, which holds all of them."""
+
+
+def recover(batch: Batch, error: ElectronHubError, policy: RetryPolicy, learned: Learned) -> Recovery:
+    """Decide what becomes of each text of a batch that failed; `learned` is updated."""
+    if not isinstance(error, BadRequestError):
+        return _after_failure(batch.slices, error, policy)
+    cause = find_cause(error, count_texts(batch.slices))
+    if cause.cause is Cause.ENCODING and batch.encoding_format == "base64":
+        learned.encoding_format = "float"
+        return _send_again(batch.slices)
+    return _after_refusal(batch, error, cause, learned)
+
+
+def is_about_some_text(batch: Batch, error: BadRequestError) -> bool:
+    """Say whether a refusal leaves open which text is at fault, or whether one is at all."""
+    cause = find_cause(error, count_texts(batch.slices))
+    return cause.cause in {Cause.TEXT, Cause.UNKNOWN} and (cause.index is None or count_texts(batch.slices) == 1)
+
+
+def _after_failure(slices: list[Slice], error: ElectronHubError, policy: RetryPolicy) -> Recovery:
+    """Retry what deserves it; if one vector stays unusable to the end, only its text fails."""
+    named = error.index if isinstance(error, InvalidResponseError) else None
+    owner = None if named is None else _slice_at(slices, named)
+    if named is not None and owner is not None and _pause(owner, error, policy) is None:
+        return _without(slices, named, error)
+    beside = error.for_caller()
+    if owner is not None:
+        beside.retries = None  # the price of asking again is the named text's, the others have all their attempts
+    recovery, longest = Recovery(), 0.0
+    for part in slices:
+        pause = _pause(part, error if part is owner else beside, policy)
+        if pause is None:
+            recovery.failed.append((part, error.for_caller()))
+        else:
+            longest = max(longest, pause)
+            recovery.again.append((pause, replace(part, attempts=part.attempts + 1)))
+    recovery.again = [(longest, part) for _, part in recovery.again]  # together, because each request takes a slot
+    return recovery
+
+
+def _pause(part: Slice, error: ElectronHubError, policy: RetryPolicy) -> float | None:
+    return None if part.call.failed else policy.pause(error, part.attempts + 1)
+
+
+def _slice_at(slices: list[Slice], position: int) -> Slice | None:
+    for part in slices:
+        if position < len(part):
+            return part
+        position -= len(part)
+    return None
+
+
+def _after_refusal(batch: Batch, error: BadRequestError, cause: BadRequestCause, learned: Learned) -> Recovery:
+    slices, count = batch.slices, count_texts(batch.slices)
+    if cause.cause in {Cause.REQUEST, Cause.ENCODING}:
+        return _fail_all(slices, error)
+    if count == 1 or cause.index is not None:
+        return _without(slices, cause.index or 0, error)
+    if cause.cause is Cause.SIZE:
+        _learn_size(cause, learned.limits, count, batch.size)
+        return _send_again(slices)
+    is_known = learned.request_refusal is not None and same_words(error, learned.request_refusal)
+    if is_known or all(part.call.failed for part in slices):
+        return _fail_all(slices, error)
+    if gone := [part for part in slices if part.call.is_over]:  # the others may have been refused for these
+        again = [(0.0, part) for part in slices if part not in gone]
+        return Recovery(again, [(part, error.for_caller()) for part in gone])
+    return Recovery(search=Bisection(slices, error, blames_text=cause.cause is Cause.TEXT))
+
+
+def _send_again(slices: list[Slice]) -> Recovery:
+    return Recovery(again=[(0.0, part) for part in slices])
+
+
+def _fail_all(slices: list[Slice], error: ElectronHubError) -> Recovery:
+    return Recovery(failed=[(part, error.for_caller()) for part in slices])
+
+
+def _learn_size(cause: BadRequestCause, limits: BatchLimits, inputs: int, size: int) -> None:
+    if cause.max_tokens is None and cause.tokens is None:
+        limits.learn_max_inputs(inputs, cause.max_inputs)
+    else:
+        limits.learn_max_tokens(size, cause.max_tokens, cause.tokens)
+
+
+def _without(slices: list[Slice], guilty: int, error: ElectronHubError) -> Recovery:
+    """Fail the one text at position `guilty` of the batch, and send the others again without it."""
+    findings = Findings()
+    position = 0
+    for part in slices:
+        place = guilty - position
+        position += len(part)
+        if 0 <= place < len(part):
+            head, rest = part.split(place)
+            one, tail = rest.split(1)
+            findings.guilty.append((one, error))
+            findings.innocent += [rest for rest in (head, tail) if len(rest)]
+        else:
+            findings.innocent.append(part)
+    return release_innocent(findings)
+
+
+def release_innocent(findings: Findings) -> Recovery:
+    """Fail the texts at fault, and send those again that were only refused in their company.
+
+    The call of a text at fault fails, so its innocent texts get a last chance only: to be in `.partial`.
+    """
+    recovery = Recovery()
+    failed_calls = {part.call for part, _ in findings.guilty}
+    for part, error in findings.guilty:
+        recovery.failed.append((part, error.for_caller(part.start if findings.request_refusal is None else None)))
+    for part in findings.innocent:
+        if part.call not in failed_calls:
+            recovery.again.append((0.0, part))
+        elif part.refusals_beside < MAX_REFUSALS:
+            recovery.again.append((0.0, replace(part, refusals_beside=part.refusals_beside + 1)))
+        else:
+            recovery.failed.append((part, findings.guilty[0][1].for_caller()))
+    return recovery

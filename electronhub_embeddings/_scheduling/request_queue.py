@@ -1,0 +1,231 @@
+"""The queue of one request configuration: which of its texts leave next, and where the texts of a failed batch go.
+
+Invariants:
+- Queries go ahead of documents, older calls ahead of younger ones.
+- One of several places on the wire is kept for queries, so that ingestion never blocks search.
+- While a refusal may be the fault of the request itself, documents wait for the outcome of the search.
+- A text leaves the queue only to travel, or to end: each text of a call is finished exactly once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._scheduling.batch import Batch, Slice
+from electronhub_embeddings._scheduling.batching import BatchLimits
+from electronhub_embeddings._scheduling.recovery import (
+    Learned,
+    Recovery,
+    is_about_some_text,
+    recover,
+    release_innocent,
+)
+from electronhub_embeddings._scheduling.retry_policy import RetryPolicy
+from electronhub_embeddings._scheduling.waiting_texts import WaitingTexts
+from electronhub_embeddings.errors import BadRequestError, ElectronHubError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from electronhub_embeddings._config.request_config import RequestConfig
+    from electronhub_embeddings._scheduling.bisection import Bisection, Findings
+    from electronhub_embeddings._scheduling.call import Attachment, Call
+
+logger = logging.getLogger("electronhub_embeddings")
+
+
+class RequestQueue:
+    """Texts of one configuration, and what was learned about their requests.
+
+    Methods that can complete calls return those.
+    """
+
+    def __init__(self, config: RequestConfig) -> None:
+        self.config = config
+        self.attachments: set[Attachment] = set()
+        """The clients that use this configuration."""
+        self.in_flight = 0
+        """Batches in flight."""
+        self.learned = Learned(BatchLimits(config.batch_size), config.encoding_format)
+        self.waiting = WaitingTexts()
+        self._policy = RetryPolicy(config.max_retries)
+        self._search: Bisection | None = None
+        self._probe_due: float | None = None
+        """When the next probe of the search may be sent; None: the probe is in flight, or no search is running."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any text is waiting, including texts that pause before a retry."""
+        return bool(self.waiting) or self._probe_due is not None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether waiting for more texts would not make the next batch larger."""
+        return self._probe_due is not None or self.waiting.fills(self.learned.limits)
+
+    def next_due(self, now: float) -> float | None:
+        """Return when the next text that pauses may leave; None: none pauses.
+
+        What is due already waits for a free place or for the limit, and not for a time.
+        """
+        dues = (self.waiting.next_due(), self._probe_due)
+        return min((due for due in dues if due is not None and due > now), default=None)
+
+    def urgency(self, now: float) -> tuple[int, int] | None:
+        """Rank what can leave now: queries above documents, older calls above younger ones; None: nothing can."""
+        self.waiting.end_pauses(now)
+        places = self.config.max_concurrency
+        if self.waiting.queries and self.in_flight < places:
+            return 1, -self.waiting.queries[0].call.number
+        if self.in_flight >= max(1, places - 1):
+            return None
+        if self._search is not None and self._probe_is_due(now):
+            return 0, -min(part.call.number for part in self._search.probe)
+        if self.waiting.documents and not self._holds_documents:
+            return 0, -self.waiting.documents[0].call.number
+        return None
+
+    def calls(self) -> list[Call]:
+        """List the calls with texts that wait, each once."""
+        searched = self._search.slices if self._search is not None else []
+        return list(dict.fromkeys(part.call for part in (*searched, *self.waiting)))
+
+    def batches_until_last(self, call: Call) -> int:
+        """Count the batches, at least, until the last waiting text of a call has left."""
+        limits, inputs, size, last = self.learned.limits, 0, 0, 0
+        for part in self.waiting.queries if call.is_query else self.waiting.documents:
+            inputs, size = inputs + len(part), size + part.size
+            if part.call is call:
+                by_size = size / limits.max_bytes if limits.observed else 0.0
+                last = math.ceil(max(inputs / limits.max_inputs, by_size))
+        return last
+
+    def form_batch(self, now: float, slot: str, *, limited: bool, blocked: float) -> Batch | None:
+        """Form a batch from what waits now; None: nothing does.
+
+        Args:
+            now: The time.
+            slot: The slot that was taken for it.
+            limited: Whether a limit is in force.
+            blocked: Seconds for which the limit has blocked the scheduler so far.
+        """
+        probe = self._search if self._probe_is_due(now) and not self.waiting.queries else None
+        if probe is not None:
+            slices, self._probe_due = probe.probe, None
+        else:
+            connections = max(1, self.config.max_concurrency - 1)
+            slices = self.waiting.take(
+                self.learned.limits, limited=limited, connections=connections, hold_documents=self._holds_documents
+            )
+        if not slices:
+            return None
+        self.in_flight += 1
+        return Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
+
+    def accept(self, batch: Batch, prompt_tokens: int) -> list[Call]:
+        """Note that the vectors of a batch are in place, and learn from its price."""
+        self.in_flight -= 1
+        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
+        self.learned.request_refusal = None
+        complete = []
+        for part in batch.slices:
+            part.call.progress.advance(len(part))
+            complete += _finish([part])
+            if part.call.error is not None:  # its cached vectors have another length: the rest is not worth sending
+                complete += self._fail(part.call, part.call.error)
+        if batch.is_probe and self._search is not None:
+            complete += self._continue_search(self._search.probe_accepted())
+        return complete
+
+    def take_back(self, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
+        """Take back the texts of a failed batch that deserve another attempt."""
+        self.in_flight -= 1
+        logger.debug("attempt failed: %s", type(error).__name__)
+        try:
+            if batch.is_probe and self._search is not None:
+                return self._take_back_probe(self._search, batch, error, now)
+            recovery = recover(batch, error, self._policy, self.learned)
+        except Exception:  # a bug in the error handling: the batch fails as a whole, and its callers receive the error
+            logger.exception("a failed batch could not be sorted out")
+            return self._apply(Recovery(failed=[(part, error.for_caller()) for part in batch.slices]), now)
+        if recovery.search is not None and self._search is not None:
+            self._search.add(batch.slices)
+            return []
+        return self._apply(recovery, now)
+
+    def withdraw(self, call: Call, error: ElectronHubError) -> list[Call]:
+        """Take out all that waits of a call, which fails with the error."""
+        if not call.outstanding:  # the call has completed meanwhile
+            return []
+        call.fail(error)
+        call.withdrawn = True
+        complete = _finish(self.waiting.take_out(lambda part: part.call is call))
+        search = self._search
+        if search is not None:
+            complete += _finish(search.drop(lambda part: part.call is call))
+            if self._probe_due is not None:
+                complete += _finish(part for part in search.probe if part.call is call)
+                search.probe = [part for part in search.probe if part.call is not call]
+                if not search.probe:
+                    complete += self._end_search(search.probe_failed())
+        return complete
+
+    @property
+    def _holds_documents(self) -> bool:
+        """Whether sending more documents may only earn the same refusal again."""
+        return self._search is not None and not self._search.accepted
+
+    def _probe_is_due(self, now: float) -> bool:
+        return self._probe_due is not None and self._probe_due <= now
+
+    def _take_back_probe(self, search: Bisection, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
+        is_over = any(part.call.is_over for part in batch.slices)
+        if isinstance(error, BadRequestError) and is_about_some_text(batch, error) and not is_over:
+            return self._continue_search(search.probe_refused(batch.slices, error))
+        recovery = recover(batch, error, self._policy, self.learned)
+        if recovery.again and not recovery.failed and not isinstance(error, BadRequestError):
+            search.probe = [part for _, part in recovery.again]
+            self._probe_due = now + recovery.again[0][0]
+            return []
+        complete = self._end_search(search.probe_failed())
+        return complete + self._apply(recovery, now)
+
+    def _continue_search(self, findings: Findings | None) -> list[Call]:
+        if findings is not None:
+            return self._end_search(findings)
+        self._probe_due = float("-inf")
+        return []
+
+    def _end_search(self, findings: Findings) -> list[Call]:
+        """Fail the texts that were found to be at fault, and let the others wait again."""
+        self._search, self._probe_due = None, None
+        if findings.request_refusal is not None:
+            self.learned.request_refusal = findings.request_refusal
+        return self._apply(release_innocent(findings), float("-inf"))
+
+    def _apply(self, recovery: Recovery, now: float) -> list[Call]:
+        complete: list[Call] = []
+        if recovery.search is not None:
+            self._search, self._probe_due = recovery.search, now
+        for part, reason in recovery.failed:
+            complete += _finish([part]) + self._fail(part.call, reason)
+        for pause, part in recovery.again:
+            call = part.call
+            if call.is_over or (call.failed and not part.refusals_beside):
+                call.fail(ElectronHubError("The client was closed."))
+                complete += _finish([part])
+            else:
+                self.waiting.put_back(part, now + pause)
+        return complete
+
+    def _fail(self, call: Call, error: ElectronHubError) -> list[Call]:
+        """Let a call fail; texts that were only refused in the company of a guilty one still get their last chance."""
+        call.fail(error)
+        return _finish(self.waiting.take_out(lambda part: part.call is call and not part.refusals_beside))
+
+
+def _finish(slices: Iterable[Slice]) -> list[Call]:
+    """Note that nothing more comes for slices; return the calls that are complete with that."""
+    return [part.call for part in slices if part.call.finish(len(part))]

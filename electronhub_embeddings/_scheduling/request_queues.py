@@ -1,0 +1,72 @@
+"""The queues of an account, one for each request configuration that is in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._scheduling.request_queue import RequestQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from electronhub_embeddings._config.request_config import RequestConfig
+    from electronhub_embeddings._scheduling.call import Attachment, Call
+
+
+class RequestQueues:
+    """The queues of an account, by request configuration."""
+
+    def __init__(self) -> None:
+        self._queues: dict[RequestConfig, RequestQueue] = {}
+
+    def __iter__(self) -> Iterator[RequestQueue]:
+        return iter(self._queues.values())
+
+    def get(self, config: RequestConfig) -> RequestQueue | None:
+        """Return the queue of a configuration; None: it is not in use."""
+        return self._queues.get(config)
+
+    def attach(self, attachment: Attachment) -> None:
+        """Attach a client; create the queue of its configuration if there is none."""
+        config = attachment.config
+        if config not in self._queues:
+            self._queues[config] = RequestQueue(config)
+        self._queues[config].attachments.add(attachment)
+
+    def of(self, call: Call) -> RequestQueue:
+        """Return the queue of a call whose client is attached."""
+        return self._queues[call.attachment.config]
+
+    def retire(self, queue: RequestQueue) -> bool:
+        """Forget a queue that no client uses any more, once nothing of it is on the wire; True: it is forgotten."""
+        if queue.attachments or queue.in_flight:
+            return False
+        return self._queues.pop(queue.config, None) is not None
+
+    def most_urgent(self, now: float) -> RequestQueue | None:
+        """Return the queue whose texts are sent next; None: no queue can send now."""
+        first, highest = None, (-1, 0)
+        for queue in self:
+            rank = queue.urgency(now)
+            if rank is not None and rank > highest:
+                first, highest = queue, rank
+        return first
+
+    def next_due(self, now: float) -> float | None:
+        """Return when the next pausing text may be sent; None: no text is pausing."""
+        return min((due for queue in self if (due := queue.next_due(now)) is not None), default=None)
+
+    def calls(self) -> list[Call]:
+        """Return the calls with waiting texts."""
+        return [call for queue in self for call in queue.calls()]
+
+    @property
+    def cap(self) -> int | None:
+        """The lowest limit that a client of the account asks for, which holds for all of them; None: nobody does."""
+        caps = [cap for config in self._queues if (cap := config.requests_per_minute) is not None]
+        return min(caps, default=None)
+
+    @property
+    def max_duration(self) -> float:
+        """Seconds after which a request of any queue has ended, whatever happens."""
+        return max(config.max_duration for config in self._queues)

@@ -1,0 +1,236 @@
+"""The scheduler of one account: a state machine that decides which texts leave next, and when.
+
+Events go in, actions come out, and time is an argument. Whoever drives the scheduler asks `next_action`, performs what
+it says without holding a lock, and reports what came of it:
+
+    submit, withdraw, detach                      what callers do
+    looked_up, forecast, slot_granted, slot_denied, limiter_failed, finished     what came of an action
+    take_effects                                  calls to wake, and configurations that nobody uses any more
+
+Invariants:
+- A batch is formed at the last moment, from what waits when its slot was granted.
+- Every batch that `slot_granted` returns ends in exactly one `finished`.
+- Every call that was submitted ends in exactly one effect, with its vectors or with one error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._scheduling.actions import AcquireSlot, Effects, Forecast, LookUp, Wait
+from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
+from electronhub_embeddings._scheduling.limit_wait import LimitWait
+from electronhub_embeddings._scheduling.request_queues import RequestQueues
+from electronhub_embeddings._scheduling.usage_counting import count_usage
+from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
+from electronhub_embeddings.errors import ElectronHubError
+
+if TYPE_CHECKING:
+    from electronhub_embeddings._codec.result import Result
+    from electronhub_embeddings._rate_limit.sliding_window import Pause
+    from electronhub_embeddings._scheduling.batch import Batch
+    from electronhub_embeddings._scheduling.call import Attachment, Call
+    from electronhub_embeddings._scheduling.request_queue import RequestQueue
+
+
+class Scheduler:
+    """Decides for all clients of an account. Nothing in it waits, sends or reads a clock."""
+
+    def __init__(self) -> None:
+        self._queues = RequestQueues()
+        self._lookups = CacheLookups()
+        self._limit_wait = LimitWait()
+        self._ask_again_at = float("-inf")
+        """When to ask a limiter again that has denied a slot."""
+        self._forecasts = WaitForecasts()
+        self._last_start = float("-inf")
+        self._linger: float | None = None
+        """Seconds for which a batch that is not full lingers after the previous one; None: no limit applies."""
+        self._effects = Effects()
+
+    @property
+    def has_clients(self) -> bool:
+        """Whether any client is attached."""
+        return any(queue.attachments for queue in self._queues)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any text waits."""
+        return self._lookups.is_waiting or any(queue.is_waiting for queue in self._queues)
+
+    def take_effects(self) -> Effects:
+        """Return the effects to apply without the lock, and reset them."""
+        effects, self._effects = self._effects, Effects()
+        return effects
+
+    # What callers do.
+
+    def submit(self, call: Call, now: float) -> None:
+        """Queue the texts of a call; a client is attached at its first call."""
+        if call.attachment.closed:
+            call.fail(ElectronHubError("The client is closed."))
+            self._complete([call], now)
+            return
+        self._queues.attach(call.attachment)
+        call.blocked_before = self._limit_wait.total(now)
+        if call.cache is not None:
+            self._lookups.add(call)
+        else:
+            self._enqueue(call, now)
+
+    def withdraw(self, call: Call, now: float) -> None:
+        """Withdraw the unsent texts of a call; texts in flight are finished."""
+        self._fail(call, ElectronHubError("The call was withdrawn."), now)
+
+    def detach(self, attachment: Attachment, now: float) -> None:
+        """Detach a client: its waiting texts fail, and its texts in flight are finished."""
+        queue = self._queues.get(attachment.config)
+        if queue is None or attachment not in queue.attachments:
+            return
+        queue.attachments.discard(attachment)
+        for call in [*queue.calls(), *self._lookups.calls()]:
+            if call.attachment is attachment:
+                self._fail(call, ElectronHubError("The client was closed."), now)
+        self._retire(queue)
+
+    # What to do next.
+
+    def next_action(self, now: float) -> Wait | LookUp | Forecast | AcquireSlot:
+        """Return the next action; must be called again after each event."""
+        if (call := self._lookups.start_next()) is not None:
+            return LookUp(call)
+        queue = self._queues.most_urgent(now)
+        if queue is None:
+            self._limit_wait.end(now)
+            return self._wait(now)
+        ready_at = self._last_start + (self._linger or 0.0)
+        if now < ready_at and not queue.is_full:
+            return self._wait(now, ready_at)
+        if calls := self._forecasts.to_ask():
+            requests = [self._queues.of(call).batches_until_last(call) for call in calls]
+            return Forecast(requests, self._queues.cap)
+        if now < self._ask_again_at:
+            return self._wait(now, self._ask_again_at)
+        return AcquireSlot(self._queues.max_duration, self._queues.cap)
+
+    # What came of it.
+
+    def looked_up(self, call: Call, error: ElectronHubError | None, now: float) -> None:
+        """Record the result of a cache lookup: the call's `known` texts are set, or the lookup has failed."""
+        self._lookups.end(call)
+        call.attachment.usage.cache_hits += call.known
+        call.progress.advance(call.known)
+        call.outstanding -= call.known
+        if error is None and (call.attachment.closed or call.abandoned):
+            error = ElectronHubError("The client was closed.")
+        if error is not None:
+            call.fail(error)
+        if call.error is None and call.outstanding:
+            self._enqueue(call, now)
+        else:
+            self._complete([call], now)
+
+    def forecast(self, waits: list[float] | None, now: float) -> None:
+        """Fail the calls that cannot be finished within their `max_wait`.
+
+        Args:
+            waits: Seconds until the last request of each call can start, at the earliest; None: too early to tell.
+            now: The time.
+        """
+        for call, wait in self._forecasts.answered(waits):
+            reason = f"rate limit, {self._queues.of(call).batches_until_last(call)} requests"
+            if error := self._limit_wait.check_wait(call, wait, reason, now):
+                self._fail(call, error, now)
+
+    def slot_denied(self, pause: Pause, poll: float | None, now: float) -> None:
+        """Note that no request may start now.
+
+        Args:
+            pause: Why, and for how long.
+            poll: Seconds after which to look for an answer of others who share the limit; None: there are none.
+            now: The time.
+        """
+        self._limit_wait.begin(pause, now)
+        waiting = self._queues.calls()
+        for call in waiting:
+            if error := self._limit_wait.check(call, now):
+                self._fail(call, error, now)
+        self._ask_again_at = self._limit_wait.next_check(waiting, poll, now)
+
+    def slot_granted(self, slot: str, linger: float | None, now: float) -> Batch | None:
+        """Form the batch that the slot is for; None: nothing is there any more, and the slot is to be released.
+
+        Args:
+            slot: The slot's name.
+            linger: Seconds for which the next batch may wait for company; None: no limit is in force.
+            now: The time.
+        """
+        self._limit_wait.end(now)
+        self._ask_again_at, self._linger = float("-inf"), linger
+        queue = self._queues.most_urgent(now)
+        if queue is None:
+            return None
+        batch = queue.form_batch(now, slot, limited=linger is not None, blocked=self._limit_wait.total(now))
+        if batch is not None:
+            self._last_start = now
+            for part in batch.slices:
+                part.call.leave(len(part), batch.blocked)
+        return batch
+
+    def limiter_failed(self, error: Exception, now: float) -> None:
+        """Fail all waiting calls, because nothing may be sent without the rate limiter."""
+        reason = ElectronHubError(f"The rate limit store failed: {error}")
+        reason.__cause__ = error
+        self.fail_all(reason, now)
+
+    def fail_all(self, error: ElectronHubError, now: float) -> None:
+        """Fail all waiting calls."""
+        for call in [*self._queues.calls(), *self._lookups.calls()]:
+            self._fail(call, error, now)
+
+    def finished(self, batch: Batch, result: Result, now: float) -> None:
+        """Record the result of a batch, whose vectors have already been stored."""
+        queue = self._queues.of(batch.slices[0].call)
+        count_usage(batch, result)
+        for part in batch.slices:
+            part.call.come_back(len(part), self._limit_wait.total(now))
+        self._ask_again_at = float("-inf")
+        self._forecasts.note_answer()
+        if result.error is None:
+            self._complete(queue.accept(batch, result.prompt_tokens), now)
+        else:
+            self._complete(queue.take_back(batch, result.error, now), now)
+        self._retire(queue)
+
+    # Inside.
+
+    def _enqueue(self, call: Call, now: float) -> None:
+        self._queues.of(call).waiting.add(call)
+        call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
+        if error := self._limit_wait.check(call, now):
+            self._fail(call, error, now)
+        elif call.max_wait is not None:
+            self._forecasts.add(call)
+
+    def _fail(self, call: Call, error: ElectronHubError, now: float) -> None:
+        if not call.outstanding:  # it has ended meanwhile, and its caller may be reading the result
+            return
+        queue = self._queues.get(call.attachment.config)
+        if self._lookups.remove(call):
+            call.fail(error)
+            self._complete([call], now)
+        elif queue is not None:
+            self._complete(queue.withdraw(call, error), now)
+
+    def _complete(self, calls: list[Call], now: float) -> None:
+        for call in calls:
+            call.attachment.usage.seconds_waited += self._limit_wait.total(now) - call.blocked_before
+        self._effects.complete += calls
+
+    def _wait(self, now: float, until: float | None = None) -> Wait:
+        due = self._queues.next_due(now)
+        return Wait(min((time for time in (until, due) if time is not None), default=None))
+
+    def _retire(self, queue: RequestQueue) -> None:
+        if self._queues.retire(queue):
+            self._effects.unused.append(queue.config)

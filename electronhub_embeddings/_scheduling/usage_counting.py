@@ -1,0 +1,30 @@
+"""Who pays for a request that several clients share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings.errors import RateLimitError
+
+if TYPE_CHECKING:
+    from electronhub_embeddings._codec.result import Result
+    from electronhub_embeddings._scheduling.batch import Batch
+
+
+def count_usage(batch: Batch, result: Result) -> None:
+    """Add a request to the counters of the clients whose texts it carried.
+
+    The request itself counts for the client whose text is first in it, the tokens by the size of each one's texts.
+    """
+    if not result.sent:
+        return
+    first = batch.slices[0].call.attachment.usage
+    first.attempts += 1
+    first.requests += result.error is None
+    first.rate_limited += isinstance(result.error, RateLimitError)
+    prompt, total = batch.shares(result.prompt_tokens), batch.shares(result.total_tokens)
+    for part, prompt_tokens, total_tokens in zip(batch.slices, prompt, total, strict=True):
+        usage = part.call.attachment.usage
+        usage.prompt_tokens += prompt_tokens
+        usage.total_tokens += total_tokens
+        usage.texts += len(part) if result.error is None else 0

@@ -1,0 +1,102 @@
+"""Checks the caller's texts before anything is sent, and prepares them for batching. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from electronhub_embeddings.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """The texts of a call as they are sent; equal texts are sent once."""
+
+    texts: Sequence[str]
+    """The distinct texts, prefix included, in order of their first appearance."""
+    ends: Sequence[int]
+    """Cumulative size of the texts, in bytes of UTF-8."""
+    places: Sequence[int] | None
+    """The position in `texts` for each input; None: input i is text i."""
+
+    def __len__(self) -> int:
+        return len(self.texts) if self.places is None else len(self.places)
+
+    def first_input(self, position: int) -> int:
+        """Return the index of the first input whose text is at `position`."""
+        return position if self.places is None else self.places.index(position)
+
+    def reordered(self, order: Sequence[int]) -> TextInputs:
+        """Return the same inputs with texts in another order: the text at `order[0]` comes first, and so on."""
+        texts = [self.texts[position] for position in order]
+        starts = [0, *self.ends]
+        ends = list(accumulate(self.ends[position] - starts[position] for position in order))
+        moved = dict(zip(order, range(len(order)), strict=True))
+        return TextInputs(texts, ends, [moved[place] for place in self.places or range(len(texts))])
+
+
+@dataclass(frozen=True)
+class CachedInputs:
+    """The texts of a call and their cached vectors."""
+
+    inputs: TextInputs
+    """The texts; those with a cached vector come first."""
+    rows: np.ndarray | None = None
+    """The cached vectors, float32 of shape (known, d); None: no vector is cached."""
+    keep: Callable[[int, int, np.ndarray], None] | None = None
+    """Writes the vectors of texts `start` to `stop` (exclusive) to the cache; None: there is no cache."""
+
+
+def prepare_texts(texts: Iterable[str], prefix: str = "") -> TextInputs:
+    """Check texts, add the prefix, measure their size in bytes, and remove duplicates.
+
+    Raises:
+        InputError: A text is not a string, is empty, or cannot be encoded as UTF-8; `.index` is its position.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise InputError("texts must be a list of strings, not one string: embed_query is for one text.")
+    texts = list(texts)
+    prefix_size = _size(prefix, None)
+    distinct = dict.fromkeys(texts) if set(map(type, texts)) <= {str} else {}
+    if distinct and len(distinct) == len(texts) and all(texts) and all(map(str.isascii, texts)):  # the common case
+        prefixed = [prefix + text for text in texts] if prefix else texts
+        return TextInputs(prefixed, list(accumulate(map(prefix_size.__add__, map(len, texts)))), None)
+    positions: dict[str, int] = {}
+    places: list[int] = []
+    sizes: list[int] = []
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"A text must be a string, not {_kind(text)}.", index=index)
+        if not text:
+            raise InputError("A text must not be empty: the service refuses the whole request for it.", index=index)
+        place = positions.setdefault(text, len(positions))
+        if place == len(sizes):
+            sizes.append(prefix_size + _size(text, index))
+        places.append(place)
+    prefixed = [str.__add__(prefix, text) for text in positions]
+    return TextInputs(prefixed, list(accumulate(sizes)), places if len(places) != len(prefixed) else None)
+
+
+def _size(text: str, index: int | None) -> int:
+    """Return the size of a text in bytes of UTF-8."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        char = text[error.start]
+        message = (
+            f"Character {error.start} is {char!r}, half of a surrogate pair, and cannot be encoded as UTF-8; "
+            "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace') repairs such a text."
+        )
+        raise InputError(message, index=index) from None
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__name__

@@ -1,0 +1,349 @@
+"""The worker threads of one account (leader/followers): they run its scheduler and perform its actions.
+
+Invariants:
+- A caller's thread takes no lock, opens no file and sends nothing. It puts an event into the inbox, starts the first
+  worker if there is none, and waits for its call. An exception raised by a signal handler therefore leaves no
+  inconsistent state and reaches the caller unchanged.
+- One worker leads at a time: it reads the inbox and asks the scheduler for the next action. Before it sends a batch, it
+  hands over the lead. All other idle workers wait for the lead and for nothing else.
+- The scheduler is used only with its lock held. No I/O happens and no caller is woken while the lock is held.
+- An idle worker keeps no reference to its last batch: the exception's traceback frames would keep the client alive.
+"""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import sys
+import threading
+import time
+import uuid
+import weakref
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._codec.result import unexpected_error
+from electronhub_embeddings._config.secret import drop_frames
+from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
+from electronhub_embeddings._scheduling.scheduler import Scheduler
+from electronhub_embeddings._workers.batch_sender import BatchSender
+from electronhub_embeddings._workers.imports import import_heavy_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from electronhub_embeddings._config.account import Account
+    from electronhub_embeddings._scheduling.batch import Batch
+    from electronhub_embeddings._scheduling.call import Attachment, Call
+    from electronhub_embeddings._workers.rate_limiter import RateLimiter
+
+    Event = Callable[[float], object]
+
+logger = logging.getLogger("electronhub_embeddings")
+
+SIGNAL_INTERVAL = 0.5
+"""Seconds after which a waiting thread looks for signals: a signal that arrives just before the wait does not end it,
+and Python would run its handler only afterwards."""
+
+STATE_TIMEOUT = 1.0
+"""Seconds to wait for the workers to say whether they have anything to do."""
+
+THREAD_NAME = "electronhub-worker"
+
+_this_thread = threading.local()
+
+
+def is_worker() -> bool:
+    """Return whether the current thread is a worker."""
+    return getattr(_this_thread, "is_worker", False)
+
+
+class StartPermit:
+    """The right to start the first worker. There is one; if an exception discards it, `__del__` puts it back."""
+
+    def __init__(self, workers: AccountWorkers) -> None:
+        self._workers = weakref.ref(workers)
+
+    def __del__(self) -> None:
+        if (workers := self._workers()) is not None:
+            workers.start_permits.append(StartPermit(workers))
+
+
+class AccountWorkers:
+    """Sends the texts of all clients of an account to the service.
+
+    Threads are started on demand and end when the last client has closed. The next call starts new threads.
+
+    Args:
+        account: The account whose requests are sent.
+        limiter: The account's rate limiter.
+    """
+
+    def __init__(self, account: Account, limiter: RateLimiter) -> None:
+        self.limiter = limiter
+        self.is_retired = False
+        """Whether other workers have replaced these, with another store."""
+        self.start_permits: deque[StartPermit] = deque([StartPermit(self)])
+        """Holds the permit while there is no worker; empty otherwise."""
+        self._permit: StartPermit | None = None
+        self._sender = BatchSender(account, limiter)
+        self._scheduler = Scheduler()
+        self._lock = threading.Lock()
+        self._leading = threading.Lock()
+        self._inbox: SimpleQueue[Event] = SimpleQueue()  # put() is reentrant: finalisers call it
+        self._threads = 0
+        self._busy = 0
+        """Threads that perform an action. All others lead or wait for the lead."""
+        self._when_gone: list[Callable[[], None]] = []
+        """Callbacks for the end of the last thread."""
+
+    # Called by callers' threads: a signal handler may interrupt any statement.
+
+    def submit(self, call: Call) -> None:
+        """Queue a call; `call.on_done` is called when the call has ended.
+
+        Raises:
+            RuntimeError: The system cannot start a thread.
+        """
+        self._inbox.put(partial(self._take_in, call))
+        self._start_first()
+
+    def withdraw(self, call: Call) -> None:
+        """Remove the unsent texts of a call."""
+        self._inbox.put(partial(self._scheduler.withdraw, call))
+
+    def detach(self, attachment: Attachment, *, wait: bool = False) -> None:
+        """Detach a client; with `wait`, and if no other client is left, wait for its requests in flight."""
+        attachment.closed = True
+        if not wait or is_worker() or self.is_dormant or sys.is_finalizing():
+            self._inbox.put(partial(self._scheduler.detach, attachment))
+            return
+        gone = threading.Lock()
+        gone.acquire()
+        self._inbox.put(partial(self._detach, attachment, gone.release))
+        with suppress(RuntimeError):  # the interpreter is shutting down: no worker can start, so do not wait for one
+            self._start_first()
+            while not gone.acquire(timeout=SIGNAL_INTERVAL):
+                pass
+
+    @property
+    def is_dormant(self) -> bool:
+        """Whether there is no worker, and therefore no client."""
+        return bool(self.start_permits)
+
+    def state(self) -> tuple[bool, bool]:
+        """Return whether there are clients and whether there are calls, after all queued events were handled.
+
+        The inbox is handled first so that clients that were garbage collected do not count. Workers that do not answer
+        in time are busy, for example with a file.
+        """
+        answer: list[tuple[bool, bool]] = []
+        answered = threading.Lock()
+        answered.acquire()
+
+        def answer_state(_: float) -> None:
+            answer.append((self._scheduler.has_clients, self._scheduler.is_waiting or self._busy > 0))
+            answered.release()
+
+        self._inbox.put(answer_state)
+        with suppress(RuntimeError):
+            self._start_first()
+            answered.acquire(timeout=STATE_TIMEOUT)
+        return answer[0] if answer else (True, True)
+
+    def _start_first(self) -> None:
+        if self.start_permits:
+            with suppress(IndexError):  # another caller has taken the permit
+                # Not a threading.Thread: an exception inside its start() would leave a lock held for ever.
+                _thread.start_new_thread(self._run_first, (self.start_permits.pop(),))
+
+    # Called by worker threads.
+
+    def _run_first(self, permit: StartPermit) -> None:
+        self._permit = permit
+        try:
+            self._spawn()
+        except RuntimeError:  # the system cannot start another thread: work in this one
+            with self._lock:
+                self._threads += 1
+            self._work()
+
+    def _spawn(self) -> None:
+        worker = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+        with self._lock:
+            self._threads += 1
+        try:
+            worker.start()
+        except RuntimeError:
+            with self._lock:
+                self._threads -= 1
+            raise
+
+    def _work(self) -> None:
+        _this_thread.is_worker = True
+        import_heavy_modules()
+        while self._work_safely():
+            pass
+        with self._lock:
+            self._threads -= 1
+            is_last = not self._threads
+        if is_last:
+            self._end()
+
+    def _end(self) -> None:
+        """Close connections and the store; if a call has arrived meanwhile, start a new worker."""
+        self._sender.close()
+        self.limiter.close()
+        when_gone, self._when_gone = self._when_gone, []
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            self.start_permits.append(permit)
+        for callback in when_gone:
+            callback()
+        if not self._inbox.empty():
+            self._start_first()
+
+    def _work_safely(self) -> bool:
+        """Call `_work_once`. On an internal error, fail all waiting calls, so that no caller waits for ever."""
+        try:
+            return self._work_once()
+        except BaseException as bug:  # noqa: BLE001 - for example MemoryError
+            logger.error("a worker failed: %s", type(bug).__name__)  # noqa: TRY400 - the traceback's frames hold texts
+            with self._lock:
+                self._scheduler.fail_all(unexpected_error(bug), time.monotonic())
+            return True
+
+    def _work_once(self) -> bool:
+        """Lead until there is an action to perform, then perform it; False: no client is left."""
+        with self._leading:
+            work = self._lead()
+        if work is None:
+            return False
+        if self._busy >= self._threads:  # no thread is left to lead
+            try:
+                self._spawn()
+            except RuntimeError:
+                logger.warning("the system has no thread to send another request meanwhile")
+        work()
+        return True
+
+    def _lead(self) -> Callable[[], None] | None:
+        """Perform the scheduler's short actions; return the first long one, or None if no client is left."""
+        event: Event | None = None
+        while True:
+            with self._lock:
+                self._handle_events(event)
+                action = self._scheduler.next_action(time.monotonic())
+                is_over = isinstance(action, Wait) and self._is_over()
+                if isinstance(action, LookUp):
+                    self._busy += 1
+                effects = self._take_effects()
+            _perform(effects)
+            del effects
+            if isinstance(action, LookUp):
+                return partial(self._look_up, action.call)
+            event = None
+            if isinstance(action, AcquireSlot):
+                batch = self._acquire_slot(action)
+                if batch is not None:
+                    return partial(self._send, batch)
+            elif isinstance(action, Forecast):
+                event = self._forecast(action)
+            elif is_over:
+                return None
+            else:
+                event = self._wait_for_event(action)
+
+    def _is_over(self) -> bool:
+        return not (self._busy or self._scheduler.has_clients or self._scheduler.is_waiting)
+
+    def _handle_events(self, event: Event | None) -> None:
+        """Pass all events to the scheduler; the lock must be held."""
+        now = time.monotonic()
+        if event is not None:
+            event(now)
+        while not self._inbox.empty():  # safe: only the leader removes events
+            self._inbox.get_nowait()(now)
+
+    def _wait_for_event(self, action: Wait) -> Event | None:
+        timeout = None if action.until is None else max(0.0, action.until - time.monotonic())
+        try:
+            return self._inbox.get(timeout=timeout)
+        except Empty:
+            return None
+
+    def _acquire_slot(self, action: AcquireSlot) -> Batch | None:
+        """Acquire a slot and form the batch to send in that slot."""
+        slot, batch = uuid.uuid4().hex, None
+        try:
+            pause, linger = self.limiter.acquire(slot, max_duration=action.max_duration, cap=action.cap)
+        except Exception as error:  # noqa: BLE001 - if the store has failed, waiting calls must fail too
+            with self._lock:
+                self._scheduler.limiter_failed(drop_frames(error), time.monotonic())
+            return None
+        with self._lock:
+            if pause is not None:
+                self._scheduler.slot_denied(pause, self.limiter.store.poll, time.monotonic())
+                return None
+            self._handle_events(None)
+            batch = self._scheduler.slot_granted(slot, linger, time.monotonic())
+            self._busy += batch is not None
+        if batch is None:
+            self.limiter.release(slot)
+        return batch
+
+    def _forecast(self, action: Forecast) -> Event:
+        try:
+            waits = self.limiter.forecast(action.requests, cap=action.cap)
+        except Exception as error:  # noqa: BLE001 - as above
+            return partial(self._scheduler.limiter_failed, drop_frames(error))
+        return partial(self._scheduler.forecast, waits)
+
+    def _send(self, batch: Batch) -> None:
+        result = self._sender.send(batch)
+        self._report(partial(self._scheduler.finished, batch, result))
+
+    def _look_up(self, call: Call) -> None:
+        self._report(partial(self._scheduler.looked_up, call, self._sender.look_up(call)))
+
+    def _report(self, event: Event) -> None:
+        """Pass the result of an action to the scheduler, wake callers, and wake the leader if its plans may change."""
+        with self._lock:
+            event(time.monotonic())
+            self._busy -= 1
+            effects = self._take_effects()
+            is_news = self._scheduler.is_waiting or not self._scheduler.has_clients
+        del event
+        _perform(effects)
+        if is_news:
+            self._inbox.put(_look_again)
+
+    def _take_in(self, call: Call, now: float) -> None:
+        if call.cache is None:
+            self._sender.prepare(call)
+        self._scheduler.submit(call, now)
+
+    def _detach(self, attachment: Attachment, when_gone: Callable[[], None], now: float) -> None:
+        self._scheduler.detach(attachment, now)
+        if self._scheduler.has_clients:
+            when_gone()
+        else:
+            self._when_gone.append(when_gone)
+
+    def _take_effects(self) -> list[Callable[[], None]]:
+        """Remove the effects that must be applied after the lock is released; the lock must be held."""
+        effects = self._scheduler.take_effects()
+        waking = [call.resolve for call in effects.complete]
+        return waking + self._sender.forget(effects.unused) if effects.unused else waking
+
+
+def _perform(effects: list[Callable[[], None]]) -> None:
+    for effect in effects:
+        effect()
+
+
+def _look_again(_: float) -> None:
+    """Do nothing: the event only makes the leader ask the scheduler for its next action."""

@@ -1,0 +1,119 @@
+"""The actions that workers perform without the lock: send a batch and store its vectors, or look up cached vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._codec.result import Result, unexpected_error
+from electronhub_embeddings._workers.telemetry import Telemetry
+from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+
+    from electronhub_embeddings._config.account import Account
+    from electronhub_embeddings._config.request_config import RequestConfig
+    from electronhub_embeddings._http.api_client import ApiClient
+    from electronhub_embeddings._scheduling.batch import Batch
+    from electronhub_embeddings._scheduling.call import Call
+    from electronhub_embeddings._workers.rate_limiter import RateLimiter
+
+
+class BatchSender:
+    """Performs the batches and cache lookups of one account. Thread-safe."""
+
+    def __init__(self, account: Account, limiter: RateLimiter) -> None:
+        self._account = account
+        self._limiter = limiter
+        self._telemetry = Telemetry(account.base_url)
+        self._api_clients: dict[RequestConfig, ApiClient] = {}
+
+    def send(self, batch: Batch) -> Result:
+        """Send a batch, complete its slot and store its vectors; never raises."""
+        result = Result()
+        try:
+            allocate = _Allocation(batch)
+            result = self._api_client(batch.config).send(batch.texts, batch.encoding_format, allocate)
+        except BaseException as bug:  # noqa: BLE001 - every error must reach the callers
+            result.error = unexpected_error(bug)
+        self._limiter.complete(batch.slot, result)
+        for step in (_store_vectors, self._telemetry.report):  # a request is reported even if its vectors are lost
+            try:
+                step(batch, result)
+            except BaseException as bug:  # noqa: BLE001, PERF203 - for example MemoryError
+                result.error = result.error or unexpected_error(bug)
+        return result
+
+    def prepare(self, call: Call) -> None:
+        """Create the output of a call that has no cache."""
+        from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - numpy: at the first text
+
+        call.output = VectorOutput(call.inputs, as_lists=call.as_lists)
+
+    def look_up(self, call: Call) -> ElectronHubError | None:
+        """Look up a call's texts in its cache; return the error if the lookup failed."""
+        from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - numpy: at the first text
+
+        try:
+            recalled = call.cache.recall(call.inputs)
+            call.inputs = recalled.inputs
+            call.output = output = VectorOutput(recalled.inputs, as_lists=call.as_lists, keep=recalled.keep)
+            if recalled.rows is not None:
+                output.put_known(recalled.rows)
+                call.known = len(recalled.rows)
+        except ElectronHubError as error:
+            return error
+        except BaseException as bug:  # noqa: BLE001 - as above
+            return unexpected_error(bug)
+        return None
+
+    def forget(self, unused: Iterable[RequestConfig]) -> list[Callable[[], None]]:
+        """Forget the API clients of unused request configurations; return the functions that close them."""
+        gone = [client for config in unused if (client := self._api_clients.pop(config, None)) is not None]
+        return [client.close for client in gone]
+
+    def close(self) -> None:
+        """Close all connections."""
+        for close in self.forget(list(self._api_clients)):
+            close()
+
+    def _api_client(self, config: RequestConfig) -> ApiClient:
+        client = self._api_clients.get(config)
+        if client is None:
+            from electronhub_embeddings._http.api_client import ApiClient  # noqa: PLC0415 - httpx: at the first text
+
+            # setdefault is atomic; if two threads race, the discarded client has not opened a connection yet
+            client = self._api_clients.setdefault(config, ApiClient(self._account, config))
+        return client
+
+
+class _Allocation:
+    """Chooses the array to decode a batch into: the output of its call, or a new array if it serves several calls."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def __call__(self, count: int, dimensions: int) -> np.ndarray:
+        from electronhub_embeddings._codec.vector_decoding import new_array  # noqa: PLC0415 - as above
+
+        first, *others = self._batch.slices
+        rows = None if others else first.call.output.place(first.start, first.stop, dimensions)
+        return new_array(count, dimensions) if rows is None else rows
+
+
+def _store_vectors(batch: Batch, result: Result) -> None:
+    """Store the vectors of a batch in the outputs of its calls.
+
+    If vectors of a call do not match those in its cache, only that call fails.
+    """
+    if result.vectors is None or result.error is not None:
+        return
+    position = 0
+    for part in batch.slices:
+        try:
+            part.call.output.put(part.start, part.stop, result.vectors[position : position + len(part)])
+        except InvalidResponseError as error:
+            part.call.fail(error)
+        position += len(part)

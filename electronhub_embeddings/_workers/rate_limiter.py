@@ -1,0 +1,91 @@
+"""The rate limiter of the workers: they acquire a slot before each request and complete the slot afterwards."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings.errors import RateLimitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from electronhub_embeddings._codec.result import Result
+    from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
+    from electronhub_embeddings.rate_limit_stores import RateLimitStore
+
+logger = logging.getLogger("electronhub_embeddings")
+
+LINGER_SHARE = 0.02
+"""How long a batch that is not full lingers for more texts after the previous batch, as a share of the time per slot.
+
+The time per slot is the period divided by the limit: 12 s at 5 requests a minute. With lingering, 500 simultaneous
+queries become two requests: the first query is sent at once, the others together."""
+
+
+class RateLimiter:
+    """Applies the account's rate limit through the store that keeps its window.
+
+    Args:
+        store: The store of the window.
+        owns_store: Whether `close` closes the store.
+    """
+
+    def __init__(self, store: RateLimitStore, *, owns_store: bool) -> None:
+        self.store = store
+        self._owns_store = owns_store
+
+    def acquire(self, slot: str, *, max_duration: float, cap: int | None) -> tuple[Pause | None, float | None]:
+        """Acquire a slot; exceptions of the store are raised to the caller.
+
+        Returns:
+            The reason why no slot is available, or None if one was acquired; and the seconds for which the next batch
+            may linger for more texts, or None if no limit applies.
+        """
+
+        def acquire(window: SlidingWindow, now: float) -> tuple[Pause | None, float | None]:
+            pause = window.acquire(now, slot, max_duration=max_duration, cap=cap)
+            limit = window.effective_limit(cap)
+            linger = LINGER_SHARE * window.period / limit if limit else 0.0
+            return pause, linger if limit or window.probing else None
+
+        return self.store.update(acquire)
+
+    def complete(self, slot: str, result: Result) -> None:
+        """Record the result of the request that used a slot."""
+
+        def complete(window: SlidingWindow, now: float) -> None:
+            if not result.sent:
+                window.release(slot)
+                return
+            counted = None if result.status is None else now - (time.monotonic() - result.headers_at)
+            window.complete(now, slot, result.headers, counted=counted, good=result.shows_capacity)
+            if isinstance(result.error, RateLimitError):
+                window.start_cooldown(now, result.error.retry_after or 0.0)
+
+        self._update(complete)
+
+    def release(self, slot: str) -> None:
+        """Release a slot that no request has used."""
+        self._update(lambda window, _: window.release(slot))
+
+    def forecast(self, requests: list[int], *, cap: int | None) -> list[float] | None:
+        """Return, for each number of requests, the minimum seconds until the last can start; None: not known yet."""
+
+        def forecast(window: SlidingWindow, now: float) -> list[float] | None:
+            return None if window.probing else [window.delay(now, cap=cap, calls=number) for number in requests]
+
+        return self.store.update(forecast)
+
+    def close(self) -> None:
+        """Close the store if this limiter owns it."""
+        if self._owns_store:
+            self.store.close()
+
+    def _update(self, change: Callable[[SlidingWindow, float], None]) -> None:
+        """Update the window for an acquired slot; if the store fails, log the error and let the slot expire."""
+        try:
+            self.store.update(change)
+        except Exception as error:  # noqa: BLE001 - any exception of a third-party store; its frames can hold a password
+            logger.error("the rate limit store failed: %s", error)  # noqa: TRY400

@@ -1,0 +1,52 @@
+"""Keeps the window in memory, for one process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """Keeps the window in memory, for all clients of an account in this process.
+
+    Args:
+        window: The initial state; pass one for a service whose period is not 60 s.
+        clock: Monotonic seconds.
+    """
+
+    poll: float | None = None
+
+    def __init__(self, window: SlidingWindow | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = window or SlidingWindow()
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def update(self, change: Callable[[SlidingWindow, float], T]) -> T:
+        """Apply `change(window, now)` under the lock, and return its result."""
+        with self._lock:
+            return change(self._window, self._clock())
+
+    @property
+    def idle(self) -> bool:
+        """Whether the window holds no more information than a new one."""
+        return self.update(lambda window, now: window.idle(now))
+
+    def after_fork(self) -> MemoryStore:
+        """Return a store for a forked child; the counted requests are kept, requests in flight are the parent's."""
+        self._window.abandon_in_flight(self._clock())
+        return MemoryStore(self._window, self._clock)
+
+    def __reduce__(self) -> tuple[type[MemoryStore], tuple[SlidingWindow]]:
+        """Pickle the window; the copy counts separately, by the clock of its process."""
+        return MemoryStore, (self._window,)
+
+    def close(self) -> None:
+        """Do nothing: a store in memory has nothing to close."""

@@ -1,0 +1,99 @@
+"""The search for the text at fault: one probe at a time, few requests, nobody lost."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scheduling import refusal, texts_of, whole
+
+from electronhub_embeddings._scheduling.batch import count_texts
+from electronhub_embeddings._scheduling.bisection import Bisection
+
+UNKNOWN = refusal("Bad Request")
+
+
+def search(slices, is_refused, *, blames_text=False):
+    """Send the probes of a search to a service; return what was found, and how many it took."""
+    bisection, probes = Bisection(slices, UNKNOWN, blames_text=blames_text), 0
+    everything = sorted(texts_of(slices))
+    while True:
+        probes += 1
+        assert sorted(texts_of(bisection.slices)) == everything
+        probe = bisection.probe
+        assert probe
+        refused = is_refused(texts_of(probe))
+        findings = bisection.probe_refused(probe, UNKNOWN) if refused else bisection.probe_accepted()
+        everything = sorted(set(everything) - (set() if refused else set(texts_of(probe))))
+        if findings is not None:
+            found = texts_of([part for part, _ in findings.guilty] + findings.innocent)
+            assert sorted(found) == everything
+            return findings, probes
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.data(), st.booleans())
+def test_one_text_is_found_in_one_request_more_than_halvings(counts, data, blames_text):
+    """Among n texts one is found with 2 + log2(n) probes at most, wherever it stands."""
+    slices = [whole(count) for count in (*counts, 1)]
+    guilty = data.draw(st.sampled_from(texts_of(slices)))
+    findings, probes = search(slices, lambda sent: guilty in sent, blames_text=blames_text)
+    assert texts_of([part for part, _ in findings.guilty]) == [guilty]
+    assert probes <= 2 + math.ceil(math.log2(count_texts(slices)))
+    assert findings.request_refusal is None
+
+
+@pytest.mark.parametrize("count", range(3, 130))
+def test_a_request_at_fault_is_known_by_few_single_texts(count):
+    """When everything is refused in the same words, n texts cost 2·log2(n) requests, the first one included."""
+    findings, probes = search([whole(count)], lambda _: True)
+    assert findings.request_refusal is UNKNOWN
+    assert (count_texts([part for part, _ in findings.guilty]), findings.innocent) == (count, [])
+    assert 1 + probes <= 2 * math.log2(count)
+
+
+def test_two_texts_are_each_refused_alone():
+    """Two texts cost three requests in all, and each has its own refusal."""
+    findings, probes = search([whole(2)], lambda _: True)
+    assert (probes, len(findings.guilty), findings.request_refusal) == (2, 2, None)
+
+
+def test_words_about_a_text_never_put_the_request_at_fault():
+    """A service that says that a text is to blame is taken at its word."""
+    findings, _ = search([whole(64)], lambda _: True, blames_text=True)
+    assert (len(findings.guilty), findings.request_refusal) == (1, None)
+
+
+def test_another_refusal_ends_the_search():
+    """A single text that is refused in other words has a fault of its own."""
+    bisection = Bisection([whole(2)], UNKNOWN, blames_text=False)
+    findings = bisection.probe_refused(bisection.probe, refusal("This text is in Klingon"))
+    assert (count_texts([part for part, _ in findings.guilty]), count_texts(findings.innocent)) == (1, 1)
+
+
+def test_batches_that_are_refused_meanwhile_wait_for_the_end():
+    """The same fault may be behind them, so nothing is sent for them before it is known."""
+    bisection, other = Bisection([whole(4)], UNKNOWN, blames_text=False), whole(8)
+    bisection.add([other])
+    probes = 0
+    findings = None
+    while findings is None:
+        probes += 1
+        findings = bisection.probe_refused(bisection.probe, UNKNOWN)
+    assert count_texts([part for part, _ in findings.guilty]) == 12
+    assert probes <= 4
+
+
+def test_a_probe_that_fails_for_another_reason_ends_the_search_without_a_finding():
+    """A time-out says nothing about texts: those beside the probe travel again."""
+    bisection = Bisection([whole(8)], UNKNOWN, blames_text=False)
+    findings = bisection.probe_failed()
+    assert (findings.guilty, count_texts(findings.innocent)) == ([], 4)
+
+
+def test_what_is_not_wanted_any_more_is_dropped():
+    """Texts of a call that was taken back leave the search, and the probe on the wire stays what it is."""
+    gone, left = whole(4), whole(4)
+    bisection = Bisection([left, gone], UNKNOWN, blames_text=False)
+    dropped = bisection.drop(lambda part: part.call is gone.call)
+    assert (count_texts(dropped), bisection.probe) == (4, [left])
+    assert bisection.probe_accepted().innocent == []

@@ -1,0 +1,268 @@
+"""A shared store that fails: first it is the caller's to see, later the limiter goes on alone and comes back."""
+
+import copy
+import logging
+import threading
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings.rate_limit_stores import RateLimitStore, memory_fallback
+from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
+from electronhub_embeddings.rate_limit_stores.memory_fallback import RETRY_INTERVAL, MemoryFallback
+
+HOLD = 60.1
+"""Seconds for which a call that was counted holds its slot."""
+
+FAILED = "the rate limit store failed (it is gone): limiting in this process alone until it is back"
+BACK = "the rate limit store is back"
+
+
+class Shared(MemoryStore):
+    """A store that fails when it is told to."""
+
+    poll = 0.25
+
+    def __init__(self, window, clock):
+        super().__init__(window, clock)
+        self.down = False
+        self.attempts = 0
+        self.closed = False
+
+    def update(self, change):
+        """Apply the change, or fail."""
+        self.attempts += 1
+        if self.down:
+            raise OSError("it is gone")
+        return super().update(change)
+
+    def after_fork(self):
+        """Return a store for a child."""
+        return Shared(self._window, self._clock)
+
+    def close(self):
+        """Note that it was closed."""
+        self.closed = True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return the time of this process, which only the test moves."""
+    fake = SimpleNamespace(now=100.0)
+    fake.monotonic = lambda: fake.now
+    monkeypatch.setattr(memory_fallback, "time", fake)
+    return fake
+
+
+@pytest.fixture
+def shared(clock):
+    """Return a store for two calls a minute, on a clock of its own."""
+    return Shared(SlidingWindow(limit=2, probing=False), lambda: clock.now + 5000.0)
+
+
+@pytest.fixture
+def logged(caplog):
+    """Return a function that lists what was logged."""
+    caplog.set_level(logging.INFO, "electronhub_embeddings")
+    return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def look(window, now):
+    """Return what a change is given."""
+    return window, now
+
+
+def acquire(slot):
+    """Return a change that takes a slot."""
+    return lambda window, now: window.acquire(now, slot, max_duration=70.0)
+
+
+def complete(slot):
+    """Return a change that completes a slot, counted now."""
+    return lambda window, now: window.complete(now, slot, RateLimitHeaders(), counted=now, good=True)
+
+
+def wait(store):
+    """Ask a store for the seconds until a call can start."""
+    return store.update(lambda window, now: window.delay(now))
+
+
+def test_it_is_a_store(shared):
+    """It has what the rate limiter asks of any store, and looks again as often as the one it guards."""
+    assert isinstance(MemoryFallback(shared), RateLimitStore)
+    assert MemoryFallback(shared).poll == 0.25
+
+
+def test_while_all_is_well_the_shared_store_counts(shared, logged):
+    """Changes are applied where all who share it see them, on its clock."""
+    store = MemoryFallback(shared)
+    assert store.update(acquire("a")) is None
+    window, now = shared.update(look)
+    assert (now, list(window.in_flight)) == (5100.0, ["a"])
+    assert logged() == []
+
+
+def test_the_first_failure_is_raised(shared, logged):
+    """A store that never worked is a mistake to be seen, as often as it is tried."""
+    shared.down, store = True, MemoryFallback(shared)
+    for _ in range(2):
+        with pytest.raises(OSError, match="it is gone"):
+            store.update(acquire("a"))
+    assert logged() == []
+    shared.down = False
+    store.update(acquire("a"))
+    assert list(shared.update(look)[0].in_flight) == ["a"]
+
+
+def test_a_later_failure_is_a_warning(shared, logged):
+    """The limiter goes on in memory with the slots it knew, and says so once."""
+    store = MemoryFallback(shared)
+    store.update(acquire("a"))
+    shared.down = True
+    assert store.update(acquire("b")) is None
+    assert store.update(acquire("c")) is not None
+    assert list(store.update(look)[0].in_flight) == ["a", "b"]
+    assert logged() == [("WARNING", FAILED)]
+
+
+def test_time_goes_on_alone(shared, clock):
+    """A slot that was counted in the shared store comes free in memory when it would have there."""
+    store = MemoryFallback(shared)
+    for slot in "ab":
+        store.update(acquire(slot))
+        store.update(complete(slot))
+    clock.now += 20.0
+    shared.down = True
+    assert pytest.approx(HOLD - 20.0) == wait(store)
+    clock.now += 15.0
+    assert pytest.approx(HOLD - 35.0) == wait(store)
+    clock.now += HOLD - 35.0
+    assert wait(store) == 0.0
+
+
+def test_a_change_that_was_not_kept_is_applied_once(clock):
+    """A store that fails when it has seen the change, as by a lost connection, costs no second slot."""
+
+    class Forgetful(Shared):
+        def update(self, change):
+            if not self.down:
+                return super().update(change)
+            change(copy.deepcopy(self._window), self._clock())
+            raise OSError("it is gone")
+
+    forgetful = Forgetful(SlidingWindow(limit=2, probing=False), lambda: clock.now + 5000.0)
+    store = MemoryFallback(forgetful)
+    store.update(acquire("a"))
+    forgetful.down = True
+    assert store.update(acquire("b")) is None
+    assert list(store.update(look)[0].in_flight) == ["a", "b"]
+
+
+def test_threads_that_fail_together_go_alone_together(clock, logged):
+    """Calls that meet the failure at the same moment are counted in one memory, with one warning."""
+    meeting = threading.Barrier(2)
+
+    class Hanging(Shared):
+        def update(self, change):
+            if not self.down:
+                return super().update(change)
+            with suppress(threading.BrokenBarrierError):
+                meeting.wait(0.5)
+            raise OSError("it is gone")
+
+    hanging = Hanging(SlidingWindow(limit=5, probing=False), lambda: clock.now + 5000.0)
+    store = MemoryFallback(hanging)
+    store.update(acquire("a"))
+    hanging.down = True
+    threads = [threading.Thread(target=store.update, args=(acquire(slot),)) for slot in "bc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(store.update(look)[0].in_flight) == ["a", "b", "c"]
+    assert logged() == [("WARNING", FAILED)]
+
+
+def test_it_is_tried_again_after_a_while(shared, clock, logged):
+    """Between two attempts to come back RETRY_INTERVAL seconds pass, and a failed one is not announced again."""
+    store = MemoryFallback(shared)
+    store.update(acquire("a"))
+    shared.down = True
+    store.update(look)
+    attempts = []
+    for seconds in (0.0, RETRY_INTERVAL - 0.1, 0.1, RETRY_INTERVAL - 0.1, 0.1):
+        clock.now += seconds
+        store.update(look)
+        attempts.append(shared.attempts)
+    assert attempts == [2, 2, 3, 3, 4]
+    assert logged() == [("WARNING", FAILED)]
+
+
+def test_what_was_counted_alone_is_adopted(shared, clock, logged):
+    """When the store is back it learns of every slot taken meanwhile, and keeps those that others took."""
+    shared.update(lambda window, _: setattr(window, "limit", 10))
+    store = MemoryFallback(shared)
+    store.update(acquire("a"))
+    shared.down = True
+    store.update(complete("a"))
+    store.update(acquire("b"))
+    shared.down = False
+    shared.update(acquire("of others"))
+    clock.now += RETRY_INTERVAL
+    store.update(acquire("c"))
+    window, now = shared.update(look)
+    assert sorted(window.in_flight) == ["b", "c", "of others"]
+    assert window.in_flight["b"][0] == now - RETRY_INTERVAL
+    assert {"a": pytest.approx(now - RETRY_INTERVAL + HOLD)} == window.held
+    assert logged() == [("WARNING", FAILED), ("WARNING", BACK)]
+    store.update(acquire("d"))
+    assert len(logged()) == 2
+
+
+def test_a_store_that_comes_back_with_another_clock(shared, clock):
+    """What was counted alone is held as long as it must be, whatever the store's clock says now."""
+    store = MemoryFallback(shared)
+    store.update(acquire("a"))
+    shared.down = True
+    store.update(acquire("b"))
+    store.update(complete("b"))
+    shared.down = False
+    shared._window, shared._clock = SlidingWindow(limit=1, probing=False), lambda: clock.now - 50.0  # a new server
+    clock.now += RETRY_INTERVAL
+    assert pytest.approx(HOLD - RETRY_INTERVAL) == store.update(
+        lambda window, now: max(end for end in window.held.values()) - now
+    )
+
+
+def test_it_may_fail_again(shared, clock, logged):
+    """Each failure is announced, and so is each return."""
+    store = MemoryFallback(shared)
+    store.update(look)
+    for _ in range(2):
+        shared.down = True
+        store.update(look)
+        shared.down = False
+        clock.now += RETRY_INTERVAL
+        store.update(look)
+    assert logged() == [("WARNING", FAILED), ("WARNING", BACK)] * 2
+
+
+def test_a_child_process_guards_a_store_of_its_own(shared):
+    """After a fork a new store is guarded, whose first failure is raised again."""
+    store = MemoryFallback(shared)
+    store.update(acquire("a"))
+    child = store.after_fork()
+    assert list(child.update(look)[0].in_flight) == ["a"]
+    fresh = store.after_fork()
+    fresh._shared.down = True
+    with pytest.raises(OSError, match="it is gone"):
+        fresh.update(look)
+
+
+def test_closing_closes_what_is_guarded(shared):
+    """Also while it is failing."""
+    MemoryFallback(shared).close()
+    assert shared.closed

@@ -1,0 +1,115 @@
+"""Bodies as they come, and the lock where long ones are read one at a time."""
+
+import threading
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from electronhub_embeddings._http import response_body
+from electronhub_embeddings._http.response_body import MIN_BUFFERED_BYTES, DecodeLock, ResponseBody, new_buffer
+from electronhub_embeddings.errors import InvalidResponseError
+
+LONGEST = 4 * MIN_BUFFERED_BYTES
+
+
+def read(content, cuts=(), longest=LONGEST, make=new_buffer, **headers):
+    """Read a body that comes in pieces."""
+    body = ResponseBody({name.replace("_", "-"): value for name, value in headers.items()}, longest, make)
+    edges = [0, *sorted(cuts), len(content)]
+    for start, stop in pairwise(edges):
+        body.add(content[start:stop])
+    return body
+
+
+@given(
+    st.integers(0, MIN_BUFFERED_BYTES + 1000), st.sets(st.integers(0, MIN_BUFFERED_BYTES)), st.booleans(), st.booleans()
+)
+def test_a_body_is_what_came(size, cuts, announced, packed):
+    """In whatever pieces it comes, announced or not, packed or not: the content is all of it."""
+    content = bytes(i % 251 for i in range(size))
+    headers = {"content_length": str(size)} if announced else {}
+    headers |= {"content_encoding": "gzip"} if packed else {}
+    assert bytes(read(content, {min(cut, size) for cut in cuts}, **headers).content) == content
+
+
+def test_a_body_that_ends_early_is_what_came():
+    """Nothing is made up for what was announced and did not come."""
+    assert bytes(read(b"abc", content_length=str(2 * MIN_BUFFERED_BYTES)).content) == b"abc"
+
+
+@pytest.mark.parametrize("announced", [{}, {"content_length": "100"}, {"content_length": str(MIN_BUFFERED_BYTES)}])
+def test_a_body_longer_than_can_be_meant_is_refused(announced):
+    """It is refused with the piece that is too much, whatever was announced."""
+    with pytest.raises(InvalidResponseError, match="longer than 262,144 bytes") as caught:
+        read(b"a" * (MIN_BUFFERED_BYTES + 1), {MIN_BUFFERED_BYTES}, longest=MIN_BUFFERED_BYTES, **announced)
+    assert caught.value.retries == 0
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "1e9", "²", "9" * 5000, str(LONGEST + 1), "9223372036854775807"])
+def test_no_room_is_made_for_what_cannot_come(length):
+    """A length that is none, or beyond what is read at all, is not believed."""
+    asked = []
+    assert bytes(read(b"abc", make=asked.append, content_length=length).content) == b"abc"
+    assert not asked
+
+
+def test_one_at_a_time_is_at_the_desk():
+    """The next one comes when the first is done, and gets its buffer."""
+    lock, first_in, first_out, order = DecodeLock(), threading.Event(), threading.Event(), []
+
+    def first():
+        with lock.hold() as make:
+            order.append(("first", make(10).obj))
+            first_in.set()
+            assert first_out.wait(10)
+            order.append("first is done")
+
+    def second():
+        assert first_in.wait(10)
+        waiting.set()
+        with lock.hold() as make:
+            order.append(("second", make(5).obj))
+
+    waiting = threading.Event()
+    threads = [threading.Thread(target=target) for target in (first, second)]
+    for thread in threads:
+        thread.start()
+    assert waiting.wait(10)
+    while not lock._waiting:
+        pass
+    first_out.set()
+    for thread in threads:
+        thread.join(10)
+    (_, buffer), done, (_, same) = order
+    assert done == "first is done"
+    assert same is buffer
+
+
+def test_whoever_waited_long_goes_ahead_with_a_buffer_of_its_own(monkeypatch):
+    """A slow wire keeps nobody else from reading, and no two write into one buffer."""
+    monkeypatch.setattr(response_body, "DECODE_LOCK_TIMEOUT", 0.001)
+    lock = DecodeLock()
+    with lock.hold() as make:
+        buffer = make(100)
+        other = []
+
+        def hasty():
+            with lock.hold() as make:
+                other.append(make(100).obj)
+
+        thread = threading.Thread(target=hasty)
+        thread.start()
+        thread.join(10)
+        assert make(100).obj is buffer.obj
+    assert other[0] is not buffer.obj
+
+
+def test_a_desk_that_nobody_waits_for_keeps_nothing():
+    """Memory is not held for a body that may never come."""
+    lock = DecodeLock()
+    with lock.hold() as make:
+        buffer = make(100).obj
+    with lock.hold() as make:
+        assert make(100).obj is not buffer

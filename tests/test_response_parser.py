@@ -1,0 +1,465 @@
+"""The codec: what goes out is what was asked, what comes in is right or refused."""
+
+import base64
+import json
+import struct
+
+import numpy as np
+import pytest
+from characters import CHARACTERS
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from electronhub_embeddings._codec import vector_decoding
+from electronhub_embeddings._codec.models_list import read_models
+from electronhub_embeddings._codec.request_body import write_request
+from electronhub_embeddings._codec.response_parser import TokenUsage, parse_response
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+from electronhub_embeddings.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ElectronHubError,
+    InvalidResponseError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+)
+
+FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+NASTY = (
+    "a\nb\tc\r\nd  \0 \x7f \N{BOM}\N{GRINNING FACE}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL} e\N{COMBINING ACUTE ACCENT}"
+)
+
+
+def encode(vector):
+    """Return a vector as the service writes it in base64."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def row(index, embedding):
+    """Return one row of an answer."""
+    return {"object": "embedding", "index": index, "embedding": embedding}
+
+
+def answer(*rows, **fields):
+    """Return the bytes of an answer."""
+    return json.dumps({"object": "list", "data": list(rows), "model": "m", **fields}).encode()
+
+
+def read(content, count=2, dimensions=None, status=200):
+    """Read an answer to `count` texts."""
+    contents = parse_response(status, content, RateLimitHeaders())
+    return contents.vectors(count=count, dimensions=dimensions), contents.tokens
+
+
+def refused(content, **expected):
+    """Read an answer that must be refused; return the error."""
+    with pytest.raises(InvalidResponseError) as caught:
+        read(content, **expected)
+    return caught.value
+
+
+@st.composite
+def matrices(draw):
+    """Draw vectors of one length, an order of the rows, and for each the form it travels in."""
+    width = draw(st.integers(1, 5))
+    vectors = draw(st.lists(st.lists(FLOAT32, min_size=width, max_size=width), min_size=1, max_size=6))
+    order = draw(st.permutations(range(len(vectors))))
+    forms = draw(st.lists(st.sampled_from([list, encode]), min_size=len(vectors), max_size=len(vectors)))
+    return vectors, order, forms
+
+
+@given(matrices(), st.booleans())
+def test_rows_in_any_order_and_form_come_back_exactly(matrix, told):
+    """Each vector stands at its index, bit for bit, whether it came as base64 or as numbers."""
+    vectors, order, forms = matrix
+    content = answer(*(row(i, forms[i](vectors[i])) for i in order))
+    rows, _ = read(content, count=len(vectors), dimensions=len(vectors[0]) if told else None)
+    assert (np.float32, (len(vectors), len(vectors[0]))) == (rows.dtype, rows.shape)
+    assert np.array(vectors, np.float32).tobytes() == rows.tobytes()
+
+
+def test_slashes_in_base64_may_be_escaped():
+    """JSON allows a slash to be escaped, and some gateways do."""
+    vector = np.frombuffer(b"\xff\xf0\x00\x3f" * 3, np.float32)
+    text = encode(vector)
+    assert "/" in text
+    content = answer(row(0, text)).replace(b"/", b"\\/")
+    rows, _ = read(content, count=1)
+    assert vector.tobytes() == rows.tobytes()
+
+
+def test_rows_can_be_written_to():
+    """What is handed out is the caller's own array."""
+    rows, _ = read(answer(row(0, [1.0]), row(1, encode([2.0]))))
+    rows[0] = 5
+    assert rows.tolist() == [[5.0], [2.0]]
+
+
+def test_whole_numbers_are_numbers():
+    """A vector of ones and zeros written without a point is a vector all the same."""
+    rows, _ = read(answer(row(0, [1, 0]), row(1, [0.5, -3])))
+    assert rows.tolist() == [[1.0, 0.0], [0.5, -3.0]]
+
+
+GOOD = [0.5, -1.0]
+NAN, INF = float("nan"), float("inf")
+DEFECTS = {
+    "no rows": answer(),
+    "a row is missing": answer(row(0, GOOD)),
+    "a row too many": answer(row(0, GOOD), row(1, GOOD), row(2, GOOD)),
+    "a row twice": answer(row(0, GOOD), row(0, GOOD)),
+    "the same row too often": answer(row(0, GOOD), row(1, GOOD), row(1, GOOD)),
+    "a negative index": answer(row(0, GOOD), row(-1, GOOD)),
+    "an index one too large": answer(row(0, GOOD), row(2, GOOD)),
+    "indices from 1 on": answer(row(1, GOOD), row(2, GOOD)),
+    "a huge index": answer(row(0, GOOD), row(10**30, GOOD)),
+    "an index of text": answer(row(0, GOOD), row("1", GOOD)),
+    "a broken index": answer(row(0, GOOD), row(1.5, GOOD)),
+    "a true index": answer(row(0, GOOD), row(True, GOOD)),
+    "no index": answer({"embedding": GOOD}, {"embedding": GOOD}),
+    "no embedding": answer({"index": 0}, {"index": 1}),
+    "a null row": answer(row(0, GOOD), None),
+    "a null vector": answer(row(0, GOOD), row(1, None)),
+    "a null in a vector": answer(row(0, GOOD), row(1, [0.5, None])),
+    "text in a vector": answer(row(0, GOOD), row(1, [0.5, "1"])),
+    "a bool in a vector": answer(row(0, GOOD), row(1, [0.5, True])),
+    "a nested vector": answer(row(0, GOOD), row(1, [GOOD])),
+    "a vector as an object": answer(row(0, GOOD), row(1, {"values": GOOD})),
+    "NaN in JSON": answer(row(0, GOOD), row(1, [0.5, NAN])),
+    "Infinity in JSON": answer(row(0, GOOD), row(1, [0.5, INF])),
+    "a number too large for float64": answer(row(0, GOOD), row(1, [0.5, 1])).replace(b"[0.5, 1]", b"[0.5, 1e999]"),
+    "a number too large for float32": answer(row(0, GOOD), row(1, [0.5, 1e39])),
+    "a whole number too large": answer(row(0, GOOD), row(1, [0.5, 10**400])),
+    "NaN in base64": answer(row(0, encode(GOOD)), row(1, encode([0.5, NAN]))),
+    "an infinity in base64": answer(row(0, encode(GOOD)), row(1, encode([0.5, INF]))),
+    "a negative infinity in base64": answer(row(0, encode(GOOD)), row(1, encode([0.5, -INF]))),
+    "a longer vector": answer(row(0, GOOD), row(1, [0.5, 1.0, 2.0])),
+    "a shorter vector": answer(row(0, encode(GOOD)), row(1, encode([0.5]))),
+    "an empty vector": answer(row(0, GOOD), row(1, [])),
+    "empty base64": answer(row(0, encode(GOOD)), row(1, "")),
+    "only empty vectors": answer(row(0, []), row(1, [])),
+    "bytes that are no float32s": answer(row(0, encode(GOOD)), row(1, base64.b64encode(b"1234567").decode())),
+    "base64 with foreign characters": answer(row(0, encode(GOOD)), row(1, "AAAA!AAAAAAA=")),
+    "base64 with a newline": answer(row(0, encode(GOOD)), row(1, encode(GOOD)[:4] + "\n" + encode(GOOD)[4:])),
+    "base64 for URLs": answer(row(0, encode(GOOD)), row(1, "__-_AACAvw==")),
+    "base64 without its end": answer(row(0, encode(GOOD)), row(1, encode(GOOD)[:-2])),
+    "base64 that is not ASCII": answer(row(0, encode(GOOD)), row(1, "ééé=")),
+    "an answer cut off": answer(row(0, GOOD), row(1, GOOD))[:-10],
+    "text that is not UTF-8": answer(row(0, GOOD), row(1, "AAAA")).replace(b"AAAA", b"AA\xe9A"),
+    "nothing": b"",
+    "not JSON": b"upstream connect error",
+    "an HTML page": b"<!DOCTYPE html><title>OK</title>",
+    "another object": b'{"object":"list"}',
+    "null data": b'{"data":null}',
+    "a list": b"[]",
+    "null": b"null",
+    "deep nesting": b'{"data":' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_every_defect_is_refused(defect):
+    """Nothing of an answer with a defect is used."""
+    assert refused(DEFECTS[defect]).message
+
+
+@pytest.mark.parametrize("form", [list, encode])
+@pytest.mark.parametrize("dimensions", [1, 3, 1536])
+def test_another_length_than_asked_is_refused_for_good(dimensions, form):
+    """When all vectors have a wrong length, asking again is worth nothing."""
+    error = refused(answer(row(0, form(GOOD)), row(1, form(GOOD))), dimensions=dimensions)
+    assert error.retries == 0
+    assert f"2 dimensions, {dimensions} expected" in error.message
+
+
+@pytest.mark.parametrize(
+    ("defect", "index", "retries"),
+    [
+        ("a row is missing", None, 1),
+        ("a row twice", None, 1),
+        ("NaN in base64", 1, 1),
+        ("base64 with foreign characters", 1, 1),
+        ("bytes that are no float32s", 1, 1),
+        ("a shorter vector", None, 0),
+        ("an answer cut off", None, None),
+        ("not JSON", None, None),
+    ],
+)
+def test_a_defect_says_where_it_is_and_whether_to_ask_again(defect, index, retries):
+    """One wrong row is named; a wrong list is asked for once more, a cut one as often as any failure."""
+    error = refused(DEFECTS[defect])
+    assert (index, retries) == (error.index, error.retries)
+
+
+@pytest.mark.parametrize(
+    ("defect", "words"),
+    [
+        ("a row is missing", "2 texts were sent, 1 vectors came back."),
+        ("a row twice", "The answer has index 0 twice."),
+        ("a negative index", "The answer has index -1 outside 0..1."),
+        ("an index one too large", "The answer has index 2 outside 0..1."),
+        ("NaN in base64", "A vector has a number that is not finite."),
+        ("bytes that are no float32s", "A vector is not readable: 7 bytes are no whole float32s."),
+        ("only empty vectors", "A vector has 0 dimensions, at least 1 expected."),
+    ],
+)
+def test_a_defect_is_told_in_plain_words(defect, words):
+    """What is wrong with the rows can be reported to the service without seeing the answer."""
+    assert words == refused(DEFECTS[defect]).message
+
+
+def test_a_page_is_asked_for_once_more():
+    """A gateway that shows one for a moment recovers; a wrong base_url does not, and every attempt is counted."""
+    assert refused(b"<html><title>Sign in</title></html>").retries == 1
+
+
+def test_several_wrong_rows_blame_no_text():
+    """When more than one vector is not finite, no single text is at fault."""
+    for wrong in (encode([NAN]), "no base64"):
+        assert refused(answer(row(0, wrong), row(1, wrong), row(2, encode([1.0]))), count=3).index is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_check_of_numbers_warns_nobody():
+    """Finite numbers whose sum is not are vectors; what cancels out to nothing is refused all the same."""
+    huge = [3e38, 3e38]
+    stacked, _ = read(answer(row(0, encode(huge)), row(1, encode(huge))))
+    assert np.isfinite(stacked).all()
+    assert refused(answer(row(0, encode([INF, 1.0])), row(1, encode([-INF, 1.0])))).index is None
+
+
+def test_an_index_of_many_digits_is_not_quoted():
+    """A message stays a message."""
+    error = refused(answer(row(0, encode([1.0])), row(10**30, encode([1.0]))))
+    assert "index of many digits outside 0..1" in error.message
+
+
+def test_a_wrong_row_is_named_by_its_index():
+    """The place in the answer does not matter, the place among the texts does."""
+    error = refused(answer(row(2, encode([NAN])), row(0, [1.0]), row(1, [1.0])), count=3)
+    assert error.index == 2
+
+
+ANSWERS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.floats()
+    | st.text(CHARACTERS, max_size=8)
+    | st.just(encode(GOOD)),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["data", "index", "embedding", "usage", "error", "detail", "code"]), inner)
+    ),
+    max_leaves=12,
+)
+STATUSES = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 429, 500])
+
+
+@given(STATUSES, st.binary() | ANSWERS.map(lambda body: json.dumps(body).encode()), st.integers(1, 3))
+@example(200, b'{"data":[{"index":0,"embedding":"\\ud800"}]}', 1)
+@example(200, b"\xef\xbb\xbf{}", 1)
+def test_arbitrary_bytes_raise_only_our_errors(status, content, count):
+    """Whatever the service sends is rows of the right shape or one of our errors."""
+    try:
+        rows, _ = read(content, count=count, status=status)
+    except ElectronHubError:
+        return
+    assert count == len(rows)
+    assert np.isfinite(rows).all()
+
+
+@given(st.lists(FLOAT32, min_size=2, max_size=2), st.data())
+def test_an_answer_with_one_byte_changed_is_refused_or_of_the_right_shape(vector, data):
+    """A flipped byte never gives rows of another shape, nor numbers that are not finite."""
+    content = bytearray(answer(row(0, encode(vector)), row(1, vector)))
+    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        rows, _ = read(bytes(content), dimensions=2)
+    except ElectronHubError:
+        return
+    assert rows.shape == (2, 2)
+    assert np.isfinite(rows).all()
+
+
+def test_unknown_fields_are_ignored():
+    """New fields at any level change nothing."""
+    rows, charge = read(
+        answer(
+            {**row(0, GOOD), "new": {"a": 1}},
+            {**row(1, GOOD), "object": 5},
+            usage={"prompt_tokens": 3, "new": []},
+            id=7,
+        )
+    )
+    assert ([GOOD, GOOD], TokenUsage(3, 0)) == (rows.tolist(), charge)
+
+
+@pytest.mark.parametrize(
+    ("usage", "charge"),
+    [
+        ({"prompt_tokens": 5, "total_tokens": 7}, TokenUsage(5, 7)),
+        ({"prompt_tokens": 1, "total_tokens": 1}, TokenUsage(1, 1)),
+        ({"prompt_tokens": 5}, TokenUsage(5, 0)),
+        ({"total_tokens": 7}, TokenUsage(0, 7)),
+        ({}, TokenUsage()),
+        (None, TokenUsage()),
+        ([], TokenUsage()),
+        ("5", TokenUsage()),
+        (5, TokenUsage()),
+        ({"prompt_tokens": "5", "total_tokens": 7}, TokenUsage(0, 7)),
+        ({"prompt_tokens": None, "total_tokens": None}, TokenUsage()),
+        ({"prompt_tokens": True, "total_tokens": -1}, TokenUsage()),
+        ({"prompt_tokens": 5.5, "total_tokens": [7]}, TokenUsage()),
+    ],
+)
+def test_any_part_of_usage_can_be_missing_or_odd(usage, charge):
+    """What the service does not say of the charge is 0, and never an error."""
+    assert charge == read(answer(row(0, GOOD), row(1, GOOD), usage=usage))[1]
+
+
+def test_an_answer_without_usage():
+    """The field itself can be missing as well."""
+    assert TokenUsage(0, 0) == read(answer(row(0, GOOD), row(1, GOOD)))[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b'{"error":{"message":"No.","code":401}}', AuthenticationError),
+        (b'{"error":{"message":"No.","code":"400"}}', BadRequestError),
+        (b'{"error":{"message":"Rate limit exceeded. Try again in 180 seconds.","code":429}}', RateLimitError),
+        (b'{"error":"upstream"}', ServerError),
+        (b'{"detail":"upstream"}', ServerError),
+        (b'{"detail":{"error":{"message":"No.","code":400}}}', BadRequestError),
+        (answer(row(0, GOOD), row(1, GOOD), error={"message": "No.", "code": 401}), AuthenticationError),
+        (answer(error={"message": "No."}), ServerError),
+    ],
+)
+def test_a_200_that_is_an_error_is_typed_by_its_code(content, kind):
+    """A 200 is no proof of success."""
+    with pytest.raises(APIStatusError) as caught:
+        read(content)
+    assert kind is type(caught.value)
+
+
+@pytest.mark.parametrize("error", [None, {}, "", False])
+def test_an_empty_error_is_none(error):
+    """Gateways that always send the field are not taken at their word."""
+    assert read(answer(row(0, GOOD), row(1, GOOD), error=error))[0].tolist() == [GOOD, GOOD]
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 400, 500])
+def test_only_a_200_is_an_answer(status):
+    """Vectors under another status are not believed."""
+    with pytest.raises(APIStatusError) as caught:
+        read(answer(row(0, GOOD), row(1, GOOD)), status=status)
+    assert status == caught.value.status_code
+
+
+@given(st.lists(st.text(CHARACTERS, min_size=1), min_size=1, max_size=4))
+@example([NASTY, " ", "\n"])
+def test_texts_travel_to_the_byte(texts):
+    """No newline, tab, emoji or blank of a text is touched, and one text is a list as well."""
+    assert texts == json.loads(write_request(texts, model="m", encoding_format="base64"))["input"]
+
+
+def test_a_body_is_utf_8():
+    """Characters travel as themselves, not as escapes four times as long."""
+    assert NASTY.encode()[-10:] in write_request([NASTY], model="m", encoding_format=None)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"encoding_format": "base64"},
+        {"encoding_format": "float"},
+        {"encoding_format": None},
+        {"encoding_format": "base64", "dimensions": 256},
+        {"encoding_format": "base64", "user": "u-1"},
+        {"encoding_format": "float", "dimensions": 1, "user": ""},
+    ],
+)
+def test_no_field_is_sent_that_was_not_asked_for(asked):
+    """The body has the model, the texts, and what was set; nothing else."""
+    expected = {"model": "m", "input": ["a"], **{name: value for name, value in asked.items() if value is not None}}
+    assert expected == json.loads(write_request(["a"], model="m", **asked))
+
+
+def test_vectors_are_decoded_to_where_they_belong():
+    """The array that the caller makes room with is the one that is filled and returned: no vector is copied twice."""
+    array = np.full((2, 3), 7, np.float32)
+    asked = []
+    contents = parse_response(200, answer(row(1, [4, 5, 6]), row(0, encode([1, 2, 3]))), RateLimitHeaders())
+    rows = contents.vectors(count=2, dimensions=None, allocate=lambda *shape: asked.append(shape) or array)
+    assert rows is array
+    assert set(asked) == {(2, 3)}
+    assert array.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("dimensions", [None, 3])
+def test_plain_base64_takes_the_short_way(dimensions, monkeypatch):
+    """Vectors as the service writes them are not looked at one by one for what else they could be."""
+    monkeypatch.setattr(vector_decoding, "_decode_any", None)
+    vectors = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    stacked, _ = read(answer(*(row(i, encode(vector)) for i, vector in enumerate(vectors))), dimensions=dimensions)
+    assert stacked.tolist() == vectors
+
+
+@pytest.mark.parametrize("dimensions", [None, 100_000])
+def test_no_room_is_made_for_vectors_that_cannot_have_come(dimensions):
+    """One huge vector among small ones is refused before 2,000 of its size are given memory."""
+    content = answer(row(0, encode([1.0] * 100_000)), *(row(i, encode([1.0, 2.0])) for i in range(1, 2000)))
+    contents = parse_response(200, content, RateLimitHeaders())
+    with pytest.raises(InvalidResponseError, match="2 dimensions, 100000 expected"):
+        contents.vectors(count=2000, dimensions=dimensions, allocate=lambda *_: pytest.fail("room was made for 800 MB"))
+
+
+def test_the_densest_answer_is_read():
+    """Numbers of one digit are the shortest there are: two bytes each on the wire, four in memory."""
+    content = answer(*(row(i, [1] * 5000) for i in range(3))).replace(b" ", b"")
+    rows = parse_response(200, content, RateLimitHeaders()).vectors(count=3, dimensions=None)
+    assert rows.shape == (3, 5000)
+
+
+def test_what_is_charged_is_known_whatever_the_vectors_are():
+    """An answer with one vector too few was paid for all the same."""
+    contents = parse_response(
+        200, answer(row(0, [1.0]), usage={"prompt_tokens": 7, "total_tokens": 8}), RateLimitHeaders()
+    )
+    with pytest.raises(InvalidResponseError):
+        contents.vectors(count=2, dimensions=None)
+    assert contents.tokens == TokenUsage(7, 8)
+
+
+MODELS = [
+    {"id": "embeds", "endpoints": ["/v1/embeddings"]},
+    {"id": "chats", "endpoints": ["/v1/chat/completions"], "price": 1},
+    {"id": "does both", "endpoints": ["/v1/chat/completions", "/v1/embeddings"]},
+    {"id": "says nothing"},
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "ids"),
+    [
+        (MODELS, ["embeds", "does both"]),
+        ([{"id": "a"}, {"id": "b", "endpoints": None}], ["a", "b"]),
+        ([{"id": "chats", "endpoints": ["/v1/chat/completions"]}], []),
+        ([], []),
+    ],
+)
+def test_models_are_those_that_embed(rows, ids):
+    """Every field but the id is optional; where no model names an endpoint, all are listed."""
+    assert read_models(200, json.dumps({"object": "list", "data": rows}).encode(), RateLimitHeaders()) == ids
+
+
+def test_a_list_of_models_that_is_none_is_refused():
+    """Whatever stands there, it is one of our errors, with the service's words if there are any."""
+    with pytest.raises(InvalidResponseError, match="not a list of models") as caught:
+        read_models(200, b"<html>", RateLimitHeaders())
+    assert caught.value.retries == 0
+    with pytest.raises(NotFoundError, match="no such page"):
+        read_models(404, b'{"error":{"message":"no such page"}}', RateLimitHeaders())

@@ -1,0 +1,243 @@
+"""How files that processes share are opened: locks hold, whoever else in this process opens the same file."""
+
+import contextlib
+import sqlite3
+import stat
+import threading
+
+import pytest
+from processes import begin, finish, release
+
+from electronhub_embeddings._storage import sqlite_file as database
+from electronhub_embeddings._storage.sqlite_file import Database, FileFormat, connect, is_busy
+
+THINGS = FileFormat(application_id=77, schema="CREATE TABLE things (thing)")
+
+READER = """
+import sqlite3, sys
+
+print("ready", flush=True)
+sys.stdin.readline()
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT count(*) FROM things").fetchone()[0])
+connection.close()
+"""
+
+
+@pytest.fixture
+def open_file(tmp_path):
+    """Return a function that opens the same file again and again."""
+    with contextlib.ExitStack() as opened:
+        yield lambda: opened.enter_context(contextlib.closing(connect(str(tmp_path / "shared.db"), 0.05, THINGS)))
+
+
+def test_a_second_connection_frees_no_lock(open_file, tmp_path):
+    """What one connection writes is there for all, also after this process has opened the file again.
+
+    Another process that closes the file clears the log away if it believes itself to be the last: our locks tell it
+    otherwise.
+    """
+    writing = open_file()
+    open_file().execute("SELECT * FROM things").fetchall()
+    seen = []
+    for _ in range(2):
+        children = begin(READER, tmp_path / "shared.db")
+        release(children)
+        seen += finish(children)
+        writing.execute("INSERT INTO things VALUES ('one')")
+    assert seen == ["0\n", "1\n"]
+
+
+def test_many_may_open_a_new_file_at_once(tmp_path):
+    """Threads that make the file at the same moment all get it, in WAL mode, and only its owner may read it."""
+    barrier, modes = threading.Barrier(8), []
+
+    def work():
+        barrier.wait()
+        with contextlib.closing(connect(str(tmp_path / "shared.db"), 30, THINGS)) as connection:
+            modes.append(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert modes == ["wal"] * 8
+    assert stat.S_IMODE((tmp_path / "shared.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o644])
+def test_permissions_of_a_file_that_is_there_are_kept(open_file, tmp_path, mode):
+    """Whoever has let others read a file goes on to do so, and what SQLite lays beside it is as open."""
+    (tmp_path / "shared.db").touch()
+    (tmp_path / "shared.db").chmod(mode)
+    open_file().execute("INSERT INTO things VALUES (1)")
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["shared.db", "shared.db-wal", "shared.db-shm"], mode)
+
+
+def test_a_file_in_another_mode_that_is_in_use(open_file, tmp_path):
+    """Whoever cannot switch a file to WAL within the busy timeout is told so, and leaves no connection open."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "shared.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE things (thing)")
+        other.execute("PRAGMA application_id = 77")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            open_file()
+        other.execute("ROLLBACK")
+    assert open_file().execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+# Waiting.
+
+
+class Failing:
+    """A connection that refuses every statement for a reason."""
+
+    def __init__(self, reason):
+        self._reason = reason
+
+    def execute(self, _statement):
+        """Refuse a statement."""
+        raise sqlite3.OperationalError(self._reason)
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """Return the list of all pauses, none of which lasts; a clock that only they move."""
+    made = []
+
+    class Clock:
+        sleep = staticmethod(made.append)
+
+        @staticmethod
+        def monotonic():
+            return sum(made)
+
+    monkeypatch.setattr(database, "time", Clock)
+    return made
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "attempt to write a readonly database",
+        "database or disk is full",
+        "disk I/O error",
+        "unable to open database file",
+    ],
+)
+def test_what_does_not_get_better_is_not_waited_for(pauses, reason):
+    """A full disk and a read-only one are told at once."""
+    with pytest.raises(sqlite3.OperationalError, match=reason):
+        database._use_wal(Failing(reason), 30.0)
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    "reason", ["database is locked", "database table is locked", "database table is locked: things"]
+)
+def test_a_lock_is_waited_for_until_the_deadline(pauses, reason):
+    """Somebody else's lock may be gone at the next look."""
+    with pytest.raises(sqlite3.OperationalError, match=reason):
+        database._use_wal(Failing(reason), 1.0)
+    assert sum(pauses) == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "expected"),
+    [
+        (5, "whatever", True),
+        (6 + (1 << 8), "whatever", True),
+        (8, "whatever is locked", False),
+        (None, "database is locked", True),
+        (None, "attempt to write a readonly database", False),
+    ],
+)
+def test_a_code_counts_for_more_than_a_message(code, message, expected):
+    """From Python 3.11 on errors have SQLite's code, extended or not; before, there are only its words."""
+    error = sqlite3.OperationalError(message)
+    if code is not None:
+        error.sqlite_errorcode = code
+    assert is_busy(error) is expected
+
+
+# Reading alone.
+
+
+def read_only(_path, _busy_timeout, _file_format):
+    """Refuse to open a file for writing, as SQLite does on a read-only disk."""
+    raise sqlite3.OperationalError("attempt to write a readonly database")
+
+
+def test_a_file_that_cannot_be_written_can_be_read(open_file, tmp_path, monkeypatch):
+    """Who allows it gets a connection for reading, and the reason; who writes gets the error."""
+    open_file().execute("INSERT INTO things VALUES ('one')")
+    monkeypatch.setattr(database, "connect", read_only)
+    path = str(tmp_path / "shared.db")
+    reading, writing = Database(path, float, THINGS, allow_read_only=True), Database(path, float, THINGS)
+    with reading.use() as connection:
+        assert connection.execute("SELECT * FROM things").fetchall() == [("one",)]
+    assert reading.read_only_reason == "attempt to write a readonly database"
+    with pytest.raises(sqlite3.OperationalError, match="readonly"), writing.change():
+        pass
+    reading.close()
+
+
+def test_reading_alone_takes_nothing_for_a_file_of_ours(tmp_path, monkeypatch):
+    """The first error is raised where there is no file, or one of something else."""
+    monkeypatch.setattr(database, "connect", read_only)
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE diary (day)")
+    for name in ("none.db", "other.db"):
+        reading = Database(str(tmp_path / name), float, THINGS, allow_read_only=True)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"), reading.use():
+            pass
+
+
+# Transactions.
+
+
+def test_a_transaction_that_cannot_be_ended_closes_the_connection(open_file, tmp_path):
+    """A connection in an unknown state is not used again: it would lock out everybody else."""
+    ours = Database(str(tmp_path / "shared.db"), float, THINGS)
+    with ours.use() as connection:
+        connection.execute("BEGIN IMMEDIATE")
+    with ours.use() as another:
+        assert another is not connection
+        assert not another.in_transaction
+    open_file().execute("INSERT INTO things VALUES ('one')")
+    ours.close()
+
+
+def test_an_interrupted_fork_holds_nothing_back(open_file, tmp_path, monkeypatch):
+    """An interruption while files are closed for a fork leaves every one of them usable, in any thread."""
+    databases = [Database(str(tmp_path / "shared.db"), lambda: 1.0, THINGS) for _ in range(3)]
+    holding = Database.hold
+    held = []
+
+    def interrupted(self):
+        if len(held) == 1:
+            raise KeyboardInterrupt
+        held.append(self)
+        holding(self)
+
+    monkeypatch.setattr(database, "_databases", databases)
+    monkeypatch.setattr(Database, "hold", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        database._before_fork()
+    database._after_fork()
+    assert database._held == []
+
+    def use(each):
+        with each.change() as connection:
+            connection.execute("INSERT INTO things VALUES ('one')")
+
+    for each in databases:
+        worker = threading.Thread(target=use, args=(each,), daemon=True)
+        worker.start()
+        worker.join(30)
+        assert not worker.is_alive()
+    assert open_file().execute("SELECT count(*) FROM things").fetchone() == (3,)
+    for each in databases:
+        each.close()

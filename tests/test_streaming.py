@@ -1,0 +1,214 @@
+"""Vectors of an endless iterable: in order, a few batches ahead, and nothing lost when something fails."""
+
+from itertools import count, islice
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from electronhub_embeddings._streaming import stream
+from electronhub_embeddings._text_inputs import prepare_texts
+from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InputError, ServerError
+
+
+def rows(texts):
+    """Return the vectors of texts that are numbers."""
+    return np.array([[float(text)] for text in texts], np.float32).reshape(-1, 1)
+
+
+class Source:
+    """Texts "0", "1", … that note how far they were read; at `broken` they raise."""
+
+    def __init__(self, length=None, broken=None):
+        self.read = 0
+        self._numbers = count() if length is None else range(length)
+        self._broken = broken
+
+    def __iter__(self):
+        for number in self._numbers:
+            if number == self._broken:
+                raise OSError("the disk is gone")
+            self.read += 1
+            yield str(number)
+
+
+HELD = object()
+"""Stands for a batch that a test holds back."""
+
+
+class Pending:
+    """A call that is done at once, or that a test holds back."""
+
+    def __init__(self, texts):
+        self.texts = texts
+        self.outcome = None
+        self.done = self.abandoned = False
+
+    def end(self, finished, error=None):
+        """Let it end, with so many vectors."""
+        self.done = True
+        if error is not None:
+            error.partial = dict(enumerate(rows(self.texts[:finished])))
+        self.outcome = error or rows(self.texts)
+
+    def result(self):
+        """Return or raise what it has ended with; who asks too early is told so, and does not hang."""
+        assert self.done
+        if isinstance(self.outcome, ElectronHubError):
+            raise self.outcome
+        return self.outcome
+
+    def withdraw(self):
+        """Let it fail, if it was held back: half of it had come."""
+        if not self.done:
+            self.end(len(self.texts) // 2, ElectronHubError("The call was withdrawn."))
+
+    def abandon(self):
+        """Note that nobody waits for it."""
+        self.abandoned = True
+
+
+class Workers:
+    """Take batches: each is answered at once, except for what a test holds back or lets fail."""
+
+    def __init__(self, **trouble):
+        self.trouble = {int(number[5:]): error for number, error in trouble.items()}
+        self.calls = []
+
+    def submit(self, batch):
+        """Take a batch."""
+        prepare_texts(batch)
+        call, trouble = Pending(batch), self.trouble.get(len(self.calls))
+        self.calls.append(call)
+        if trouble is None:
+            call.end(len(batch))
+        elif isinstance(trouble, ElectronHubError):
+            call.end(1, trouble)
+        return call
+
+
+def run(source, workers=None, batch_size=4, ahead=2):
+    """Return the stream of a source."""
+    submit = (workers or Workers()).submit
+    return stream(source, submit=submit, batch_size=batch_size, ahead=ahead)
+
+
+def numbers(vectors):
+    """Return the numbers whose vectors these are."""
+    return [int(vector[0]) for vector in vectors]
+
+
+@given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 5))
+def test_vectors_come_in_order(length, batch_size, ahead):
+    """Each text gets its vector, in order, however the batches fall."""
+    workers = Workers()
+    assert list(range(length)) == numbers(run(Source(length), workers, batch_size, ahead))
+    sizes = [len(call.texts) for call in workers.calls]
+    assert [batch_size] * (length // batch_size) + [length % batch_size] * (length % batch_size > 0) == sizes
+
+
+@given(st.integers(1, 7), st.integers(1, 5), st.integers(1, 60))
+def test_the_source_is_read_a_few_batches_ahead(batch_size, ahead, taken):
+    """An endless source is read `ahead + 1` batches beyond what was handed out, never more."""
+    source = Source()
+    vectors = run(source, batch_size=batch_size, ahead=ahead)
+    for number in range(taken):
+        next(vectors)
+        whole = number // batch_size * batch_size
+        assert whole + (ahead + 1) * batch_size == source.read
+    vectors.close()
+
+
+def test_nothing_is_read_before_the_first_vector_is_asked_for():
+    """Making a stream costs nothing."""
+    source = Source()
+    run(source)
+    assert source.read == 0
+
+
+def test_a_stream_that_is_left_takes_back_what_is_under_way():
+    """Whoever breaks out of the loop does not pay for the batches ahead."""
+    workers = Workers(batch1=HELD, batch2=HELD)
+    vectors = run(Source(), workers)
+    assert numbers(islice(vectors, 2)) == [0, 1]
+    vectors.close()
+    assert [call.abandoned for call in workers.calls] == [False, True, True]
+
+
+def test_an_error_counts_from_the_first_text_of_all():
+    """Index and partial are positions in the whole iterable, and every vector before was handed out."""
+    workers = Workers(batch1=BadRequestError("x", status_code=400, index=2))
+    vectors = run(Source(20), workers)
+    assert numbers(islice(vectors, 4)) == [0, 1, 2, 3]
+    with pytest.raises(BadRequestError) as caught:
+        next(vectors)
+    assert caught.value.index == 6
+    assert {4: 4, **{i: i for i in range(8, 16)}} == {i: int(row[0]) for i, row in caught.value.partial.items()}
+
+
+def test_an_error_without_index_stays_without():
+    """Where no text is to blame none is named."""
+    vectors = run(Source(20), Workers(batch1=ServerError("x", status_code=500)))
+    with pytest.raises(ServerError) as caught:
+        list(vectors)
+    assert caught.value.index is None
+
+
+def test_what_later_batches_had_got_is_not_lost():
+    """Batches under way are withdrawn, and what had come of them is in the error."""
+    workers = Workers(batch0=ServerError("x", status_code=500), batch1=HELD)
+    with pytest.raises(ServerError) as caught:
+        next(run(Source(), workers))
+    assert [call.done for call in workers.calls] == [True, True, True]
+    assert sorted(caught.value.partial) == [0, 4, 5, 8, 9, 10, 11]
+    assert all(int(row[0]) == i for i, row in caught.value.partial.items())
+
+
+def test_a_cause_stays_the_cause():
+    """The error of the connection is still below ours."""
+    error = ServerError("x", status_code=500)
+    error.__cause__ = cause = OSError("reset")
+    with pytest.raises(ServerError) as caught:
+        next(run(Source(), Workers(batch0=error)))
+    assert cause is caught.value.__cause__
+
+
+def test_a_wrong_text_is_named_after_all_before_it_were_handed_out():
+    """Batches that were good are finished first; the index counts from the first text of all."""
+    texts = [str(i) for i in range(9)] + ["", "10"]
+    handed_out = []
+    with pytest.raises(InputError) as caught:
+        handed_out.extend(numbers([vector]) for vector in run(texts))
+    assert caught.value.index == 9
+    vectors = run(texts)
+    assert list(range(8)) == numbers(islice(vectors, 8))
+
+
+def test_a_source_that_raises_is_heard_after_all_before_it():
+    """Every text that the source gave has its vector before the source's own error comes up."""
+    vectors = run(Source(20, broken=10))
+    assert list(range(10)) == numbers(islice(vectors, 10))
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(vectors)
+
+
+def test_a_source_that_raises_at_once():
+    """Without any text there is only the error."""
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(run(Source(broken=0)))
+
+
+def test_a_client_that_is_closed_in_the_middle():
+    """What was under way is handed out before the error of the batch that was not taken any more."""
+    workers, limit = Workers(), 2
+
+    def submit(inputs):
+        if len(workers.calls) == limit:
+            raise ElectronHubError("The client is closed.")
+        return workers.submit(inputs)
+
+    vectors = stream(Source(20), submit=submit, batch_size=4, ahead=3)
+    assert list(range(8)) == numbers(islice(vectors, 8))
+    with pytest.raises(ElectronHubError, match="closed"):
+        next(vectors)

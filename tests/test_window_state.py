@@ -1,0 +1,189 @@
+"""What a store keeps of a window: read as it was written, or not at all."""
+
+import logging
+import zlib
+from dataclasses import asdict
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from electronhub_embeddings._rate_limit.cooldown import Cooldown
+from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
+from electronhub_embeddings._rate_limit.good_periods import GoodPeriods
+from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
+from electronhub_embeddings._rate_limit.safety_margin import MarginGrowth
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._rate_limit.window_state import VERSION, UnreadableStateError, decode, encode
+from electronhub_embeddings.rate_limit_stores.window_reader import WARNING_INTERVAL, WindowReader
+
+HOLD = 60.1
+"""Seconds for which a call that was counted holds its slot."""
+
+WINDOW = SlidingWindow(
+    period=61.0,
+    margin=0.2,
+    margin_growth=MarginGrowth(doublings=1, failures=2, halved=True, good=GoodPeriods(count=3, since=4.0)),
+    limit=5,
+    guess=GuessedLimit(value=6, proven=7, ceiling=8, failures=9, full=GoodPeriods(count=10, since=11.0)),
+    probing=False,
+    in_flight={"a": (12.0, 13.0)},
+    held={"b": 14.0},
+    updated_at=15.0,
+    unknown_until=16.0,
+    cooldown=Cooldown(until=17.0, refusals=18),
+    foreign=ForeignShare(sightings=[(19.0, 20)], absent_since=21.0),
+)
+"""A window in which nothing is as at the beginning."""
+
+FIELDS_OF_VERSION_1 = [
+    "period",
+    "margin",
+    "margin_growth",
+    "margin_growth.doublings",
+    "margin_growth.failures",
+    "margin_growth.halved",
+    "margin_growth.good",
+    "margin_growth.good.count",
+    "margin_growth.good.since",
+    "limit",
+    "guess",
+    "guess.value",
+    "guess.proven",
+    "guess.ceiling",
+    "guess.failures",
+    "guess.full",
+    "guess.full.count",
+    "guess.full.since",
+    "probing",
+    "in_flight",
+    "held",
+    "updated_at",
+    "unknown_until",
+    "cooldown",
+    "cooldown.until",
+    "cooldown.refusals",
+    "foreign",
+    "foreign.sightings",
+    "foreign.absent_since",
+]
+"""Whoever changes this list raises `VERSION`: a process with the other fields must not take it for its own."""
+
+PARTS = {"margin_growth", "guess", "cooldown", "foreign", "good", "full"}
+
+
+def paths(fields, before=""):
+    """List the names of all fields, those of the parts included."""
+    for name, value in fields.items():
+        yield before + name
+        if name in PARTS:
+            yield from paths(value, f"{before}{name}.")
+
+
+def seal(fields, version=VERSION):
+    """Write fields as a state of a version."""
+    payload = msgspec.msgpack.encode(fields)
+    return bytes([version]) + zlib.crc32(payload).to_bytes(4, "big") + payload
+
+
+def part_with(fields, path):
+    """Find the part that has a field."""
+    for name in path.split(".")[:-1]:
+        fields = fields[name]
+    return fields, path.rpartition(".")[2]
+
+
+@pytest.mark.parametrize("window", [SlidingWindow(), WINDOW, SlidingWindow(period=2)], ids=["new", "used", "integer"])
+def test_what_is_read_is_what_was_written(window):
+    """Every field of every part."""
+    assert decode(encode(window)) == window
+
+
+def test_the_fields_belong_to_a_version():
+    """A change of the fields without a new version is noticed here."""
+    assert (VERSION, list(paths(asdict(WINDOW)))) == (1, FIELDS_OF_VERSION_1)
+    assert decode(seal(asdict(WINDOW))) == WINDOW
+
+
+@pytest.mark.parametrize("path", FIELDS_OF_VERSION_1)
+@pytest.mark.parametrize("renamed", [True, False], ids=["renamed", "missing"])
+def test_a_field_that_is_renamed_or_missing_resets_nothing(path, renamed):
+    """The state is refused as a whole, and the field is named."""
+    fields = asdict(WINDOW)
+    part, name = part_with(fields, path)
+    value = part.pop(name)
+    if renamed:
+        part[f"{name}_"] = value
+    with pytest.raises(UnreadableStateError, match=name):
+        decode(seal(fields))
+
+
+@pytest.mark.parametrize(
+    "path", ["more", *(f"{part}.more" for part in FIELDS_OF_VERSION_1 if part.split(".")[-1] in PARTS)]
+)
+def test_a_field_more_is_refused(path):
+    """Whoever wrote it had a reason, which is not known here."""
+    fields = asdict(WINDOW)
+    part, name = part_with(fields, path)
+    part[name] = 1
+    with pytest.raises(UnreadableStateError, match="more"):
+        decode(seal(fields))
+
+
+def test_a_field_of_another_type_is_refused():
+    """A number is not taken for a list."""
+    with pytest.raises(UnreadableStateError, match="held"):
+        decode(seal({**asdict(WINDOW), "held": 1}))
+
+
+@pytest.mark.parametrize("version", [0, 2, 255])
+def test_another_version_is_refused(version):
+    """Whatever is in it: its fields may have the same names, and another meaning."""
+    with pytest.raises(UnreadableStateError, match=f"version {version}, not 1"):
+        decode(seal(asdict(WINDOW), version))
+
+
+@given(st.data())
+def test_a_damaged_state_is_refused(data):
+    """A state that was cut off, or has a byte changed, is not taken for another state."""
+    state = encode(WINDOW)
+    place = data.draw(st.integers(0, len(state) - 1))
+    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != state[place]))
+    for damaged in (state[:place], state[:place] + bytes([other]) + state[place + 1 :]):
+        with pytest.raises(UnreadableStateError):
+            decode(damaged)
+
+
+@given(st.binary())
+def test_whatever_is_no_state_is_refused(state):
+    """No other error comes of it."""
+    with pytest.raises(UnreadableStateError):
+        decode(state)
+
+
+def test_a_store_without_a_state_begins_with_its_own():
+    """Each time with a copy, which the next change does not find changed."""
+    reader = WindowReader(SlidingWindow(limit=7))
+    reader.read(None, 0.0).held["a"] = 1.0
+    assert reader.read(None, 0.0) == SlidingWindow(limit=7)
+    assert WindowReader().read(None, 0.0) == SlidingWindow()
+
+
+@pytest.mark.parametrize("state", [b"", b"\x02", encode(WINDOW)[:-1]], ids=["empty", "newer", "cut off"])
+def test_an_unreadable_state_is_begun_anew_with_care(state):
+    """A period without calls, then one at a time; the period is the one that the store was given."""
+    window = WindowReader(SlidingWindow(period=2.0, probing=False)).read(state, 100.0)
+    assert (window.period, window.probing, window.unknown_until) == (2.0, True, pytest.approx(102.1))
+
+
+def test_an_unreadable_state_is_warned_of(caplog):
+    """Once a minute at most: two versions that share a store overwrite each other's state all the time."""
+    reader = WindowReader()
+    for now in (0.0, 0.1, WARNING_INTERVAL - 0.1, WARNING_INTERVAL, WARNING_INTERVAL + 0.1):
+        reader.read(b"\x02", now)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    message = caplog.records[0].getMessage()
+    assert "version 2, not 1" in message
+    assert "nothing is sent for 60 s" in message
+    assert "update all of them" in message
