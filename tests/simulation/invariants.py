@@ -1,0 +1,498 @@
+"""What must hold in every run, after every step.
+
+Each rule is a function with one sentence. It looks at a process, and inside its scheduler: a lost text cannot be
+seen from outside before it is too late. The world keeps the book of what was sent and answered.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from electronhub_embeddings.errors import (
+    APIConnectionError,
+    APIStatusError,
+    BadRequestError,
+    CacheError,
+    ElectronHubError,
+    InvalidResponseError,
+    RateLimitError,
+    ServerError,
+)
+
+RETRYABLE = (APIConnectionError, InvalidResponseError, RateLimitError, ServerError)
+RECHECK = 1.0
+"""Seconds after which the scheduler asks the limiter again in any case."""
+TOLERANCE = 0.6
+"""Seconds that threads may take to come to a thing, in all."""
+MAX_IDLE_TURNS = 3
+"""Times that a leader may go round without an event or time passing."""
+
+
+class Violation(AssertionError):  # noqa: N818 - it is what a run ends with, and no error of the simulation
+    """A rule was broken."""
+
+    def __init__(self, rule, detail):
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+        self.detail = detail
+
+
+class BlockedTime:
+    """Measures for how long a process has been told by the limiter to wait, as somebody beside it would."""
+
+    def __init__(self):
+        self.until = 0.0
+        self._before = 0.0
+        self._since = None
+
+    def total(self, now):
+        """Return the seconds so far."""
+        return self._before + (now - self._since if self._since is not None else 0.0)
+
+    def denied(self, pause, now):
+        """Note that the limiter said no; an answer under way is no limit."""
+        if pause.seconds is None:
+            self.end(now)
+            return
+        self._since = now if self._since is None else self._since
+        self.until = now + pause.seconds
+
+    def end(self, now):
+        """Note that a request starts, or that nothing waits."""
+        self._before, self._since = self.total(now), None
+
+
+def _queues(process):
+    return process.scheduler._queues
+
+
+def waiting_parts(process):
+    """List for each call its slices that wait, wherever the scheduler keeps them."""
+    parts = {call: [] for call in process.live}
+    for queue in _queues(process):
+        waiting = list(queue.waiting)
+        if queue._search is not None:
+            on_the_wire = queue._search.probe if queue._probe_due is None else ()
+            waiting += [part for part in queue._search.slices if part not in on_the_wire]
+        for part in waiting:
+            parts.setdefault(part.call, []).append(part)
+    return parts
+
+
+def _in_flight(process, config):
+    return sum(batch.config == config for batch in process.in_flight.values())
+
+
+# What may leave, and what does.
+
+
+@dataclass
+class Before:
+    """What waited when a slot was granted."""
+
+    oldest_query: int | None
+    """The number of the oldest call with a query that may leave."""
+    in_flight: Counter
+
+
+def _oldest_query(process, now):
+    """Find the oldest call with a query that may leave now."""
+    numbers = []
+    for queue in _queues(process):
+        if _in_flight(process, queue.config) >= queue.config.max_concurrency:
+            continue
+        numbers += [part.call.number for part in queue.waiting.queries]
+        numbers += [p.call.number for due, _, p in queue.waiting._paused if due <= now and p.call.is_query]
+    return min(numbers, default=None)
+
+
+def most_urgent_number(process, now):
+    """Say which call could send something now, if the limit allows it; None: nothing can leave."""
+    if (number := _oldest_query(process, now)) is not None:
+        return number
+    numbers = []
+    for queue in _queues(process):
+        if _in_flight(process, queue.config) >= max(1, queue.config.max_concurrency - 1):
+            continue
+        if queue._probe_due is not None and queue._probe_due <= now:
+            numbers += [part.call.number for part in queue._search.probe]
+        if queue._search is None or queue._search.accepted:
+            numbers += [part.call.number for part in queue.waiting.documents]
+            numbers += [p.call.number for due, _, p in queue.waiting._paused if due <= now and not p.call.is_query]
+    return min(numbers, default=None)
+
+
+def before_batch(process, now):
+    """Note what a batch is formed from."""
+    in_flight = Counter(batch.config for batch in process.in_flight.values())
+    return Before(_oldest_query(process, now), in_flight)
+
+
+def batch_is_right(process, before, batch, *, limited):
+    """Hold all that must be true of a batch when it leaves."""
+    queue = process.scheduler._queues.get(batch.config)
+    oldest_query_leaves_first(process, before, batch)
+    documents_leave_a_place(process, before, batch)
+    documents_wait_for_the_search(process, queue, batch)
+    batch_is_within_limits(process, queue, batch)
+    batch_is_smaller_than_refused_ones(process, batch)
+    if limited:
+        batch_is_full(process, queue, batch)
+
+
+def oldest_query_leaves_first(process, before, batch):
+    """When a query may leave, the batch contains the oldest one."""
+    if before.oldest_query is not None:
+        numbers = [part.call.number for part in batch.slices]
+        process.world.require(
+            before.oldest_query in numbers,
+            "a query leaves in the next free slot",
+            "call no. {} waits with a query, the batch has calls {}",
+            before.oldest_query,
+            numbers,
+        )
+
+
+def documents_leave_a_place(process, before, batch):
+    """Documents never take the last place on the wire, and nothing takes more places than there are."""
+    places, taken = batch.config.max_concurrency, before.in_flight[batch.config]
+    if not any(part.call.is_query for part in batch.slices):
+        places = max(1, places - 1)
+    process.world.require(
+        taken < places,
+        "documents leave one place",
+        "{} of {} places are taken by {}",
+        taken,
+        places,
+        batch.config.model,
+    )
+
+
+def documents_wait_for_the_search(process, queue, batch):
+    """While a refusal may be the fault of the request itself, no documents are sent beside the search."""
+    held = queue._search is not None and not queue._search.accepted and not batch.is_probe
+    process.world.require(
+        not held or all(part.call.is_query for part in batch.slices),
+        "documents wait for the search",
+        "{} texts are sent while nothing was accepted",
+        sum(map(len, batch.slices)),
+    )
+
+
+def batch_is_within_limits(process, queue, batch):
+    """A batch has no more texts and bytes than the learned limits allow, unless it is a single text."""
+    limits, count = queue.learned.limits, sum(map(len, batch.slices))
+    fits = count <= limits.max_inputs and batch.size <= limits.max_bytes
+    process.world.require(
+        fits or count == 1 or batch.is_probe, "a batch keeps the limits", "{} texts, {} bytes", count, batch.size
+    )
+
+
+def batch_lingers_for_company(process):
+    """Under a limit no slot is asked for until the linger time after the last batch is over, or a batch is full."""
+    left = process.last_start + (process.linger or 0.0) - process.world.clock.now
+    is_full = any(queue.is_full for queue in _queues(process))
+    process.world.require(
+        is_full or left <= 1e-6, "a batch lingers for company", "a slot is asked for {} s too soon", left
+    )
+
+
+def batch_is_smaller_than_refused_ones(process, batch):
+    """A batch that was refused for its size is not sent again as it is, nor a larger one."""
+    count = sum(map(len, batch.slices))
+    refused = [one for one in process.too_large.get(batch.config, ()) if count >= one[0] and batch.size >= one[1]]
+    process.world.require(
+        not refused or batch.is_probe,
+        "a refusal for size teaches",
+        "{} texts of {} bytes after {}",
+        count,
+        batch.size,
+        refused,
+    )
+
+
+def batch_is_full(process, queue, batch):
+    """While a limit is in force, nothing stays behind that would still have fitted into the batch."""
+    if batch.is_probe:
+        return
+    limits, count = queue.learned.limits, sum(map(len, batch.slices))
+    held = queue._search is not None and not queue._search.accepted
+    heads = [queue.waiting.queries, *([] if held else [queue.waiting.documents])]
+    for head in heads:
+        if head and count < limits.max_inputs:
+            start = head[0].start
+            text = head[0].call.inputs.ends[start] - (head[0].call.inputs.ends[start - 1] if start else 0)
+            process.world.require(
+                batch.size + text > limits.max_bytes,
+                "a batch is full when the limit is scarce",
+                "{} of {} texts leave, and others wait that fit",
+                count,
+                limits.max_inputs,
+            )
+
+
+def nothing_waits_beside_a_free_slot(process, until):
+    """A leader that sleeps has a reason: nothing may leave, the limit is reached, a batch lingers, or it is woken."""
+    now = process.world.clock.now
+    if process.denied or process.waking or most_urgent_number(process, now) is None:
+        return
+    lingers = until is not None and now < process.last_start + (process.linger or 0.0)
+    looks_again = until is not None and until <= now
+    process.world.require(
+        lingers or looks_again, "nothing waits beside a free slot", "the leader sleeps until {}", until
+    )
+
+
+# Nothing is lost, doubled or left over.
+
+
+def texts_are_conserved(process, waiting):
+    """Each text of a call that has not ended waits, is looked up, or is on the wire: in one place, and in one only."""
+    found = Counter()
+    for batch in process.in_flight.values():
+        for part in batch.slices:
+            found[part.call] += len(part)
+    for call, parts in waiting.items():
+        found[call] += sum(map(len, parts))
+    elsewhere = {*process.scheduler._lookups.calls(), *process.looking_up, *process.scheduler._effects.complete}
+    for call in process.live:
+        if call not in elsewhere:
+            process.world.require(
+                found[call] == call.outstanding,
+                "each text ends once",
+                "{} has {} texts outstanding, and {} are somewhere",
+                process.live[call],
+                call.outstanding,
+                found[call],
+            )
+    strays = [call for call in found if found[call] and call not in process.live]
+    process.world.require(not strays, "each text ends once", "texts of calls that have ended: {}", strays)
+
+
+def call_ends_once(process, call):
+    """A call is reported as complete once, when nothing of it is outstanding."""
+    process.world.require(call in process.live, "a call ends once", "{} has ended before", call)
+
+
+def unused_once(process, config):
+    """A configuration is reported as unused once for each time that it came into use, with nothing on the wire."""
+    fine = config in process.configs_in_use and not _in_flight(process, config)
+    process.world.require(fine, "unused is reported once", "{} is not in use, or still on the wire", config.model)
+
+
+def leader_rests(process, until, idle_turns):
+    """A leader that has nothing to do sleeps; it does not go round and round."""
+    is_due = until is not None and until <= process.world.clock.now
+    process.world.require(
+        not is_due or idle_turns <= MAX_IDLE_TURNS, "the leader rests", "it wants to wait until {}, again", until
+    )
+
+
+def nobody_waits_for_ever(process, until):
+    """Whenever something waits and no thread is busy, there is a next time to look."""
+    process.world.require(
+        until is not None or process.busy or not process.scheduler.is_waiting,
+        "nobody waits for ever",
+        "texts wait, nothing is on the wire, and the leader waits for an event",
+    )
+
+
+def ends_with_nothing_left(process):
+    """When the last client has left, every queue is gone, every configuration was reported, every slot came back."""
+    queues = [queue.config.model for queue in _queues(process)]
+    slots = [slot for slot, owner in process.world.slots_taken.items() if owner is process]
+    nothing = not (queues or process.configs_in_use or slots or process.live)
+    process.world.require(
+        nothing,
+        "nothing is left at the end",
+        "queues {}, configurations {}, slots {}, calls {}",
+        queues,
+        process.configs_in_use,
+        slots,
+        [str(record) for record in process.live.values()],
+    )
+
+
+def slots_are_requests(world):
+    """The window counts as on the wire what is on the wire, and no more."""
+    for store in world.stores:
+        taken = {slot for slot, process in world.slots_taken.items() if process.store is store}
+        world.require(
+            store.slots_in_flight <= taken | world.slots_lost,
+            "slots are requests on the wire",
+            "{} are nobody's",
+            store.slots_in_flight - taken,
+        )
+
+
+# The limit.
+
+
+def nothing_starts_in_a_known_cooldown(process, now):
+    """No slot is granted before a cooldown is over that this window was told of."""
+    until = process.world.cooldowns.get(process.store, float("-inf"))
+    process.world.require(now >= until, "nothing is sent in a known cooldown", "{} s before its end", until - now)
+
+
+def nobody_alone_is_refused(world, sent_at, status):
+    """Alone on the key, with headers on every answer, no request is one too many once the limit is known."""
+    world.require(
+        status != 429 or sent_at <= world.told_at or not world.scenario.never_refused,
+        "no 429 that headers foretell",
+        "a request was refused, and the limit was known {:.1f} s before",
+        sent_at - world.told_at,
+    )
+
+
+def nobody_is_blocked_too_long(process):
+    """No text of a call waits for the limit longer than `max_wait` and one recheck."""
+    for call, record in process.live.items():
+        if call.max_wait is not None and not call.failed:
+            process.world.require(
+                record.blocked <= call.max_wait + RECHECK + TOLERANCE,
+                "max_wait is kept",
+                "{} was blocked for {:.1f} s, max_wait {}",
+                record,
+                record.blocked,
+                call.max_wait,
+            )
+
+
+def max_wait_is_kept_when_denied(process, pause, waiting):
+    """When the limiter names a wait, exactly the calls fail that may not wait so long."""
+    if pause.seconds is None:
+        return
+    for call in waiting:
+        record = process.live.get(call)
+        if record is None or call.max_wait is None or call.abandoned:
+            continue
+        left = call.max_wait - record.blocked
+        too_long = left <= 0 or pause.seconds > left + 1e-6
+        failed = isinstance(call.error, RateLimitError)
+        if call.error is not None and not failed:
+            continue
+        process.world.require(
+            failed == too_long or abs(pause.seconds - left) < 0.01,
+            "max_wait is kept",
+            "{} has {:.2f} s left, the wait is {:.2f} s, failed: {}",
+            record,
+            left,
+            pause.seconds,
+            failed,
+        )
+
+
+# What a caller gets.
+
+
+def call_gets_its_own(world, record):
+    """A call ends with all its vectors, or with an error of its own and the vectors that were paid for."""
+    vectors = record.outcome or {}
+    wrong = [i for i, vector in vectors.items() if vector != world.vector_of(record.texts[i])]
+    world.require(not wrong, "right vector, right text", "{} has wrong vectors at {}", record, wrong)
+    if record.error is None:
+        missing = len(record.texts) - len(vectors)
+        world.require(not missing, "right vector, right text", "{} has {} vectors too few", record, missing)
+        return
+    world.require(
+        isinstance(record.error, ElectronHubError), "an error is typed", "{} ended with {!r}", record, record.error
+    )
+    paid = {i for i, text in enumerate(record.texts) if text in world.accepted or i in record.known}
+    if record.call.output is None and not record.cache_fails and not record.cache_is_stale:
+        lost = paid - set(vectors)
+        world.require(
+            not lost or record.is_closed or record.known, "nothing paid for is lost", "{} lost {}", record, lost
+        )
+    error_is_the_calls_own(world, record)
+
+
+def error_is_the_calls_own(world, record):
+    """An error names a text of the call that is at fault, or befell a request with texts of the call."""
+    error = record.error
+    reason = None
+    if record.is_withdrawn or record.is_closed or record.call.attachment.closed:
+        return
+    if error.index is not None:
+        text = record.texts[error.index]
+        at_fault = world.service.is_at_fault(text) or text in world.named or record.client.config.model in world.refused
+        reason = None if at_fault else f"text {error.index} is not at fault"
+    elif isinstance(error, RateLimitError) and "max_wait" in error.message:
+        reason = None if record.max_wait is not None else "the call has no max_wait"
+    elif isinstance(error, RETRYABLE):
+        most = max(world.failures[text] for text in record.texts)
+        allowed = record.client.config.max_retries + 1
+        reason = None if most >= allowed or record.cache_is_stale else f"{most} attempts failed, of {allowed}"
+    elif isinstance(error, BadRequestError):
+        looks_like_it = len(world.refused_alone) > 1  # several texts at fault cannot be told from the request
+        reason = None if record.client.config.model in world.refused or looks_like_it else "the request is not at fault"
+    elif isinstance(error, APIStatusError):
+        reason = None if error.status_code in world.key_statuses else "the key was not refused"
+    elif isinstance(error, CacheError):
+        reason = None if record.cache_fails else "its cache is fine"
+    elif "rate limit store" in error.message:
+        reason = None if world.scenario.store_failures else "the store is fine"
+    else:
+        reason = "nothing of the kind happened"
+    world.require(reason is None, "a caller sees its own errors", "{} ended with {!r}: {}", record, error, reason)
+
+
+# Requests.
+
+
+def attempts_are_counted(world, batch, texts):
+    """No text leaves that has ended, or that had all its attempts, or before its pause is over."""
+    allowed, now = batch.config.max_retries + 1, world.clock.now
+    for text in texts:
+        world.require(text not in world.accepted, "each text ends once", "{} is sent after its vector came", text)
+        world.require(text not in world.taken_back, "what was taken back stays", "{} is sent", text)
+        world.require(text not in world.hopeless, "a terminal error costs one request", "{} is sent again", text)
+        world.require(
+            world.failures[text] < allowed, "max_retries is kept", "{} had {} attempts", text, world.failures[text]
+        )
+        due = world.not_before.get(text, now)
+        world.require(now >= due - 1e-6, "retries pause", "{} is sent {:.2f} s too soon", text, due - now)
+
+
+def search_is_cheap(world):
+    """A refusal without a name costs at most 2·log2(n) requests in all, or log2(n)+3 more to find one text."""
+    bound, requests = world.scenario.max_requests, len(world.sent)
+    world.require(
+        bound is None or world.service.refused or requests <= bound,
+        "a refusal is cheap",
+        "{} requests, {} allowed: batches of {}",
+        requests,
+        bound,
+        [len(texts) for _, texts in world.sent],
+    )
+
+
+def pace_is_near_the_optimum(world):
+    """Without faults and alone, the job is done in little more than the shortest possible time."""
+    allowed = world.scenario.longest_job
+    if allowed is None:
+        return
+    took = max(record.ended_at for record in world.calls) - world.started_at
+    world.require(
+        took <= allowed, "the job is near the optimum", "{:.2f} s, {:.2f} s allowed: {}", took, allowed, world.scenario
+    )
+
+
+def books_balance(world):
+    """What the clients count adds up to what was on the wire."""
+    for process in world.processes:
+        if process.is_dead:
+            continue
+        clients = [client for client in world.clients if client.process is process]
+        attempts = sum(client.attachment.usage.attempts for client in clients)
+        texts = sum(client.attachment.usage.texts for client in clients)
+        sent = sum(owner is process for owner, _ in world.sent)
+        unsent = sum(owner is process for owner in world.unsent)
+        accepted = sum(owner is process for owner in world.accepted.values())
+        world.require(
+            (attempts, texts) == (sent - unsent, accepted),
+            "the books balance",
+            "{} attempts and {} texts are counted, {} and {} were",
+            attempts,
+            texts,
+            sent - unsent,
+            accepted,
+        )

@@ -1,0 +1,64 @@
+"""All that the simulation knows of the rate limiter: its window, its headers, and the class that asks the store."""
+
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._workers import rate_limiter
+from electronhub_embeddings._workers.rate_limiter import RateLimiter
+
+
+class StoreError(Exception):
+    """The store cannot be reached."""
+
+
+class Store:
+    """Keeps one window for the processes that share it, by the simulated clock.
+
+    Args:
+        clock: The simulated time.
+        poll: Seconds after which to look for an answer of another process; None: one process has it for itself.
+    """
+
+    def __init__(self, clock, poll=None):
+        self.poll = poll
+        self.window = SlidingWindow()
+        self.is_down = False
+        self._clock = clock
+
+    def update(self, change):
+        """Apply a change, or fail."""
+        if self.is_down:
+            raise StoreError("cannot be reached")
+        return change(self.window, self._clock.now)
+
+    def close(self):
+        """Nothing to close."""
+
+    @property
+    def slots_in_flight(self):
+        """The slots that the window counts as on the wire."""
+        return set(self.window.in_flight)
+
+    def is_idle_after(self, seconds):
+        """Say whether nothing is counted any more after a rest of so many seconds."""
+        later = self._clock.now + seconds
+        return not self.window.in_flight and all(end <= later for end in self.window.held.values())
+
+
+def limiter_of(store):
+    """Return the limiter of a process, which shares the store."""
+    return RateLimiter(store, owns_store=False)
+
+
+def headers(limit=None, remaining=None, reset=None, retry_after=None):
+    """Return what the headers of an answer say."""
+    return RateLimitHeaders(limit=limit, remaining=remaining, reset=reset, retry_after=retry_after)
+
+
+@contextmanager
+def simulated_time(clock):
+    """Let the limiter read the simulated clock."""
+    with patch.object(rate_limiter, "time", clock):
+        yield

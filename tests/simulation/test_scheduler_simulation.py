@@ -1,0 +1,28 @@
+"""A slice of the simulation, in every run of the tests; `make simulate` runs ten thousand seeds."""
+
+import pytest
+
+from simulation.run import describe, simulate, watched_log
+
+SEEDS = 200
+
+
+@pytest.fixture(autouse=True)
+def _watched_log():
+    with watched_log():
+        yield
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_every_rule_holds(seed):
+    """Whatever the order of events, no rule in `invariants` is broken."""
+    world, error = simulate(seed)
+    assert error is None, describe(world, error)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_seed_is_a_bug_report(seed):
+    """The same seed gives the same run, to the last event."""
+    one, other = simulate(seed)[0], simulate(seed)[0]
+    assert [texts for _, texts in one.sent] == [texts for _, texts in other.sent]
+    assert (one.steps, one.clock.now) == (other.steps, other.clock.now)
