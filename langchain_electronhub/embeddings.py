@@ -86,7 +86,7 @@ class ElectronHubEmbeddings(ConfidentialFields, Serializable, Embeddings):
     show_progress: bool = False
     """Draw a bar in `embed_documents` that ticks as vectors come, and says why it stands still."""
 
-    CONFIDENTIAL: ClassVar = ("rate_limit_store", "default_headers")
+    CONFIDENTIAL: ClassVar[tuple[str, ...]] = ("rate_limit_store", "default_headers")
 
     _client_cache: ClientCache = PrivateAttr(default_factory=ClientCache)
 

@@ -44,7 +44,8 @@ class Store:
     def is_idle_after(self, seconds):
         """Say whether nothing is counted any more after a rest of so many seconds."""
         later = self._clock.now + seconds
-        return not self.window.in_flight and all(end <= later for end in self.window.held.values())
+        lost = (end + self.window.hold for _, end in self.window.in_flight.values())  # of processes that were killed
+        return all(end <= later for end in (*self.window.held.values(), *lost))
 
 
 def limiter_of(store):
