@@ -22,7 +22,7 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import unexpected_error
@@ -94,6 +94,8 @@ class AccountWorkers:
         self._lock = threading.Lock()
         self._leading = threading.Lock()
         self._inbox: SimpleQueue[Event] = SimpleQueue()  # put() is reentrant: finalisers call it
+        self._news = threading.Lock()
+        """Released when there is an event. `SimpleQueue.get` with a short timeout can wait for ever in CPython."""
         self._threads = 0
         self._busy = 0
         """Threads that perform an action. All others lead or wait for the lead."""
@@ -108,22 +110,22 @@ class AccountWorkers:
         Raises:
             RuntimeError: The system cannot start a thread.
         """
-        self._inbox.put(partial(self._take_in, call))
+        self._post(partial(self._take_in, call))
         self._start_first()
 
     def withdraw(self, call: Call) -> None:
         """Remove the unsent texts of a call."""
-        self._inbox.put(partial(self._scheduler.withdraw, call))
+        self._post(partial(self._scheduler.withdraw, call))
 
     def detach(self, attachment: Attachment, *, wait: bool = False) -> None:
         """Detach a client; with `wait`, and if no other client is left, wait for its requests in flight."""
         attachment.closed = True
         if not wait or is_worker() or self.is_dormant or sys.is_finalizing():
-            self._inbox.put(partial(self._scheduler.detach, attachment))
+            self._post(partial(self._scheduler.detach, attachment))
             return
         gone = threading.Lock()
         gone.acquire()
-        self._inbox.put(partial(self._detach, attachment, gone.release))
+        self._post(partial(self._detach, attachment, gone.release))
         with suppress(RuntimeError):  # the interpreter is shutting down: no worker can start, so do not wait for one
             self._start_first()
             while not gone.acquire(timeout=SIGNAL_INTERVAL):
@@ -148,11 +150,16 @@ class AccountWorkers:
             answer.append((self._scheduler.has_clients, self._scheduler.is_waiting or self._busy > 0))
             answered.release()
 
-        self._inbox.put(answer_state)
+        self._post(answer_state)
         with suppress(RuntimeError):
             self._start_first()
             answered.acquire(timeout=STATE_TIMEOUT)
         return answer[0] if answer else (True, True)
+
+    def _post(self, event: Event) -> None:
+        self._inbox.put(event)
+        with suppress(RuntimeError):  # the leader has been told already, and has not looked yet
+            self._news.release()
 
     def _start_first(self) -> None:
         if self.start_permits:
@@ -255,7 +262,7 @@ class AccountWorkers:
             elif is_over:
                 return None
             else:
-                event = self._wait_for_event(action)
+                self._wait_for_event(action)
 
     def _is_over(self) -> bool:
         return not (self._busy or self._scheduler.has_clients or self._scheduler.is_waiting)
@@ -268,12 +275,10 @@ class AccountWorkers:
         while not self._inbox.empty():  # safe: only the leader removes events
             self._inbox.get_nowait()(now)
 
-    def _wait_for_event(self, action: Wait) -> Event | None:
-        timeout = None if action.until is None else max(0.0, action.until - time.monotonic())
-        try:
-            return self._inbox.get(timeout=timeout)
-        except Empty:
-            return None
+    def _wait_for_event(self, action: Wait) -> None:
+        """Wait until there is an event, or until the time is over."""
+        timeout = -1.0 if action.until is None else max(0.0, action.until - time.monotonic())
+        self._news.acquire(timeout=timeout)
 
     def _acquire_slot(self, action: AcquireSlot) -> Batch | None:
         """Acquire a slot and form the batch to send in that slot."""
@@ -319,7 +324,7 @@ class AccountWorkers:
         del event
         _perform(effects)
         if is_news:
-            self._inbox.put(_look_again)
+            self._post(_look_again)
 
     def _take_in(self, call: Call, now: float) -> None:
         if call.cache is None:
