@@ -82,7 +82,8 @@ class WaitingTexts:
         Args:
             limits: What fits into one request.
             limited: Whether a limit is in force. Otherwise queries travel alone and documents are divided among the
-                connections, because a full request would only be slower.
+                connections, because a full request would only be slower. Documents that were refused beside another
+                text stay together all the same: their call has failed, and speed is of no use to it.
             connections: Requests with documents that can be on the wire at once.
             hold_documents: Whether documents must wait.
         """
@@ -94,7 +95,8 @@ class WaitingTexts:
             size -= sum(part.size for part in slices)
             slices += take(documents, inputs, size)
         elif not slices and not self.queries:
-            slices = take(documents, inputs if limited else min(inputs, self._portion(connections)), size)
+            is_whole = limited or (documents and documents[0].refusals_beside)
+            slices = take(documents, inputs if is_whole else min(inputs, self._portion(connections)), size)
         if not slices and (self.queries or documents):
             slices = take_one(self.queries or documents)
         self._measure(slices, -1)
