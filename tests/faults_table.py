@@ -251,6 +251,7 @@ ROWS = (
             "late": Form(faults.delay(60), "2 s"),
             "stalled": Form(faults.stall(60), "2 s"),
             "trickled": Form(faults.trickle(20), "2 s"),
+            "trickled headers": Form(faults.trickle(20, head=True), "2 s"),
         },
         APITimeoutError,
         options=SLOW,

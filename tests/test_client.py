@@ -380,9 +380,10 @@ def test_a_stream_that_fails_carries_the_rest(client, emulator):
 # Arguments.
 
 
-def test_timeout_holds_for_the_whole_answer(client, emulator):
+@pytest.mark.parametrize("head", [False, True], ids=["body", "headers"])
+def test_timeout_holds_for_the_whole_answer(client, emulator, head):
     """An answer that keeps trickling is given up when its time is over."""
-    service = emulator(rpm=0, faults=[faults.trickle(4.0)])
+    service = emulator(rpm=0, faults=[faults.trickle(4.0, head=head)])
     with pytest.raises(APITimeoutError, match=r"0\.3 s"):
         client(service, timeout=0.3, max_retries=0).embed_query("one")
     assert len(service.calls) == 1

@@ -179,9 +179,10 @@ def test_stall(service, client):
         client.post("/embeddings", json={"model": MODEL, "input": "a"}, timeout=0.05)
 
 
-def test_trickle(service, client):
-    """A body in many chunks does not exceed the read time-out and is complete in the end."""
-    service.script(faults.trickle(0.2))
+@pytest.mark.parametrize("head", [False, True], ids=["body", "headers"])
+def test_trickle(service, client, head):
+    """A response in many chunks does not exceed the read time-out and is complete in the end."""
+    service.script(faults.trickle(0.2, head=head))
     start = time.monotonic()
     response = client.post("/embeddings", json={"model": MODEL, "input": "a"}, timeout=0.1)
     assert len(response.json()["data"]) == 1

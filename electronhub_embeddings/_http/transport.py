@@ -1,4 +1,4 @@
-"""The HTTP transport to the service; the only module that imports httpx.
+"""The HTTP transport to the service.
 
 Invariants:
 - Every httpx exception is raised as an exception of this package.
@@ -19,6 +19,7 @@ import httpx
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.request_config import MAX_CONNECT
 from electronhub_embeddings._config.secret import Secret, reveal
+from electronhub_embeddings._http.attempt_timeout import AttemptTimeout
 from electronhub_embeddings._http.decompression import ACCEPTED_ENCODING, decompress
 from electronhub_embeddings._http.response_body import ResponseBody, new_buffer
 from electronhub_embeddings._version import __version__
@@ -50,7 +51,7 @@ NOT_SENT = (
 class ApiResponse:
     """A response whose headers have been received and whose body has not been read."""
 
-    def __init__(self, response: httpx.Response, deadline: float) -> None:
+    def __init__(self, response: httpx.Response, timeout: AttemptTimeout) -> None:
         self.headers_at = time.monotonic()
         """`time.monotonic()` when the headers arrived; by then the service has counted the request."""
         self.status = response.status_code
@@ -59,7 +60,7 @@ class ApiResponse:
         """The headers, with names in lower case."""
         self._good = response.status_code == httpx.codes.OK
         self._response = response
-        self._deadline = deadline
+        self._timeout = timeout
 
     def read(self, max_bytes: int, make_buffer: Callable[[int], memoryview] = new_buffer) -> bytes | memoryview:
         """Read the body.
@@ -82,7 +83,7 @@ class ApiResponse:
         return body.content
 
     def _read(self, body: ResponseBody) -> None:
-        """Read the body; the deadline covers the whole body, however slowly it arrives."""
+        """Read the body; the time-out covers all of it, also through a user's own `http_client`."""
         response = self._response
         if response.is_stream_consumed:  # read by a custom transport or an event hook
             body.add(response.content)
@@ -94,8 +95,7 @@ class ApiResponse:
                 body.add(part)
                 if not self._good and body.size >= MAX_ERROR_BYTES:
                     break
-                if time.monotonic() > self._deadline:
-                    raise httpx.ReadTimeout("the body took too long")
+                self._timeout.remaining()
         except ValueError as error:
             raise InvalidResponseError(f"The answer's content encoding is broken: {error}.") from error
 
@@ -106,7 +106,7 @@ class Transport:
     def __init__(self, account: Account, config: RequestConfig) -> None:
         self._url = httpx.URL(f"{account.base_url}/embeddings")
         self._models_url = httpx.URL(f"{account.base_url}/models")
-        self._timeout = config.timeout
+        self._timeout = AttemptTimeout(config.timeout)
         timeout = httpx.Timeout(config.timeout, connect=min(config.timeout, MAX_CONNECT))
         self._extensions = {"timeout": timeout.as_dict()}
         self._post_headers = Secret(_write_headers(config, account.api_key))
@@ -148,7 +148,7 @@ class Transport:
 
     def _make(self) -> httpx.HTTPTransport:
         with importing:  # httpx imports further modules here
-            return httpx.HTTPTransport(
+            transport = httpx.HTTPTransport(
                 # The scheduler bounds the requests in flight. The default keep-alive of 5 s stays: sending on a
                 # connection that the service has closed would waste a request of the rate limit.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
@@ -156,6 +156,8 @@ class Transport:
                 # Loopback requests never use a proxy, because the proxy would see the key.
                 proxy=None if self._is_local else _find_proxy(self._url),
             )
+        self._timeout.apply_to(transport)
+        return transport
 
     @contextmanager
     def _send(self, method: str, url: httpx.URL, headers: Secret[httpx.Headers], body: bytes) -> Iterator[ApiResponse]:
@@ -165,12 +167,12 @@ class Transport:
             APITimeoutError: Connecting, or reading the whole response, took longer than `timeout`.
             APIConnectionError: The connection failed; `.sent` tells whether the service may have counted the request.
         """
-        deadline = time.monotonic() + self._timeout
+        self._timeout.start()
         try:
             with closing(self._exchange(method, url, headers, body)) as response:
-                yield ApiResponse(response, deadline)
+                yield ApiResponse(response, self._timeout)
         except httpx.TimeoutException as error:
-            message = f"No answer within {self._timeout:g} s ({type(error).__name__})."
+            message = f"No answer within {self._timeout.seconds:g} s ({type(error).__name__})."
             raise APITimeoutError(message, sent=not isinstance(error, NOT_SENT)) from error
         except httpx.TransportError as error:
             message = f"The connection failed: {str(error).rstrip('.') or type(error).__name__}."

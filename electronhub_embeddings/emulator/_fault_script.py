@@ -39,6 +39,8 @@ class Manner(Enum):
     """Half of the body, a pause, the other half."""
     TRICKLED = "trickled"
     """The body is sent in small chunks."""
+    TRICKLED_HEAD = "trickled head"
+    """The headers, too, are sent in small chunks."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Fault:
     """Seconds before the response, in addition to the emulator's latency."""
     manner: Manner = Manner.WHOLE
     pause: float = 0.0
-    """Seconds that a stalled or trickled body takes."""
+    """Seconds that a stalled or trickled response takes."""
     miscount: int = 0
     """Bytes by which the Content-Length of a miscounted body is too large; below 0: too small."""
 

@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 from electronhub_embeddings.emulator._fault_script import Fault, Manner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -182,37 +182,40 @@ class FaultyResponse(Response):
                 await _send_body(send, content[half:], last=True)
             case Manner.TRICKLED:
                 await self._send_head(send)
-                size = max(1, -(-len(content) // _TRICKLED_CHUNKS))
-                for start in range(0, len(content), size):
-                    await asyncio.sleep(self._fault.pause / _TRICKLED_CHUNKS)
-                    await _send_body(send, content[start : start + size])
+                async for chunk in self._chunks(content):
+                    await _send_body(send, chunk)
                 await _send_body(send, b"", last=True)
-            case Manner.MISCOUNTED:
-                # Written to the transport, because uvicorn would correct the length.
-                connection.write(self._raw_head(len(content) + self._fault.miscount) + content)
+            case Manner.TRICKLED_HEAD | Manner.MISCOUNTED:
+                # Written to the transport, because uvicorn would send the head at once and correct the length.
+                async for chunk in self._chunks(self._raw_head(len(content) + self._fault.miscount) + content):
+                    if not connection.transport.is_closing():
+                        connection.write(chunk)
                 connection.close()
                 await _wait_for_disconnect(receive)
-            case Manner.DROPPED:
-                connection.close()
-                await _wait_for_disconnect(receive)
-            case Manner.RESET:
-                connection.reset()
-                await _wait_for_disconnect(receive)
-            case Manner.TRUNCATED:
-                await self._send_head(send)
-                await _send_body(send, content[:half])
-                connection.close()
-                await _wait_for_disconnect(receive)
-            case Manner.BROKEN:
-                await self._send_head(send)
-                await _send_body(send, content[:half])
-                connection.reset()
-                await _wait_for_disconnect(receive)
+            case Manner.DROPPED | Manner.TRUNCATED:
+                await self._end_early(connection.close, send, receive)
+            case Manner.RESET | Manner.BROKEN:
+                await self._end_early(connection.reset, send, receive)
+
+    async def _end_early(self, end: Callable[[], None], send: Send, receive: Receive) -> None:
+        """End the connection before any byte, or after half of the body."""
+        if self._fault.manner in {Manner.TRUNCATED, Manner.BROKEN}:
+            await self._send_head(send)
+            await _send_body(send, self._content[: len(self._content) // 2])
+        end()
+        await _wait_for_disconnect(receive)
 
     def _raw_head(self, content_length: int) -> bytes:
         headers = {**self.headers, "content-length": str(content_length), "connection": "close"}
         lines = [f"HTTP/1.1 {self.status_code} ", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    async def _chunks(self, content: bytes) -> AsyncIterator[bytes]:
+        """Yield small chunks over the fault's pause."""
+        size = max(1, -(-len(content) // _TRICKLED_CHUNKS))
+        for start in range(0, len(content), size):
+            await asyncio.sleep(self._fault.pause / _TRICKLED_CHUNKS)
+            yield content[start : start + size]
 
     async def _send_head(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

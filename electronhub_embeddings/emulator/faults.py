@@ -168,9 +168,9 @@ def stall(seconds: float) -> Fault:
     return Fault(manner=Manner.STALLED, pause=seconds)
 
 
-def trickle(seconds: float) -> Fault:
-    """Send the body in small chunks, over `seconds` in all."""
-    return Fault(manner=Manner.TRICKLED, pause=seconds)
+def trickle(seconds: float, *, head: bool = False) -> Fault:
+    """Send the body, with `head` the status line and headers, too, in small chunks, over `seconds` in all."""
+    return Fault(manner=Manner.TRICKLED_HEAD if head else Manner.TRICKLED, pause=seconds)
 
 
 def edit(change: BodyEdit) -> Fault:
