@@ -171,6 +171,25 @@ sys.modules["owner"] = owner
     assert (status, out) in {(0, ""), (0, "ElectronHubError")}
 
 
+# Modules that cannot be imported.
+
+
+@pytest.mark.parametrize("options", ["", "cache='vectors.sqlite'"], ids=["plain", "cache"])
+@pytest.mark.parametrize("module", ["httpx", "msgspec", "numpy", "pybase64"])
+def test_a_module_that_cannot_be_imported(emulator, tmp_path, module, options):
+    """Each call ends with an error that names it, although only a worker thread imports it."""
+    script = f"""
+os.chdir(sys.argv[1])
+sys.modules["{module}"] = None
+for _ in range(2):
+    try:
+        Kind({options}).embed(["one"])
+    except Exception as error:
+        print("{module}" in str(error))
+"""
+    assert run("client", script, emulator(rpm=0), tmp_path) == (0, "True\nTrue\n", "")
+
+
 # Ctrl-C.
 
 

@@ -69,6 +69,7 @@ class Scheduler:
         """Queue the texts of a call; a client is attached at its first call."""
         if call.attachment.closed:
             call.fail(ElectronHubError("The client is closed."))
+        if call.error is not None:
             self._complete([call], now)
             return
         self._queues.attach(call.attachment)

@@ -1,9 +1,9 @@
 """The worker threads of one account (leader/followers): they run its scheduler and perform its actions.
 
 Invariants:
-- A caller's thread takes no lock, opens no file and sends nothing. It puts an event into the inbox, starts the first
-  worker if there is none, and waits for its call. An exception raised by a signal handler therefore leaves no
-  inconsistent state and reaches the caller unchanged.
+- A caller's thread opens no file, sends nothing, and takes no lock but the account registry's, which is reentrant, at a
+  client's first text. It puts an event into the inbox, starts the first worker if there is none, and waits for its
+  call. An exception raised by a signal handler therefore leaves no inconsistent state and reaches the caller unchanged.
 - One worker leads at a time: it reads the inbox and asks the scheduler for the next action. Before it sends a batch, it
   hands over the lead. All other idle workers wait for the lead and for nothing else.
 - The scheduler is used only with its lock held. No I/O happens and no caller is woken while the lock is held.
@@ -12,17 +12,13 @@ Invariants:
 
 from __future__ import annotations
 
-import _thread
 import logging
 import sys
 import threading
 import time
 import uuid
-import weakref
-from collections import deque
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import unexpected_error
@@ -30,7 +26,8 @@ from electronhub_embeddings._config.secret import drop_frames
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
 from electronhub_embeddings._scheduling.scheduler import Scheduler
 from electronhub_embeddings._workers.batch_sender import BatchSender
-from electronhub_embeddings._workers.imports import import_heavy_modules
+from electronhub_embeddings._workers.event_inbox import EventInbox
+from electronhub_embeddings._workers.worker_threads import WorkerThreads, is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +35,8 @@ if TYPE_CHECKING:
     from electronhub_embeddings._config.account import Account
     from electronhub_embeddings._scheduling.batch import Batch
     from electronhub_embeddings._scheduling.call import Attachment, Call
+    from electronhub_embeddings._workers.event_inbox import Event
     from electronhub_embeddings._workers.rate_limiter import RateLimiter
-
-    Event = Callable[[float], object]
 
 logger = logging.getLogger("electronhub_embeddings")
 
@@ -50,26 +46,6 @@ and Python would run its handler only afterwards."""
 
 STATE_TIMEOUT = 1.0
 """Seconds to wait for the workers to say whether they have anything to do."""
-
-THREAD_NAME = "electronhub-worker"
-
-_this_thread = threading.local()
-
-
-def is_worker() -> bool:
-    """Return whether the current thread is a worker."""
-    return getattr(_this_thread, "is_worker", False)
-
-
-class StartPermit:
-    """The right to start the first worker. There is one; if an exception discards it, `__del__` puts it back."""
-
-    def __init__(self, workers: AccountWorkers) -> None:
-        self._workers = weakref.ref(workers)
-
-    def __del__(self) -> None:
-        if (workers := self._workers()) is not None:
-            workers.start_permits.append(StartPermit(workers))
 
 
 class AccountWorkers:
@@ -86,19 +62,14 @@ class AccountWorkers:
         self.limiter = limiter
         self.is_retired = False
         """Whether other workers have replaced these, with another store."""
-        self.start_permits: deque[StartPermit] = deque([StartPermit(self)])
-        """Holds the permit while there is no worker; empty otherwise."""
-        self._permit: StartPermit | None = None
         self._sender = BatchSender(account, limiter)
         self._scheduler = Scheduler()
         self._lock = threading.Lock()
         self._leading = threading.Lock()
-        self._inbox: SimpleQueue[Event] = SimpleQueue()  # put() is reentrant: finalisers call it
-        self._news = threading.Lock()
-        """Released when there is an event. `SimpleQueue.get` with a short timeout can wait for ever in CPython."""
-        self._threads = 0
-        self._busy = 0
-        """Threads that perform an action. All others lead or wait for the lead."""
+        self._inbox = EventInbox()
+        self._threads = WorkerThreads(self._work)
+        self._busy: set[int] = set()
+        """Ids of the threads that perform an action. All others lead or wait for the lead."""
         self._when_gone: list[Callable[[], None]] = []
         """Callbacks for the end of the last thread."""
 
@@ -110,31 +81,29 @@ class AccountWorkers:
         Raises:
             RuntimeError: The system cannot start a thread.
         """
-        self._post(partial(self._take_in, call))
-        self._start_first()
+        self._post_and_start(partial(self._take_in, call))
 
     def withdraw(self, call: Call) -> None:
         """Remove the unsent texts of a call."""
-        self._post(partial(self._scheduler.withdraw, call))
+        self._inbox.post(partial(self._scheduler.withdraw, call))
 
     def detach(self, attachment: Attachment, *, wait: bool = False) -> None:
         """Detach a client; with `wait`, and if no other client is left, wait for its requests in flight."""
         attachment.closed = True
         if not wait or is_worker() or self.is_dormant or sys.is_finalizing():
-            self._post(partial(self._scheduler.detach, attachment))
+            self._inbox.post(partial(self._scheduler.detach, attachment))
             return
         gone = threading.Lock()
         gone.acquire()
-        self._post(partial(self._detach, attachment, gone.release))
         with suppress(RuntimeError):  # the interpreter is shutting down: no worker can start, so do not wait for one
-            self._start_first()
+            self._post_and_start(partial(self._detach, attachment, gone.release))
             while not gone.acquire(timeout=SIGNAL_INTERVAL):
                 pass
 
     @property
     def is_dormant(self) -> bool:
         """Whether there is no worker, and therefore no client."""
-        return bool(self.start_permits)
+        return self._threads.is_dormant
 
     def state(self) -> tuple[bool, bool]:
         """Return whether there are clients and whether there are calls, after all queued events were handled.
@@ -147,57 +116,25 @@ class AccountWorkers:
         answered.acquire()
 
         def answer_state(_: float) -> None:
-            answer.append((self._scheduler.has_clients, self._scheduler.is_waiting or self._busy > 0))
+            answer.append((self._scheduler.has_clients, self._scheduler.is_waiting or bool(self._busy)))
             answered.release()
 
-        self._post(answer_state)
         with suppress(RuntimeError):
-            self._start_first()
+            self._post_and_start(answer_state)
             answered.acquire(timeout=STATE_TIMEOUT)
         return answer[0] if answer else (True, True)
 
-    def _post(self, event: Event) -> None:
-        self._inbox.put(event)
-        with suppress(RuntimeError):  # the leader has been told already, and has not looked yet
-            self._news.release()
-
-    def _start_first(self) -> None:
-        if self.start_permits:
-            with suppress(IndexError):  # another caller has taken the permit
-                # Not a threading.Thread: an exception inside its start() would leave a lock held for ever.
-                _thread.start_new_thread(self._run_first, (self.start_permits.pop(),))
+    def _post_and_start(self, event: Event) -> None:
+        """Post an event that must be handled even if there is no worker yet."""
+        self._inbox.post(event)
+        self._threads.start_first()
 
     # Called by worker threads.
 
-    def _run_first(self, permit: StartPermit) -> None:
-        self._permit = permit
-        try:
-            self._spawn()
-        except RuntimeError:  # the system cannot start another thread: work in this one
-            with self._lock:
-                self._threads += 1
-            self._work()
-
-    def _spawn(self) -> None:
-        worker = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
-        with self._lock:
-            self._threads += 1
-        try:
-            worker.start()
-        except RuntimeError:
-            with self._lock:
-                self._threads -= 1
-            raise
-
     def _work(self) -> None:
-        _this_thread.is_worker = True
-        import_heavy_modules()
         while self._work_safely():
             pass
-        with self._lock:
-            self._threads -= 1
-            is_last = not self._threads
-        if is_last:
+        if self._threads.leave():
             self._end()
 
     def _end(self) -> None:
@@ -205,13 +142,11 @@ class AccountWorkers:
         self._sender.close()
         self.limiter.close()
         when_gone, self._when_gone = self._when_gone, []
-        permit, self._permit = self._permit, None
-        if permit is not None:
-            self.start_permits.append(permit)
+        self._threads.become_dormant()
         for callback in when_gone:
             callback()
-        if not self._inbox.empty():
-            self._start_first()
+        if self._inbox:
+            self._threads.start_first()
 
     def _work_safely(self) -> bool:
         """Call `_work_once`. On an internal error, fail all waiting calls, so that no caller waits for ever."""
@@ -220,6 +155,7 @@ class AccountWorkers:
         except BaseException as bug:  # noqa: BLE001 - for example MemoryError
             logger.error("a worker failed: %s", type(bug).__name__)  # noqa: TRY400 - the traceback's frames hold texts
             with self._lock:
+                self._busy.discard(threading.get_ident())
                 self._scheduler.fail_all(unexpected_error(bug), time.monotonic())
             return True
 
@@ -229,9 +165,9 @@ class AccountWorkers:
             work = self._lead()
         if work is None:
             return False
-        if self._busy >= self._threads:  # no thread is left to lead
+        if len(self._busy) >= self._threads.count:  # no thread is left to lead
             try:
-                self._spawn()
+                self._threads.spawn()
             except RuntimeError:
                 logger.warning("the system has no thread to send another request meanwhile")
         work()
@@ -246,7 +182,7 @@ class AccountWorkers:
                 action = self._scheduler.next_action(time.monotonic())
                 is_over = isinstance(action, Wait) and self._is_over()
                 if isinstance(action, LookUp):
-                    self._busy += 1
+                    self._busy.add(threading.get_ident())
                 effects = self._take_effects()
             _perform(effects)
             del effects
@@ -262,7 +198,7 @@ class AccountWorkers:
             elif is_over:
                 return None
             else:
-                self._wait_for_event(action)
+                self._inbox.wait(None if action.until is None else action.until - time.monotonic())
 
     def _is_over(self) -> bool:
         return not (self._busy or self._scheduler.has_clients or self._scheduler.is_waiting)
@@ -272,13 +208,8 @@ class AccountWorkers:
         now = time.monotonic()
         if event is not None:
             event(now)
-        while not self._inbox.empty():  # safe: only the leader removes events
-            self._inbox.get_nowait()(now)
-
-    def _wait_for_event(self, action: Wait) -> None:
-        """Wait until there is an event, or until the time is over."""
-        timeout = -1.0 if action.until is None else max(0.0, action.until - time.monotonic())
-        self._news.acquire(timeout=timeout)
+        for posted in self._inbox.take_all():
+            posted(now)
 
     def _acquire_slot(self, action: AcquireSlot) -> Batch | None:
         """Acquire a slot and form the batch to send in that slot."""
@@ -295,7 +226,8 @@ class AccountWorkers:
                 return None
             self._handle_events(None)
             batch = self._scheduler.slot_granted(slot, linger, time.monotonic())
-            self._busy += batch is not None
+            if batch is not None:
+                self._busy.add(threading.get_ident())
         if batch is None:
             self.limiter.release(slot)
         return batch
@@ -317,18 +249,21 @@ class AccountWorkers:
     def _report(self, event: Event) -> None:
         """Pass the result of an action to the scheduler, wake callers, and wake the leader if its plans may change."""
         with self._lock:
+            self._busy.discard(threading.get_ident())
             event(time.monotonic())
-            self._busy -= 1
             effects = self._take_effects()
             is_news = self._scheduler.is_waiting or not self._scheduler.has_clients
         del event
         _perform(effects)
         if is_news:
-            self._post(_look_again)
+            self._inbox.post(_look_again)
 
     def _take_in(self, call: Call, now: float) -> None:
         if call.cache is None:
-            self._sender.prepare(call)
+            try:
+                self._sender.prepare(call)
+            except Exception as bug:  # noqa: BLE001 - for example MemoryError; the caller must receive an error
+                call.fail(unexpected_error(bug))
         self._scheduler.submit(call, now)
 
     def _detach(self, attachment: Attachment, when_gone: Callable[[], None], now: float) -> None:

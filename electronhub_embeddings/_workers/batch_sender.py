@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import Result, unexpected_error
+from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._workers.telemetry import Telemetry
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
 
@@ -54,9 +55,9 @@ class BatchSender:
 
     def look_up(self, call: Call) -> ElectronHubError | None:
         """Look up a call's texts in its cache; return the error if the lookup failed."""
-        from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - numpy: at the first text
-
         try:
+            from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - as above
+
             recalled = call.cache.recall(call.inputs)
             call.inputs = recalled.inputs
             call.output = output = VectorOutput(recalled.inputs, as_lists=call.as_lists, keep=recalled.keep)
@@ -82,7 +83,8 @@ class BatchSender:
     def _api_client(self, config: RequestConfig) -> ApiClient:
         client = self._api_clients.get(config)
         if client is None:
-            from electronhub_embeddings._http.api_client import ApiClient  # noqa: PLC0415 - httpx: at the first text
+            with importing:  # two threads that import at once could see a module that failed halfway
+                from electronhub_embeddings._http.api_client import ApiClient  # noqa: PLC0415 - httpx: at the first text
 
             # setdefault is atomic; if two threads race, the discarded client has not opened a connection yet
             client = self._api_clients.setdefault(config, ApiClient(self._account, config))

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from electronhub_embeddings._config.secret import reveal, without_frames
 from electronhub_embeddings._scheduling.call import Attachment, Call
 from electronhub_embeddings._workers.account_registry import workers_of
-from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL, is_worker
+from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
 from electronhub_embeddings._workers.telemetry import current_context
+from electronhub_embeddings._workers.worker_threads import is_worker
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
