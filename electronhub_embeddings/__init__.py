@@ -1,6 +1,6 @@
 """Embeddings from Electron Hub: correct vectors, no lost results, no exceeded rate limit."""
 
-from electronhub_embeddings._version import __version__
+from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings.client import EmbeddingsClient
 from electronhub_embeddings.errors import (
     APIConnectionError,

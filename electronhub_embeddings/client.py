@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,13 +11,14 @@ from electronhub_embeddings._config.checks import MAX_BATCH_SIZE
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import without_frames
-from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
-from electronhub_embeddings._streaming import stream
+from electronhub_embeddings._session.embedding import aembed, embed
+from electronhub_embeddings._session.lifecycle import Lifecycle
+from electronhub_embeddings._session.streaming import embed_iterable
 from electronhub_embeddings._text_inputs import prepare_texts
-from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from electronhub_embeddings._config.request_config import EncodingFormat
-    from electronhub_embeddings._storage.vector_cache import VectorCache
     from electronhub_embeddings._text_inputs import TextInputs
-    from electronhub_embeddings._workers.connection import Connection
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
 
@@ -112,21 +109,11 @@ class EmbeddingsClient:
         arguments = {**locals()}
         del arguments["self"]
         self._options = Options(**arguments)
-        self._process = os.getpid()
         self._reset()
 
     def _reset(self) -> None:
-        options = self._options
         self._usage = Usage()
-        self._cache: VectorCache | None = None
-        if options.cache is not None:
-            with importing:
-                from electronhub_embeddings._storage.vector_cache import VectorCache  # noqa: PLC0415 - few need it
-
-            namespace = options.account.base_url, options.model, options.dimensions
-            self._cache = VectorCache(options.cache, *namespace, dimensions=options.dimensions)
-        self._connections: dict[int, Connection] = {}
-        self._closed = False
+        self._lifecycle = Lifecycle(self._options, self._usage)
 
     def embed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
         """Embed documents.
@@ -151,7 +138,7 @@ class EmbeddingsClient:
                 missing = [i for i in range(len(texts)) if i not in error.partial]
             ```
         """
-        vectors: np.ndarray = self._embed(self._documents(texts), show_progress=show_progress)
+        vectors: np.ndarray = embed(self._lifecycle, self._documents(texts), show_progress=show_progress)
         return vectors
 
     def embed_query(self, text: str) -> np.ndarray:
@@ -169,7 +156,7 @@ class EmbeddingsClient:
             best = int(np.argmax(vectors @ client.embed_query("a capital in Europe")))
             ```
         """
-        vector: np.ndarray = self._embed(self._query(text), is_query=True)[0]
+        vector: np.ndarray = embed(self._lifecycle, self._query(text), is_query=True)[0]
         return vector
 
     def embed_lists(self, texts: Iterable[str], *, show_progress: bool = False) -> list[list[float]]:
@@ -177,7 +164,8 @@ class EmbeddingsClient:
 
         Faster than `embed(texts).tolist()`, because vectors are converted while other requests are in flight.
         """
-        lists: list[list[float]] = self._embed(self._documents(texts), as_lists=True, show_progress=show_progress)
+        inputs = self._documents(texts)
+        lists: list[list[float]] = embed(self._lifecycle, inputs, as_lists=True, show_progress=show_progress)
         return lists
 
     async def aembed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
@@ -190,18 +178,18 @@ class EmbeddingsClient:
             vectors, query = await asyncio.gather(client.aembed(texts), client.aembed_query("a question"))
             ```
         """
-        vectors: np.ndarray = await self._aembed(self._documents(texts), show_progress=show_progress)
+        vectors: np.ndarray = await aembed(self._lifecycle, self._documents(texts), show_progress=show_progress)
         return vectors
 
     async def aembed_lists(self, texts: Iterable[str], *, show_progress: bool = False) -> list[list[float]]:
         """Embed documents without blocking the event loop; otherwise the same as `embed_lists`."""
         inputs = self._documents(texts)
-        lists: list[list[float]] = await self._aembed(inputs, as_lists=True, show_progress=show_progress)
+        lists: list[list[float]] = await aembed(self._lifecycle, inputs, as_lists=True, show_progress=show_progress)
         return lists
 
     async def aembed_query(self, text: str) -> np.ndarray:
         """Embed one query without blocking the event loop; otherwise the same as `embed_query`."""
-        vector: np.ndarray = (await self._aembed(self._query(text), is_query=True))[0]
+        vector: np.ndarray = (await aembed(self._lifecycle, self._query(text), is_query=True))[0]
         return vector
 
     def iter_embed(self, texts: Iterable[str], *, show_progress: bool = False) -> Iterator[np.ndarray]:
@@ -221,22 +209,7 @@ class EmbeddingsClient:
                     index.add(vector)
             ```
         """
-        if isinstance(texts, (str, bytes)):
-            prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
-        progress = Progress()
-        vectors = stream(
-            texts,
-            submit=lambda batch: self._connection().submit(self._documents(batch), progress),
-            batch_size=self._options.batch_size,
-            ahead=self._options.max_concurrency,
-        )
-        if not show_progress:
-            yield from vectors
-            return
-        with ProgressBar(progress, None) as bar:
-            for vector in vectors:
-                bar.draw()
-                yield vector
+        return embed_iterable(self._lifecycle, texts, self._documents, show_progress=show_progress)
 
     def list_models(self) -> list[str]:
         """Return the ids of the service's embedding models; sends no key and does not count against the rate limit.
@@ -249,7 +222,7 @@ class EmbeddingsClient:
             assert "text-embedding-3-small" in client.list_models()
             ```
         """
-        self._check_open()
+        self._lifecycle.check_open()
         with importing:
             from electronhub_embeddings._http.api_client import ApiClient  # noqa: PLC0415 - httpx is slow to import
 
@@ -270,16 +243,11 @@ class EmbeddingsClient:
 
         May be called from anywhere, including a signal handler.
         """
-        self._closed = True
-        connection = self._connections.pop(os.getpid(), None)
-        if connection is not None:
-            connection.close()
-        if self._cache is not None:
-            self._cache.close()
+        self._lifecycle.close()
 
     def reopen(self) -> None:
         """Reopen a closed client; its usage counters continue."""
-        self._closed = False
+        self._lifecycle.reopen()
 
     def __enter__(self) -> Self:
         return self
@@ -303,7 +271,7 @@ class EmbeddingsClient:
         return {"_options": self._options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _process=os.getpid())
+        self.__dict__.update(state)
         self._reset()
 
     def __copy__(self) -> Self:
@@ -320,69 +288,3 @@ class EmbeddingsClient:
 
     def _query(self, text: str) -> TextInputs:
         return prepare_texts([text], self._options.query_prefix)
-
-    def _embed(
-        self, inputs: TextInputs, *, is_query: bool = False, as_lists: bool = False, show_progress: bool = False
-    ) -> Any:
-        if not inputs.texts:
-            return self._nothing(as_lists=as_lists)
-        progress = Progress()
-        pending = self._connection().submit(inputs, progress, is_query=is_query, as_lists=as_lists)
-        if not show_progress:
-            return pending.result()
-        with ProgressBar(progress, len(inputs.texts)) as bar:
-            return pending.result(bar.draw, REDRAW_INTERVAL)
-
-    async def _aembed(
-        self, inputs: TextInputs, *, is_query: bool = False, as_lists: bool = False, show_progress: bool = False
-    ) -> Any:
-        if not inputs.texts:
-            return self._nothing(as_lists=as_lists)
-        progress, connection = Progress(), self._connection()
-        if not show_progress:
-            return await connection.embed(inputs, progress, is_query=is_query, as_lists=as_lists)
-        with ProgressBar(progress, len(inputs.texts)) as bar:
-            return await connection.embed(
-                inputs, progress, is_query=is_query, as_lists=as_lists, look=bar.draw, interval=REDRAW_INTERVAL
-            )
-
-    def _nothing(self, *, as_lists: bool) -> Any:
-        self._check_open()
-        if as_lists:
-            return []
-        with importing:
-            import numpy as np  # noqa: PLC0415 - slow to import
-
-        return np.empty((0, self._options.dimensions or 0), np.float32)
-
-    def _check_open(self) -> None:
-        if sys.is_finalizing():  # threads have been stopped, and imports fail
-            raise ElectronHubError("The interpreter is shutting down.")
-        if self._closed:
-            raise ElectronHubError("The client is closed.")
-
-    def _connection(self) -> Connection:
-        """Return the connection to the account's workers; a forked child, which has no threads, gets a new one."""
-        self._check_open()
-        connection = self._connections.get(os.getpid())
-        if connection is not None and connection.is_retired:
-            connection.close(wait=False)
-            self._connections.pop(os.getpid(), None)
-            connection = None
-        return connection if connection is not None else self._connect()
-
-    def _connect(self) -> Connection:
-        if self._options.http_client is not None and self._process != os.getpid():
-            raise ElectronHubError("http_client was made in another process, and connections cannot be shared.")
-        with importing:
-            from electronhub_embeddings._workers.connection import Connection  # noqa: PLC0415 - for the first text
-
-        new = Connection(self._options, self._usage, self._cache)
-        connection = self._connections.setdefault(os.getpid(), new)  # atomic: two threads may connect at once
-        if connection is new:
-            connection.close_with(self)
-        if self._closed:
-            connection.close(wait=False)
-            self._connections.pop(os.getpid(), None)
-            raise ElectronHubError("The client is closed.")
-        return connection

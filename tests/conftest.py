@@ -213,7 +213,7 @@ def waiting():
     def count(client):
         return sum(
             len(call.inputs)
-            for connection in list(client._connections.values())
+            for connection in list(client._lifecycle._connections.values())
             for call in connection._workers._scheduler._queues.calls()
             if call.attachment is connection._attachment
         )

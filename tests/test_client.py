@@ -273,7 +273,7 @@ def test_close_while_a_request_is_under_way(client, emulator, hold, until, worke
         rows = pool.submit(closed.embed, hold.texts)
         until(lambda: len(service.calls) == 1)
         end = pool.submit(closed.close)
-        until(lambda: closed._closed)  # the only sign that close() has begun
+        until(lambda: closed._lifecycle._closed)  # the only sign that close() has begun
         hold.release()
         assert same(rows.result(), right(service, hold.texts))
         end.result()

@@ -42,7 +42,7 @@ def test_no_connection_is_opened_after_the_end(recorder):
     server = recorder()
     closing = EmbeddingsClient(api_key="ek-test", base_url=server.base_url)
     closing.embed(["one"])
-    (connection,) = closing._connections.values()
+    (connection,) = closing._lifecycle._connections.values()
     (api_client,) = connection._workers._sender._api_clients.values()
     closing.close()
     with pytest.raises(APIConnectionError, match="are closed") as caught:

@@ -43,7 +43,7 @@ import asyncio, atexit, os, signal, sys, threading
 
 def waiting():
     client = thing if hasattr(thing, "embed") else thing._client()
-    connections = list(client._connections.values())
+    connections = list(client._lifecycle._connections.values())
     return sum(len(call.inputs) for it in connections for call in it._workers._scheduler._queues.calls())
 
 def until(condition):

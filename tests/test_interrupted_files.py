@@ -11,14 +11,14 @@ import pytest
 from changes import count_one
 from processes import LONGEST, begin, kill, release
 
-from electronhub_embeddings._storage import sqlite_file as database
+from electronhub_embeddings._storage import database, file_opening
 from electronhub_embeddings._storage import vector_cache as cache
 from electronhub_embeddings._storage.vector_cache import VectorCache
 from electronhub_embeddings._text_inputs import prepare_texts
 from electronhub_embeddings.rate_limit_stores import sqlite
 from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
 
-FILES = {module.__file__ for module in (cache, database, sqlite)}
+FILES = {module.__file__ for module in (cache, database, file_opening, sqlite)}
 
 TEXTS = ["one", "two"]
 ROWS = np.array([[1.0, 2.0], [3.0, 4.0]], "<f4")
@@ -70,7 +70,7 @@ def is_release(frame):
     line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     if line.startswith("with self._lock"):
         return frame.f_locals["self"]._lock._is_owned()  # nothing public tells
-    return line.startswith("with _creating") and database._creating.locked()
+    return line.startswith("with _creating") and file_opening._creating.locked()
 
 
 def interrupted(number, action):

@@ -100,7 +100,7 @@ def test_a_fork_while_every_lock_is_held(face, emulator):
     service = emulator(rpm=100)
     thing = face.make(service)
     face.query(thing, "before")
-    (connection,) = client_of(thing)._connections.values()
+    (connection,) = client_of(thing)._lifecycle._connections.values()
     ours = connection._workers  # nothing public holds a lock for long enough
     held, let_go = threading.Event(), threading.Event()
 
@@ -153,7 +153,7 @@ def test_a_fork_in_the_middle_of_a_change_of_the_file(client, emulator, path):
     service = emulator(rpm=0)
     shared = client(service, rate_limit_store=path)
     shared.embed_query("before")
-    (connection,) = shared._connections.values()
+    (connection,) = shared._lifecycle._connections.values()
     store, changing = connection._workers.limiter.store, threading.Event()
 
     def slowly(_window, _now):

@@ -22,7 +22,7 @@ from processes import begin, finish, release
 
 from electronhub_embeddings import CacheError, ElectronHubError, InvalidResponseError
 from electronhub_embeddings._storage import vector_cache as cache
-from electronhub_embeddings._storage.sqlite_file import Database
+from electronhub_embeddings._storage.database import Database
 from electronhub_embeddings._storage.vector_cache import VectorCache
 from electronhub_embeddings._text_inputs import prepare_texts
 from electronhub_embeddings.emulator import faults
@@ -439,7 +439,7 @@ DISK = """
 import logging, subprocess, sys
 import numpy as np
 from electronhub_embeddings import EmbeddingsClient
-from electronhub_embeddings._storage import sqlite_file as database
+from electronhub_embeddings._storage import file_opening
 
 url, key, place, state, journal = sys.argv[1:]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], check=True)
@@ -448,7 +448,7 @@ make = lambda: EmbeddingsClient(api_key=key, base_url=url, cache=f"{place}/vecto
 with make() as client:
     expected = client.embed(["one", "two"])
 if journal == "delete":  # as somebody leaves it who prepares a file for a disk that nobody writes to
-    connection = database.sqlite3.connect(f"{place}/vectors.db")
+    connection = file_opening.sqlite3.connect(f"{place}/vectors.db")
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
 if state == "full":
@@ -464,7 +464,7 @@ else:
 def sleep(seconds):
     sys.exit("it waits")
 
-database.time.sleep = sleep
+file_opening.time.sleep = sleep
 with make() as client:
     for text in ("three", "four", "five"):
         assert np.array_equal(client.embed(["one", "two", text])[:2], expected)

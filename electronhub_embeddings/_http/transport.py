@@ -19,10 +19,10 @@ import httpx
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.request_config import MAX_CONNECT
 from electronhub_embeddings._config.secret import Secret, reveal
+from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings._http.attempt_timeout import AttemptTimeout
 from electronhub_embeddings._http.decompression import ACCEPTED_ENCODING, decompress
 from electronhub_embeddings._http.response_body import ResponseBody, new_buffer
-from electronhub_embeddings._version import __version__
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ import msgspec
 import numpy as np
 
 from electronhub_embeddings._codec.vector_decoding import FLOAT32
-from electronhub_embeddings._storage.sqlite_file import Database, FileFormat, ForeignFileError
+from electronhub_embeddings._storage.database import Database
+from electronhub_embeddings._storage.file_opening import FileFormat, ForeignFileError
 from electronhub_embeddings._text_inputs import CachedInputs
 from electronhub_embeddings.errors import CacheError
 

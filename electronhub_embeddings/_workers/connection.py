@@ -49,9 +49,9 @@ class Connection:
         self._attachment = Attachment(options.request_config, usage)
         self._workers = _find_workers(options)
 
-    def close_with(self, client: object) -> None:
-        """Close the connection when its client is garbage collected."""
-        weakref.finalize(client, self._workers.detach, self._attachment).atexit = False
+    def close_with(self, owner: object) -> None:
+        """Close the connection when its owner is garbage collected."""
+        weakref.finalize(owner, self._workers.detach, self._attachment).atexit = False
 
     @property
     def is_retired(self) -> bool:

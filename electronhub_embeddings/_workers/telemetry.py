@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from electronhub_embeddings._version import __version__
+from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings.usage import RequestInfo
 
 try:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._rate_limit.window_state import encode
-from electronhub_embeddings._storage.sqlite_file import Database, FileFormat, ForeignFileError
+from electronhub_embeddings._storage.database import Database
+from electronhub_embeddings._storage.file_opening import FileFormat, ForeignFileError
 from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.rate_limit_stores.window_reader import WindowReader
 

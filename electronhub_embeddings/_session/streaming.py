@@ -6,6 +6,7 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._progress_bar import Progress, ProgressBar
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
@@ -13,7 +14,42 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from electronhub_embeddings._session.lifecycle import Lifecycle
+    from electronhub_embeddings._text_inputs import TextInputs
     from electronhub_embeddings._workers.connection import PendingCall
+
+
+def embed_iterable(
+    lifecycle: Lifecycle,
+    texts: Iterable[str],
+    prepare: Callable[[Iterable[str]], TextInputs],
+    *,
+    show_progress: bool = False,
+) -> Iterator[np.ndarray]:
+    """Yield a vector for each text, and draw a progress bar meanwhile if `show_progress` is set.
+
+    Args:
+        lifecycle: The client's.
+        texts: Read a few batches ahead of the vectors yielded.
+        prepare: Checks and prefixes the texts of a batch.
+        show_progress: Whether to draw a progress bar.
+    """
+    if isinstance(texts, (str, bytes)):
+        prepare(texts)  # raises: a single string is a mistake, not an iterable of characters
+    progress = Progress()
+    vectors = stream(
+        texts,
+        submit=lambda batch: lifecycle.connection().submit(prepare(batch), progress),
+        batch_size=lifecycle.options.batch_size,
+        ahead=lifecycle.options.max_concurrency,
+    )
+    if not show_progress:
+        yield from vectors
+        return
+    with ProgressBar(progress, None) as bar:
+        for vector in vectors:
+            bar.draw()
+            yield vector
 
 
 def stream(
