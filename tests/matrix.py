@@ -38,7 +38,7 @@ CORE = tuple(
     for name in (
         *("account_workers", "bad_request_cause", "batching", "client", "closing"),
         *("error_parser", "fault_matrix", "hostile_answers", "progress_bar", "promises"),
-        *("rate_limit_headers", "recovery", "response_body", "response_fields", "response_parser"),
+        *("rate_limit_headers", "recovery", "response_body", "response_parser"),
         *("retry_policy", "scheduler", "streaming", "text_inputs", "vector_cache"),
     )
 )

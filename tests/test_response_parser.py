@@ -10,7 +10,6 @@ from characters import CHARACTERS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from electronhub_embeddings._codec import vector_decoding
 from electronhub_embeddings._codec.models_list import read_models
 from electronhub_embeddings._codec.request_body import write_request
 from electronhub_embeddings._codec.response_parser import TokenUsage, parse_response
@@ -399,15 +398,6 @@ def test_vectors_are_decoded_to_where_they_belong():
     assert array.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-@pytest.mark.parametrize("dimensions", [None, 3])
-def test_plain_base64_takes_the_short_way(dimensions, monkeypatch):
-    """Vectors as the service writes them are not looked at one by one for what else they could be."""
-    monkeypatch.setattr(vector_decoding, "_decode_any", None)
-    vectors = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
-    stacked, _ = read(answer(*(row(i, encode(vector)) for i, vector in enumerate(vectors))), dimensions=dimensions)
-    assert stacked.tolist() == vectors
-
-
 @pytest.mark.parametrize("dimensions", [None, 100_000])
 def test_no_room_is_made_for_vectors_that_cannot_have_come(dimensions):
     """One huge vector among small ones is refused before 2,000 of its size are given memory."""
@@ -463,3 +453,51 @@ def test_a_list_of_models_that_is_none_is_refused():
     assert caught.value.retries == 0
     with pytest.raises(NotFoundError, match="no such page"):
         read_models(404, b'{"error":{"message":"no such page"}}', RateLimitHeaders())
+
+
+# Answers, however they are written.
+
+WAYS = {
+    "compact": {"separators": (",", ":")},
+    "spaced": {},
+    "indented": {"indent": 4},
+    "in alphabetical order": {"sort_keys": True},
+    "spaced out": {"separators": (" , ", "\t:\n")},
+}
+ODD = {
+    "a name that ends like the right one": {'x"embedding': "AAAA"},
+    "a name inside a text": {"model": '"embedding":"AAAA"'},
+    "another row's": {"x": {"embedding": "AAAA", "index": 5}},
+    "a list of them": {"x": {"data": [{"embedding": "AAAA", "index": 0}]}},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("where", ["before", "after", "in each row"])
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_else_is_taken_for_a_vector(way, where, odd):
+    """Fields of the same name elsewhere are ignored, whatever the spacing."""
+    one, two = [1.0, 2.0], [3.0, 4.0]
+    more = ODD[odd]
+    data = [
+        {**(more if where == "in each row" else {}), **row(i, encode(vector))} for i, vector in enumerate((one, two))
+    ]
+    body = {**(more if where == "before" else {}), "data": data, **(more if where == "after" else {})}
+    vectors, _ = read(json.dumps(body, **WAYS[way]).encode())
+    assert vectors.tolist() == [one, two]
+
+
+@pytest.mark.parametrize("left", [b"", b"}", answer(row(0, encode([9.0])))])
+def test_what_stands_behind_an_answer_in_its_buffer_is_not_read(left):
+    """Answers come in a buffer that has served longer ones: those change nothing."""
+    content = answer(row(0, encode([1.0, 2.0])))
+    vectors, _ = read(memoryview(bytearray(content + left))[: len(content)], count=1)
+    assert vectors.tolist() == [[1.0, 2.0]]
+
+
+@given(st.data())
+def test_an_answer_that_is_cut_short_is_refused(data):
+    """Whatever else the buffer holds makes it no longer."""
+    content = answer(row(0, encode([1.0, 2.0])), row(1, encode([3.0, 4.0])))
+    size = data.draw(st.integers(0, len(content) - 1))
+    refused(memoryview(bytearray(content))[:size])

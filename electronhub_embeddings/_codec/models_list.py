@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from electronhub_embeddings._codec.error_parser import read_error
-from electronhub_embeddings._codec.response_fields import UNREADABLE
+from electronhub_embeddings._codec.response_parser import UNREADABLE
 from electronhub_embeddings.errors import AuthenticationError, InvalidResponseError, PermissionDeniedError
 
 if TYPE_CHECKING:

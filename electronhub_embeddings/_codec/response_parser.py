@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from electronhub_embeddings._codec.error_parser import describe_page, read_error
-from electronhub_embeddings._codec.response_fields import NOTHING, UNREADABLE, read_fields
 from electronhub_embeddings._codec.vector_decoding import decode_vectors, new_array, order_by_index
 from electronhub_embeddings.errors import InvalidResponseError
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings._codec.response_fields import ResponseFields
     from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 
 MAX_PAGE_BYTES = 4000
@@ -41,12 +39,35 @@ MAX_BYTES_PER_BYTE = 2
 MAX_USAGE_BYTES = 10_000
 """Longest `usage` that is decoded, in bytes."""
 
+MAX_TOKENS = 10**9
+"""Largest token count that is accepted; a larger number is not plausible for one request."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Exceptions of the decoder: invalid JSON, an unexpected structure, invalid UTF-8, or too many nested levels."""
+
+NOTHING = msgspec.Raw()
+
 
 class TokenUsage(NamedTuple):
     """The tokens charged for one request; 0 if the service does not report them."""
 
     prompt_tokens: int = 0
     total_tokens: int = 0
+
+
+class _Row(msgspec.Struct, gc=False):
+    """An item of `data`; its vector stays undecoded JSON, a view of the response's bytes."""
+
+    index: int
+    embedding: msgspec.Raw
+
+
+class _Response(msgspec.Struct):
+    """The fields of a response; the vectors, nearly all of its bytes, are only found."""
+
+    data: list[_Row]
+    usage: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
 
 
 class _ErrorFields(msgspec.Struct):
@@ -56,19 +77,16 @@ class _ErrorFields(msgspec.Struct):
     detail: msgspec.Raw = NOTHING
 
 
-MAX_TOKENS = 10**9
-"""Largest token count that is accepted; a larger number is not plausible for one request."""
-
-
+_decode_response = msgspec.json.Decoder(_Response).decode
 _decode_error_fields = msgspec.json.Decoder(_ErrorFields).decode
 
 
 class ParsedResponse:
     """A response with its token usage and its vectors, which are not decoded yet and may be invalid."""
 
-    def __init__(self, fields: ResponseFields, size: int) -> None:
-        self.tokens = _read_tokens(fields.usage)
-        self._fields = fields
+    def __init__(self, response: _Response, size: int) -> None:
+        self.tokens = _read_tokens(response.usage)
+        self._rows = response.data
         self._size = size
 
     def vectors(
@@ -80,8 +98,7 @@ class ParsedResponse:
             count: The number of texts sent.
             dimensions: The length d that every vector must have. None: any length, equal for all vectors.
             allocate: Called with `count` and d once d is known; returns a C-contiguous float32 array to decode into.
-                Called again if vectors have different formats. If the response is rejected, the array may be partly
-                filled.
+                If the response is rejected, the array may be partly filled.
 
         Returns:
             The array of shape (count, d): row i is the vector of text i.
@@ -89,7 +106,7 @@ class ParsedResponse:
         Raises:
             InvalidResponseError: The vectors are invalid; `.retries` tells how many retries are worthwhile.
         """
-        vectors = order_by_index(self._fields.vectors, self._fields.order, count)
+        vectors = order_by_index([row.embedding for row in self._rows], [row.index for row in self._rows], count)
         return decode_vectors(vectors, dimensions, MAX_BYTES_PER_BYTE * self._size // count, allocate)
 
 
@@ -108,7 +125,7 @@ def parse_response(status: int, content: bytes | memoryview, headers: RateLimitH
     if status != HTTPStatus.OK:
         raise read_error(status, bytes(content), headers)
     try:
-        fields = read_fields(content)
+        response = _decode_response(content)
     except UNREADABLE as error:
         if error_fields := _find_error_fields(content):
             raise read_error(status, error_fields, headers) from None
@@ -116,9 +133,9 @@ def parse_response(status: int, content: bytes | memoryview, headers: RateLimitH
             message = f"The answer is {page}, not an embedding response: does base_url lead to the API?"
             raise InvalidResponseError(message, retries=1) from None
         raise InvalidResponseError(f"The answer is not an embedding response: {error}.") from None
-    if not _is_empty(fields.error):
+    if not _is_empty(response.error):
         raise read_error(status, _find_error_fields(content), headers)
-    return ParsedResponse(fields, len(content))
+    return ParsedResponse(response, len(content))
 
 
 def _find_error_fields(content: bytes | memoryview) -> bytes:

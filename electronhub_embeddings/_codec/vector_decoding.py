@@ -73,10 +73,7 @@ def decode_vectors(
     Raises:
         InvalidResponseError: A vector is unreadable, has another length, or has a number that is not finite.
     """
-    try:
-        array = _decode_plain(vectors, dimensions, max_bytes, allocate)
-    except ValueError:
-        array = _decode_any(vectors, dimensions, max_bytes, allocate)
+    array = _decode_all(vectors, dimensions, max_bytes, allocate)
     with np.errstate(over="ignore", invalid="ignore"):
         total = array.sum()  # not finite if any number is not; ten times faster than checking each number
     if not isfinite(total):
@@ -85,28 +82,10 @@ def decode_vectors(
     return array
 
 
-def _decode_plain(
+def _decode_all(
     vectors: Sequence[msgspec.Raw], dimensions: int | None, max_bytes: int, allocate: Callable[[int, int], np.ndarray]
 ) -> np.ndarray:
-    """Decode vectors in the usual format: plain base64, all of the same length.
-
-    Raises:
-        ValueError: A vector has another format or another length.
-    """
-    length = len(_decode_base64(vectors[0])) if dimensions is None else dimensions * FLOAT32.itemsize
-    if length % FLOAT32.itemsize or not 0 < length <= max_bytes:
-        raise ValueError(f"{length} bytes are not a vector")
-    array = allocate(len(vectors), length // FLOAT32.itemsize)
-    flat = array.data.cast("B")
-    for start, vector in zip(range(0, len(flat), length), vectors, strict=True):
-        flat[start : start + length] = _decode_base64(vector)  # ValueError if the lengths differ
-    return array
-
-
-def _decode_any(
-    vectors: Sequence[msgspec.Raw], dimensions: int | None, max_bytes: int, allocate: Callable[[int, int], np.ndarray]
-) -> np.ndarray:
-    """Decode vectors in any supported format, and report which ones are invalid and why."""
+    """Decode vectors whose numbers are still to be checked."""
     length = None if dimensions is None else dimensions * FLOAT32.itemsize
     array, flat, invalid, other_length = None, memoryview(b""), {}, None
     for index, vector in enumerate(vectors):
@@ -152,21 +131,9 @@ def _decode(vector: msgspec.Raw) -> bytes:
         with np.errstate(over="ignore"):  # numbers too large for float32 become infinite and are rejected
             return np.array(_decode_numbers(vector), FLOAT32).tobytes()
     try:
-        raw = _decode_base64(vector)
+        raw = pybase64.b64decode(memoryview(vector)[1:-1], None, True)  # positional: keywords cost as much as decoding
     except ValueError:
         raw = pybase64.b64decode(_decode_text(vector), validate=True)  # some services escape "/" as "\/"
     if len(raw) % FLOAT32.itemsize:
         raise ValueError(f"{len(raw)} bytes are no whole float32s")
     return raw
-
-
-def _decode_base64(vector: msgspec.Raw) -> bytes:
-    """Decode a JSON string that is base64 without escapes.
-
-    Raises:
-        ValueError: The value is something else.
-    """
-    view = memoryview(vector)
-    if view[0] != QUOTE:
-        raise ValueError("not a string")
-    return pybase64.b64decode(view[1:-1], None, True)  # positional: keyword arguments cost as much as decoding

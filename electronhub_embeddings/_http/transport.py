@@ -26,7 +26,7 @@ from electronhub_embeddings._http.response_body import ResponseBody, new_buffer
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from electronhub_embeddings._config.account import Account
@@ -56,8 +56,8 @@ class ApiResponse:
         """`time.monotonic()` when the headers arrived; by then the service has counted the request."""
         self.status = response.status_code
         """The HTTP status."""
-        self.headers = _read_headers(response.headers.raw)
-        """The headers, with names in lower case."""
+        self.headers = response.headers
+        """The headers."""
         self._good = response.status_code == httpx.codes.OK
         self._response = response
         self._timeout = timeout
@@ -227,15 +227,6 @@ def _find_proxy(url: httpx.URL) -> httpx.Proxy | None:
         raise ValueError(
             f"the address of the proxy for {url.scheme} cannot be read, or has an unknown scheme"
         ) from None
-
-
-def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Convert the headers to a dict: one lookup in `httpx.Headers` takes as long as this conversion."""
-    headers: dict[str, str] = {}
-    for name, value in raw:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return headers
 
 
 def _is_untrusted(error: BaseException) -> bool:
