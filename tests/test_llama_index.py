@@ -248,7 +248,7 @@ def test_both_names_of_the_model(closing, emulator, args, options):
 
 def test_two_models_are_refused():
     """Two names that disagree are a mistake."""
-    with pytest.raises(ValueError, match="two names"):
+    with pytest.raises(ValueError, match="name the same option"):
         ElectronHubEmbedding("mistral-embed", model="text-embedding-3-small", api_key="ek-test")
 
 

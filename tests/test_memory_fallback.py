@@ -17,8 +17,8 @@ from electronhub_embeddings.rate_limit_stores.memory_fallback import RETRY_INTER
 HOLD = 60.1
 """Seconds for which a call that was counted holds its slot."""
 
-FAILED = "the rate limit store failed (it is gone): limiting in this process alone until it is back"
-BACK = "the rate limit store is back"
+FAILED = "the rate limit store failed (it is gone): until it works again, this process limits itself alone"
+BACK = "the rate limit store works again"
 
 
 class Shared(MemoryStore):
