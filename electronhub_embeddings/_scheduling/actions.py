@@ -26,7 +26,7 @@ class LookUp:
 
 @dataclass(frozen=True)
 class Forecast:
-    """For each number in `requests`, ask the limiter how long the last of so many requests must wait; report `forecast`."""
+    """For each number in `requests`, ask the limiter how long that many requests must wait; report `forecast`."""
 
     requests: list[int]
     cap: int | None
