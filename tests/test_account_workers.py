@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 
 from electronhub_embeddings import (
     APIConnectionError,
@@ -55,7 +55,7 @@ def test_the_limit_is_kept(client, emulator):
     service = emulator(rpm=2, window=0.4, cooldown=0.6)
     store = short_window(0.4)
     texts = list("abcdef")
-    assert same(client(service, batch_size=1, rate_limit_store=store).embed(texts), right(service, texts))
+    assert same(client(service, batch_size=1, rate_limit_store=store).embed(texts), expected_vectors(service, texts))
     assert [call.status for call in service.calls] == [200] * 6
 
 
@@ -93,7 +93,7 @@ def test_nothing_is_sent_during_a_cooldown(client, emulator):
     shared = client(service, batch_size=1, rate_limit_store=short_window(0.01, 0.001))
     with ThreadPoolExecutor(8) as pool:
         rows = list(pool.map(shared.embed_query, "abcdefgh"))
-    assert same(rows, right(service, "abcdefgh"))
+    assert same(rows, expected_vectors(service, "abcdefgh"))
     refused, *others = service.calls
     assert refused.status == 429
     assert all(call.at - refused.at >= 0.5 for call in others)
@@ -130,7 +130,7 @@ def test_a_limit_that_others_have_used_up(client, emulator):
     for _ in range(2):
         httpx.post(f"{service.base_url}/embeddings", json=body, headers={"authorization": f"Bearer {service.api_key}"})
     ours = client(service, batch_size=1, rate_limit_store=short_window(0.4))
-    assert same(ours.embed(texts), right(service, texts))
+    assert same(ours.embed(texts), expected_vectors(service, texts))
     assert not any(call.in_cooldown for call in service.calls)
     assert sum(call.limited for call in service.calls) <= 1
 
@@ -187,7 +187,7 @@ async def test_queries_that_wait_travel_together(client, emulator, hold):
     queries = [f"query {number}" for number in range(50)]
     tasks = await queued(*map(shared.aembed_query, queries))
     hold.release()
-    assert same(await asyncio.gather(*tasks), right(service, queries))
+    assert same(await asyncio.gather(*tasks), expected_vectors(service, queries))
     await first
     assert inputs(service) == [hold.texts, queries]
 
@@ -202,7 +202,7 @@ async def test_queries_that_come_together_travel_together(client, emulator, monk
     await shared.aembed_query("before")
     queries = [f"query {number}" for number in range(200)]
     rows = await asyncio.gather(*map(shared.aembed_query, queries))
-    assert same(rows, right(service, queries, 8))
+    assert same(rows, expected_vectors(service, queries, 8))
     assert len(service.calls) <= 3
 
 
@@ -214,7 +214,7 @@ async def test_a_query_rides_along(client, emulator, hold):
     await sent(service, 1)
     documents, query = await queued(shared.aembed(["one", "two"]), shared.aembed_query("who?"))
     hold.release()
-    assert same(await documents, right(service, ["d: one", "d: two"]))
+    assert same(await documents, expected_vectors(service, ["d: one", "d: two"]))
     assert same(await query, service.vector("q: who?"))
     await first
     assert inputs(service)[1:] == [["q: who?", "d: one", "d: two"]]
@@ -230,7 +230,7 @@ async def test_a_query_leaves_before_queued_documents(client, emulator, hold):
     (query,) = await queued(shared.aembed_query("who?"))
     hold.release()
     assert same(await query, service.vector("who?", dimensions=8))
-    assert same(await documents, right(service, texts, 8))
+    assert same(await documents, expected_vectors(service, texts, 8))
     assert ["who?" in asked for asked in inputs(service)] == [False, True, False, False]
     assert [call.texts for call in service.calls] == [32, 32, 32, 1]
 
@@ -271,7 +271,7 @@ async def test_equal_recipes_travel_together(client, emulator, hold):
     await sent(service, 1)
     tasks = await queued(one.aembed_query("a"), two.aembed_query("b"))
     hold.release()
-    assert same(await asyncio.gather(*tasks), right(service, ["a", "b"]))
+    assert same(await asyncio.gather(*tasks), expected_vectors(service, ["a", "b"]))
     await first
     assert inputs(service)[1:] == [["a", "b"]]
 
@@ -287,7 +287,7 @@ async def test_a_cancelled_task_and_its_neighbours(client, emulator, hold):
     with pytest.raises(asyncio.CancelledError):
         await two
     hold.release()
-    assert same([*await one, *await three], right(service, ["one", "three"]))
+    assert same([*await one, *await three], expected_vectors(service, ["one", "three"]))
     await first
     assert inputs(service)[1:] == [["one", "three"]]
 
@@ -353,10 +353,13 @@ async def test_only_the_guilty_caller_sees_the_error(client, emulator, hold, nam
     error = results[1]
     assert type(error) is BadRequestError
     assert error.index == 1
-    assert {place: same(row, right(service, ["four", "bad", "five"], 8)[place]) for place, row in error.partial.items()}
+    assert {
+        place: same(row, expected_vectors(service, ["four", "bad", "five"], 8)[place])
+        for place, row in error.partial.items()
+    }
     assert sorted(error.partial) == [0, 2]
-    assert same(results[0], right(service, ["one", "two", "three"], 8))
-    assert same(results[2], right(service, ["six", "seven"], 8))
+    assert same(results[0], expected_vectors(service, ["one", "two", "three"], 8))
+    assert same(results[2], expected_vectors(service, ["six", "seven"], 8))
     assert same(results[3], service.vector("eight", dimensions=8))
     await first
 
@@ -401,7 +404,7 @@ async def test_a_row_that_stays_wrong_is_its_own_callers(client, emulator, hold)
     hold.release()
     good, wrong = await asyncio.gather(*tasks, return_exceptions=True)
     assert (type(wrong), wrong.index, sorted(wrong.partial)) == (InvalidResponseError, 1, [0])
-    assert same(good, right(service, ["good"], 8))
+    assert same(good, expected_vectors(service, ["good"], 8))
     await first
 
 
@@ -415,7 +418,7 @@ async def test_texts_that_failed_together_are_sent_again_together(client, emulat
     queries = [f"query {number}" for number in range(20)]
     tasks = await queued(*map(shared.aembed_query, queries))
     hold.release()
-    assert same(await asyncio.gather(*tasks), right(service, queries, 8))
+    assert same(await asyncio.gather(*tasks), expected_vectors(service, queries, 8))
     await first
     assert [call.texts for call in service.calls] == [32, 20, 20]
 
@@ -427,7 +430,7 @@ def test_too_many_inputs_are_learned_from_the_message(client, emulator):
     """The number in a refusal is used from then on: one refusal in all."""
     service = emulator(rpm=0, max_inputs=32)
     shared, texts = client(service, dimensions=8), [f"text {number}" for number in range(1000)]
-    assert same(shared.embed(texts), right(service, texts, 8))
+    assert same(shared.embed(texts), expected_vectors(service, texts, 8))
     assert [call.texts for call in service.calls if call.status == 400] == [1000]
     steady = len(service.calls)
     shared.embed([f"more {number}" for number in range(300)])
@@ -439,7 +442,7 @@ def test_too_many_inputs_are_found_by_halving(client, emulator):
     refusals = [faults.error(413, "Request too large.")] * 5
     service = emulator(rpm=0, faults=refusals)
     shared, texts = client(service, dimensions=8), [f"text {number}" for number in range(1000)]
-    assert same(shared.embed(texts), right(service, texts, 8))
+    assert same(shared.embed(texts), expected_vectors(service, texts, 8))
     assert [call.texts for call in service.calls[:5]] == [1000, 500, 250, 125, 62]
     assert max(call.texts for call in service.calls[5:]) == 31
 
@@ -449,7 +452,7 @@ def test_too_many_tokens_are_learned(client, emulator, names_offender):
     """A refusal for tokens makes requests smaller, at most six times, until they fit for good."""
     service = emulator(rpm=0, max_request_tokens=2000, names_offender=names_offender)
     shared, texts = client(service, dimensions=8), [f"{number} " + "word " * 20 for number in range(1000)]
-    assert same(shared.embed(texts), right(service, texts, 8))
+    assert same(shared.embed(texts), expected_vectors(service, texts, 8))
     assert sum(call.status == 400 for call in service.calls) <= 6
     steady = len(service.calls)
     shared.embed([f"{number} " + "more " * 20 for number in range(300)])
@@ -490,7 +493,7 @@ def test_a_large_job_is_divided_where_requests_are_free(client, emulator):
     service = emulator(rpm=0)
     free, texts = client(service, dimensions=8), [f"text {number}" for number in range(700)]
     free.embed_query("before")
-    assert same(free.embed(texts), right(service, texts, 8))
+    assert same(free.embed(texts), expected_vectors(service, texts, 8))
     shares = [call.texts for call in service.calls[1:]]
     assert max(shares) == 100
     assert len(shares) >= 7
@@ -616,7 +619,7 @@ async def test_500_queries_of_one_loop_in_two_slots(two_left):
     service, shared = two_left
     queries = [f"query {number}" for number in range(500)]
     rows = await asyncio.wait_for(asyncio.gather(*map(shared.aembed_query, queries)), 30)
-    assert same(rows, right(service, queries, 8))
+    assert same(rows, expected_vectors(service, queries, 8))
     assert len(service.calls) - 3 <= 2
     assert {call.status for call in service.calls} == {200}
 
@@ -634,7 +637,7 @@ def test_200_queries_of_as_many_threads_in_two_slots(two_left):
     with ThreadPoolExecutor(len(queries)) as pool:
         asked = [pool.submit(ask, query) for query in queries]
         rows = [call.result(30) for call in asked]
-    assert same(rows, right(service, queries, 8))
+    assert same(rows, expected_vectors(service, queries, 8))
     assert len(service.calls) - 3 <= 2
     assert {call.status for call in service.calls} == {200}
 
@@ -662,12 +665,12 @@ def test_a_job_that_cannot_be_done_in_time_sends_nothing(client, emulator):
         impatient.embed(list("abcde"))
     assert caught.value.retry_after == pytest.approx(60.1, abs=10)
     assert (len(service.calls), caught.value.partial) == (1, {})
-    assert same(impatient.embed(list("abcd")), right(service, "abcd", 8))
+    assert same(impatient.embed(list("abcd")), expected_vectors(service, "abcd", 8))
 
 
 def test_a_job_that_can_be_done_in_time_is_done(client, emulator):
     """A job of many requests whose waits fit into `max_wait` goes through all of them."""
     service = emulator(rpm=2, window=0.4)
     patient = client(service, batch_size=1, dimensions=8, max_wait=30, rate_limit_store=short_window(0.4))
-    assert same(patient.embed(list("abcdef")), right(service, "abcdef", 8))
+    assert same(patient.embed(list("abcdef")), expected_vectors(service, "abcdef", 8))
     assert [call.status for call in service.calls] == [200] * 6

@@ -7,21 +7,21 @@ from types import MappingProxyType
 import httpx
 import numpy as np
 import pytest
-from faces import KINDS
+from entry_points import ENTRY_POINTS
 
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 CANARY = "canary-0123456789"
-SYNC = [name for name in KINDS if name.endswith(" sync")]
+SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 
 
 @pytest.fixture
-def refused(face):
+def refused(entry_point):
     """Return a function that makes an object, and gives back the ValueError that it is refused with."""
 
     def refuse(**options):
         with pytest.raises(ValueError) as caught:  # noqa: PT011 - what it says is for the tests
-            face.build(**{"api_key": "ek-test", **options})
+            entry_point.build(**{"api_key": "ek-test", **options})
         said = str(caught.value)
         assert next(iter(options)) in said
         assert CANARY not in said
@@ -98,11 +98,11 @@ def test_a_base_url_is_not_quoted(refused, url):
     refused(base_url=url)
 
 
-def test_the_variable_is_named(face, monkeypatch):
+def test_the_variable_is_named(entry_point, monkeypatch):
     """What is wrong in the environment is not looked for among the arguments."""
     monkeypatch.setenv("ELECTRONHUB_BASE_URL", "https://a.example/v1\n")
     with pytest.raises(ValueError, match=r"ELECTRONHUB_BASE_URL has '\\n' at position 20"):
-        face.build(api_key="ek-test")
+        entry_point.build(api_key="ek-test")
 
 
 GOOD_URLS = [
@@ -119,9 +119,9 @@ GOOD_URLS = [
 
 
 @pytest.mark.parametrize("url", GOOD_URLS)
-def test_a_base_url_that_httpx_takes(face, url):
+def test_a_base_url_that_httpx_takes(entry_point, url):
     """What is accepted, httpx reads: nothing is left to fail at the first text."""
-    face.build(api_key="ek-test", base_url=url)
+    entry_point.build(api_key="ek-test", base_url=url)
     assert httpx.URL(f"{url}/embeddings").host
 
 
@@ -218,10 +218,10 @@ def test_an_argument_that_cannot_be_meant(refused, name, value):
         (type("Session", (), {"__module__": "requests.sessions"}), "not an instance of requests.Session"),
     ],
 )
-def test_another_http_client(face, client, words):
+def test_another_http_client(entry_point, client, words):
     """The message says what to pass."""
     with pytest.raises(ValueError, match=words):
-        face.build(api_key="ek-test", http_client=client())
+        entry_point.build(api_key="ek-test", http_client=client())
 
 
 def test_a_closed_http_client(refused):
@@ -279,19 +279,19 @@ GOOD_REDIS_URLS = [
 
 
 @pytest.mark.parametrize("url", GOOD_REDIS_URLS)
-def test_a_redis_url_that_redis_py_takes(face, url):
+def test_a_redis_url_that_redis_py_takes(entry_point, url):
     """What is accepted, redis-py can make a connection of; nothing is connected yet."""
     redis = pytest.importorskip("redis")
-    face.build(api_key="ek-test", rate_limit_store=url)
+    entry_point.build(api_key="ek-test", rate_limit_store=url)
     assert redis.ConnectionPool.from_url(url).make_connection()
 
 
 @pytest.mark.parametrize("url", ["redis://localhost", "rediss://localhost", "unix:///run/redis.sock"])
-def test_redis_py_is_missing(face, monkeypatch, url):
+def test_redis_py_is_missing(entry_point, monkeypatch, url):
     """The constructor tells what to install."""
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ImportError, match=r'pip install "electronhub-embeddings\[redis\]"'):
-        face.build(api_key="ek-test", rate_limit_store=url)
+        entry_point.build(api_key="ek-test", rate_limit_store=url)
 
 
 GOOD = [
@@ -316,15 +316,15 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("name", "value"), GOOD, ids=[f"{name}-{number}" for number, (name, _) in enumerate(GOOD)])
-def test_an_argument_at_the_edge(face, name, value):
+def test_an_argument_at_the_edge(entry_point, name, value):
     """What can be meant is taken, and nothing is opened for it."""
-    face.build(**{"api_key": "ek-test", name: value})
+    entry_point.build(**{"api_key": "ek-test", name: value})
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_an_empty_key_is_none(face, monkeypatch):
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_an_empty_key_is_none(entry_point, monkeypatch):
     """As a settings object has it; the environment's is used."""
     with pytest.raises(ValueError, match="ELECTRONHUB_API_KEY"):
-        face.build(api_key="")
+        entry_point.build(api_key="")
     monkeypatch.setenv("ELECTRONHUB_API_KEY", "ek-env")
-    face.build(api_key="")
+    entry_point.build(api_key="")

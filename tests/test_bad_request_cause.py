@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from bodies import content, envelope
-from characters import CHARACTERS
+from error_bodies import content, envelope
 from hypothesis import given
 from hypothesis import strategies as st
+from unusual_characters import CHARACTERS
 
 from electronhub_embeddings._codec.error_parser import read_error
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders

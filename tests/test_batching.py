@@ -5,7 +5,7 @@ from collections import deque
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from scheduling import make_call, texts_of, waiting_slices, whole
+from scheduler_driver import make_call, texts_of, waiting_slices, whole_slice
 
 from electronhub_embeddings._scheduling.batch import Slice, divide, halve
 from electronhub_embeddings._scheduling.batching import ESTIMATE_MARGIN, MAX_TOKENS, BatchLimits, take, take_one
@@ -57,10 +57,10 @@ def test_the_first_text_can_always_go(queue):
 
 def test_no_empty_part_stays_behind():
     """A queue that was emptied is empty."""
-    queue = deque([whole(1), whole(2)])
+    queue = deque([whole_slice(1), whole_slice(2)])
     assert len(take(queue, 3, 3)) == 2
     assert not queue
-    queue.append(whole(1))
+    queue.append(whole_slice(1))
     take_one(queue)
     assert not queue
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 
 from electronhub_embeddings import (
     APITimeoutError,
@@ -63,7 +63,7 @@ def test_a_hundred_threads(client, emulator):
         texts = [f"{number} one", f"{number} two"]
         ready.wait()
         rows, row = shared.embed(texts), shared.embed_query(f"{number} query")
-        return same([*rows, row], right(service, [*texts, f"{number} query"], 8))
+        return same([*rows, row], expected_vectors(service, [*texts, f"{number} query"], 8))
 
     with ThreadPoolExecutor(100) as pool:
         assert list(pool.map(work, range(100))) == [True] * 100
@@ -77,7 +77,7 @@ async def test_a_hundred_tasks(client, emulator):
     async def work(number):
         texts = [f"{number} one", f"{number} two"]
         rows, row = await asyncio.gather(shared.aembed(texts), shared.aembed_query(f"{number} query"))
-        return same([*rows, row], right(service, [*texts, f"{number} query"], 8))
+        return same([*rows, row], expected_vectors(service, [*texts, f"{number} query"], 8))
 
     assert await asyncio.gather(*map(work, range(100))) == [True] * 100
 
@@ -87,7 +87,7 @@ def test_several_event_loops_in_a_row(client, emulator):
     service = emulator(rpm=0)
     shared = client(service)
     rows = [asyncio.run(shared.aembed_query(text)) for text in ("one", "two", "three")]
-    assert same(rows, right(service, ["one", "two", "three"]))
+    assert same(rows, expected_vectors(service, ["one", "two", "three"]))
 
 
 async def test_sync_calls_inside_an_event_loop(client, emulator):
@@ -184,7 +184,7 @@ def test_fork_while_a_request_is_under_way(client, emulator, hold, until, waitin
         until(lambda: waiting(shared))
         assert forked(lambda: same(shared.embed_query("child"), service.vector("child"))) == 0
         hold.release()
-        assert same(rows.result(), right(service, hold.texts))
+        assert same(rows.result(), expected_vectors(service, hold.texts))
         assert same(row.result(), service.vector("parent"))
     assert [call.body["input"] for call in service.calls] == [hold.texts, ["child"], ["parent"]]
 
@@ -261,7 +261,7 @@ def test_close_while_a_call_waits(client, emulator, until):
         error = rows.exception()
     assert type(error) is ElectronHubError
     assert sorted(error.partial) == [0, 1]
-    assert same([error.partial[0], error.partial[1]], right(service, ["one", "two"]))
+    assert same([error.partial[0], error.partial[1]], expected_vectors(service, ["one", "two"]))
     assert len(service.calls) == 1
 
 
@@ -275,7 +275,7 @@ def test_close_while_a_request_is_under_way(client, emulator, hold, until, worke
         end = pool.submit(closed.close)
         until(lambda: closed._closed)  # the only sign that close() has begun
         hold.release()
-        assert same(rows.result(), right(service, hold.texts))
+        assert same(rows.result(), expected_vectors(service, hold.texts))
         end.result()
     assert workers() == []
 
@@ -324,7 +324,7 @@ def test_a_stream_keeps_the_order(client, emulator):
     service = emulator(rpm=0, jitter=0.01)
     texts = [f"text {number}" for number in range(50)]
     rows = list(client(service, batch_size=4, dimensions=8).iter_embed(text for text in texts))
-    assert same(rows, right(service, texts, 8))
+    assert same(rows, expected_vectors(service, texts, 8))
     assert {row.shape for row in rows} == {(8,)}
     assert max(call.texts for call in service.calls) == 4
 
@@ -336,7 +336,7 @@ def test_a_stream_reads_a_few_batches_ahead(client, emulator):
     stream = client(service, batch_size=2, max_concurrency=3, dimensions=8).iter_embed(endless)
     got = list(itertools.islice(stream, 20))
     stream.close()
-    assert same(got, right(service, [f"text {number}" for number in range(20)], 8))
+    assert same(got, expected_vectors(service, [f"text {number}" for number in range(20)], 8))
     assert next(read) <= 20 + 2 * (3 + 1)
 
 
@@ -347,7 +347,7 @@ def test_a_stream_names_the_bad_text(client, emulator):
     with pytest.raises(InputError) as caught:
         got.extend(stream)
     assert caught.value.index == 5
-    assert same(got, right(service, list("abcd"), 8))
+    assert same(got, expected_vectors(service, list("abcd"), 8))
 
 
 def test_a_stream_whose_source_fails(client, emulator):
@@ -361,7 +361,7 @@ def test_a_stream_whose_source_fails(client, emulator):
     stream, got = client(service, batch_size=2, dimensions=8).iter_embed(source()), []
     with pytest.raises(OSError, match="no more"):
         got.extend(stream)
-    assert same(got, right(service, list("abc"), 8))
+    assert same(got, expected_vectors(service, list("abc"), 8))
 
 
 def test_a_stream_that_fails_carries_the_rest(client, emulator):
@@ -408,7 +408,7 @@ def test_http_client(client, emulator):
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as http:
         brought = client(service, base_url="https://api.example/v1/", api_key="ek-own", http_client=http)
-        assert same(brought.embed(["one", "two"]), right(service, ["one", "two"]))
+        assert same(brought.embed(["one", "two"]), expected_vectors(service, ["one", "two"]))
         asyncio.run(brought.aembed_query("three"))
         brought.close()
         assert not http.is_closed
@@ -431,7 +431,7 @@ def test_batch_size(client, emulator):
     """No request has more inputs than the user wants, and no more requests are sent than that takes."""
     service = emulator(rpm=100)
     texts = [f"text {number}" for number in range(10)]
-    assert same(client(service, batch_size=4).embed(texts), right(service, texts))
+    assert same(client(service, batch_size=4).embed(texts), expected_vectors(service, texts))
     assert sorted(call.texts for call in service.calls) == [2, 4, 4]
 
 
@@ -541,7 +541,7 @@ def test_a_wait_that_is_short_enough(client, emulator):
     service = emulator(rpm=1, window=0.3)
     store = MemoryStore(SlidingWindow(period=0.3, margin=0.05))
     patient = client(service, max_wait=30, rate_limit_store=store)
-    assert same([patient.embed_query(text) for text in "abc"], right(service, list("abc")))
+    assert same([patient.embed_query(text) for text in "abc"], expected_vectors(service, list("abc")))
     assert [call.limited for call in service.calls] == [False] * 3
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from pages import DOCS, blocks, read, table_rows
+from docs_pages import DOCS, blocks, read, table_rows
 from readme import README, errors
 
 pytestmark = [

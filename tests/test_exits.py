@@ -6,14 +6,14 @@ import subprocess
 import sys
 
 import pytest
-from faces import KINDS
+from entry_points import ENTRY_POINTS
 
 pytestmark = [
     pytest.mark.usefixtures("quick_retries"),
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and signals as Linux has them"),
 ]
 
-LONGEST = 40.0
+TIMEOUT = 40.0
 """Seconds after which a process that should have ended hangs: less than the minute that its calls have to wait."""
 
 MAKERS = {
@@ -69,7 +69,7 @@ def begin(kind, script, service, *arguments, flags=("-X", "dev", "-W", "error::R
 def end(child):
     """Wait for a process; return its status and what it wrote."""
     try:
-        out, err = child.communicate(timeout=LONGEST)
+        out, err = child.communicate(timeout=TIMEOUT)
     finally:
         child.kill()
         child.wait()
@@ -110,7 +110,7 @@ asyncio.run(main())
 )
 def test_leaving_with_work_in_the_line(emulator, kind, ask, crowd):
     """A program that ends while 20 calls wait a minute for the limit ends at once, with its own status, in silence."""
-    if kind not in {name.split()[0] for name in KINDS}:
+    if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
     service = emulator(rpm=1)
     script = f"thing = Kind()\nthing.{ask}('first')\n{CROWDS[crowd].format(ask=ask)}\nsys.exit(7)"
@@ -150,7 +150,7 @@ def test_embedding_at_exit(emulator, before, ask):
 @pytest.mark.parametrize("last", ["self.thing.embed_query('last')", "self.thing.close()"], ids=["embed", "close"])
 def test_finalisers_at_exit(emulator, last, monkeypatch):
     """An object that embeds or closes in `__del__`, when the interpreter has stopped all threads, does not hang."""
-    monkeypatch.setattr(sys.modules[__name__], "LONGEST", 8.0)  # while it hangs
+    monkeypatch.setattr(sys.modules[__name__], "TIMEOUT", 8.0)  # while it hangs
     script = f"""
 class Owner:
     def __init__(self):
@@ -180,7 +180,7 @@ sys.modules["owner"] = owner
 def test_ctrl_c_ends_the_program(emulator, hold, until, way):
     """SIGINT ends a program that waits for vectors, though a request is on the wire, by KeyboardInterrupt alone."""
     kind, call = BULK[way]
-    if kind not in {name.split()[0] for name in KINDS}:
+    if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
     service = emulator(rpm=0, faults=[hold.fault])
     script = f"texts = {hold.texts + ['more'] * 8}\nthing = Kind(batch_size=32)\n{call}"
@@ -200,7 +200,7 @@ def test_ctrl_c_ends_the_program(emulator, hold, until, way):
 def test_ctrl_c_takes_back_what_was_not_sent(emulator, hold, until, way):
     """A program that goes on after SIGINT never sends the texts of the call that was interrupted."""
     kind, call = BULK[way]
-    if kind not in {name.split()[0] for name in KINDS}:
+    if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
     service = emulator(rpm=0, faults=[hold.fault])
     script = f"""

@@ -8,10 +8,10 @@ from email.utils import formatdate
 
 import numpy as np
 import pytest
-from damage import ODD, answers
+from damaged_answers import ODD, answers
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from oracle import find
+from reference_parser import parse
 
 from electronhub_embeddings._codec.response_parser import parse_response
 from electronhub_embeddings._config.secret import Secret, redact
@@ -48,17 +48,17 @@ def receive(content, *, status=200, headers=None, count=1, dimensions=None):
 def test_damaged_answers_give_what_is_in_them_or_an_error(damaged):
     """Vectors are handed out only if the standard library finds the same, and always if nothing is in doubt."""
     content, count, dimensions = damaged
-    finding = find(content, count, dimensions)
+    parsed = parse(content, count, dimensions)
     got = receive(content, count=count, dimensions=dimensions)
     if isinstance(got, ElectronHubError):
         event("refused")
         assert isinstance(got, (InvalidResponseError, APIStatusError))
-        assert finding.vectors is None or not finding.clean
+        assert parsed.vectors is None or not parsed.clean
         return
     event("read")
-    assert finding.vectors is not None
-    assert (np.float32, b"".join(finding.vectors)) == (got.dtype, got.tobytes())
-    assert got.shape == (count, len(finding.vectors[0]) // 4)
+    assert parsed.vectors is not None
+    assert (np.float32, b"".join(parsed.vectors)) == (got.dtype, got.tobytes())
+    assert got.shape == (count, len(parsed.vectors[0]) // 4)
 
 
 HEADERS = ["date", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after"]

@@ -8,8 +8,8 @@ import threading
 
 import numpy as np
 import pytest
-from changes import count_one
-from processes import LONGEST, begin, kill, release
+from child_processes import TIMEOUT, begin, kill, release
+from window_changes import count_one
 
 from electronhub_embeddings._storage import sqlite_file as database
 from electronhub_embeddings._storage import vector_cache as cache
@@ -101,7 +101,7 @@ def in_another_thread(action):
     results = []
     thread = threading.Thread(target=lambda: results.append(action()), daemon=True)
     thread.start()
-    thread.join(LONGEST)
+    thread.join(TIMEOUT)
     assert not thread.is_alive(), "it hangs"
     return results[0]
 

@@ -6,7 +6,7 @@ import json
 import pickle
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from langchain_core.load import dumps, loads
 from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import SecretStr, ValidationError
@@ -161,7 +161,7 @@ def test_used_again_after_close(embeddings, emulator):
     model = embeddings(service)
     model.embed_documents(["one"])
     model.close()
-    assert same(model.embed_documents(["two"]), right(service, ["two"]))
+    assert same(model.embed_documents(["two"]), expected_vectors(service, ["two"]))
 
 
 def test_usage(embeddings, emulator):

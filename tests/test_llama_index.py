@@ -6,7 +6,7 @@ import inspect
 import pickle
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from llama_index.core import Settings, VectorStoreIndex
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
 from llama_index.core.ingestion import IngestionCache, IngestionPipeline
@@ -46,7 +46,7 @@ def test_sync_methods(embedding, emulator):
     model = embedding(service, query_prefix="q: ", document_prefix="d: ")
     assert same(model.get_text_embedding("one"), service.vector("d: one"))
     assert same(model.get_query_embedding("one"), service.vector("q: one"))
-    assert same(model.get_text_embedding_batch(TEXTS), right(service, [f"d: {text}" for text in TEXTS]))
+    assert same(model.get_text_embedding_batch(TEXTS), expected_vectors(service, [f"d: {text}" for text in TEXTS]))
 
 
 async def test_async_methods(embedding, emulator):
@@ -55,7 +55,9 @@ async def test_async_methods(embedding, emulator):
     model = embedding(service, query_prefix="q: ", document_prefix="d: ")
     assert same(await model.aget_text_embedding("one"), service.vector("d: one"))
     assert same(await model.aget_query_embedding("one"), service.vector("q: one"))
-    assert same(await model.aget_text_embedding_batch(TEXTS), right(service, [f"d: {text}" for text in TEXTS]))
+    assert same(
+        await model.aget_text_embedding_batch(TEXTS), expected_vectors(service, [f"d: {text}" for text in TEXTS])
+    )
 
 
 async def test_small_batches_of_the_framework_travel_together(embedding, emulator, hold, waiting):
@@ -70,7 +72,7 @@ async def test_small_batches_of_the_framework_travel_together(embedding, emulato
     while waiting(model._client()) < 100:  # noqa: ASYNC110
         await asyncio.sleep(0.002)
     hold.release()
-    assert same(await batches, right(service, texts))
+    assert same(await batches, expected_vectors(service, texts))
     await first
     assert [call.texts for call in service.calls] == [32, 100]
 
@@ -97,7 +99,7 @@ def test_ingestion_pipeline(embedding, emulator):
     """A pipeline embeds nodes in one request, and its cache spares the second run, whatever the timeout is by then."""
     service, cache = emulator(rpm=5), IngestionCache()
     one = IngestionPipeline(transformations=[embedding(service)], cache=cache).run(nodes=nodes())
-    assert same([node.embedding for node in one], right(service, TEXTS))
+    assert same([node.embedding for node in one], expected_vectors(service, TEXTS))
     two = IngestionPipeline(transformations=[embedding(service, timeout=5.0)], cache=cache).run(nodes=nodes())
     assert [node.embedding for node in two] == [node.embedding for node in one]
     assert len(service.calls) == 1

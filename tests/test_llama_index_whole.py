@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
 
 from electronhub_embeddings import BadRequestError, InputError
@@ -42,7 +42,7 @@ def test_small_batches_fill_requests(embed, model, emulator, options):
     service = emulator(rpm=1)
     texts = [*TEXTS, TEXTS[5], "text 7"]
     rows = embed(model(service, embed_batch_size=10, dimensions=8, max_wait=0, **options), texts)
-    assert same(rows, right(service, texts, 8))
+    assert same(rows, expected_vectors(service, texts, 8))
     assert [call.texts for call in service.calls] == [1000]
     assert len({id(row) for row in rows}) == len(rows)  # whoever changes one changes no other
 
@@ -76,7 +76,7 @@ def test_every_batch_has_its_event(embed, model, emulator):
     ends = [end for _, end in debug.get_event_pairs(CBEventType.EMBEDDING)]
     heard = {tuple(end.payload[EventPayload.CHUNKS]): end.payload[EventPayload.EMBEDDINGS] for end in ends}
     assert sorted(map(len, heard)) == [5, 10, 10]
-    assert all(same(rows, right(service, texts)) for texts, rows in heard.items())
+    assert all(same(rows, expected_vectors(service, texts)) for texts, rows in heard.items())
 
 
 def test_others_embed_meanwhile(embed, model, emulator):
@@ -90,8 +90,8 @@ def test_others_embed_meanwhile(embed, model, emulator):
             return super().on_event_start(*args, **options)
 
     outer = model(service, embed_batch_size=10, callback_manager=CallbackManager([Nosy(print_trace_on_end=False)]))
-    assert same(embed(outer, TEXTS[:20]), right(service, TEXTS[:20]))
-    assert [same(rows, right(service, TEXTS[:3], 8)) for rows in got] == [True, True]
+    assert same(embed(outer, TEXTS[:20]), expected_vectors(service, TEXTS[:20]))
+    assert [same(rows, expected_vectors(service, TEXTS[:3], 8)) for rows in got] == [True, True]
 
 
 def test_one_bar_for_the_whole_list(embed, model, emulator, capsys):

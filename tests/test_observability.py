@@ -5,12 +5,12 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faces import KINDS
+from entry_points import ENTRY_POINTS
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from recorder import Told
+from recording_server import Answer
 
 from electronhub_embeddings import (
     AuthenticationError,
@@ -27,7 +27,7 @@ from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 TEXTS = ["a text that nobody must see", "another secret", "a third one"]
-MODELS = [name for name in KINDS if name.endswith(" sync") and not name.startswith("client")]
+MODELS = [name for name in ENTRY_POINTS if name.endswith(" sync") and not name.startswith("client")]
 
 BAD_DAY = [faults.short(), faults.error(503), faults.error_with_200()]
 
@@ -49,10 +49,10 @@ def spans(exporter):
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_the_hook_is_told_of_each_request(face, emulator):
+def test_the_hook_is_told_of_each_request(entry_point, emulator):
     """Attempt by attempt, with what the service has said of it; the sums are what the service counted."""
     service, infos = emulator(rpm=0, faults=BAD_DAY), []
-    face.embed(face.make(service, model="text-embedding-3-large", on_request=infos.append), TEXTS)
+    entry_point.embed(entry_point.make(service, model="text-embedding-3-large", on_request=infos.append), TEXTS)
     assert [(info.attempt, info.status, info.error) for info in infos] == [
         (1, 200, "InvalidResponseError"),
         (2, 503, "ServerError"),
@@ -65,12 +65,12 @@ def test_the_hook_is_told_of_each_request(face, emulator):
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_totals_are_what_the_service_counted_on_a_bad_day(face, emulator):
+def test_totals_are_what_the_service_counted_on_a_bad_day(entry_point, emulator):
     """Answers that had to be refused were paid for: they are in the totals as well."""
     service = emulator(rpm=0, faults=BAD_DAY)
-    model = face.make(service)
-    face.embed(model, TEXTS)
-    face.query(model, "a question")
+    model = entry_point.make(service)
+    entry_point.embed(model, TEXTS)
+    entry_point.query(model, "a question")
     charged = sum(call.prompt_tokens for call in service.calls)
     usage = model.usage
     assert (usage.attempts, usage.prompt_tokens, usage.total_tokens) == (len(service.calls), charged, charged)
@@ -106,18 +106,18 @@ def test_the_hook_is_told_of_the_wait(client, emulator):
     assert 0 < infos[1].waited <= waiting.usage.seconds_waited
 
 
-def test_a_hook_that_fails_loses_nothing(face, emulator, caplog):
+def test_a_hook_that_fails_loses_nothing(entry_point, emulator, caplog):
     """Its error is logged, and the vectors come."""
 
     def fail(info):
         raise RuntimeError(info.model)
 
     with caplog.at_level(logging.ERROR, "electronhub_embeddings"):
-        assert len(face.embed(face.make(emulator(rpm=0), on_request=fail), TEXTS)) == len(TEXTS)
+        assert len(entry_point.embed(entry_point.make(emulator(rpm=0), on_request=fail), TEXTS)) == len(TEXTS)
     assert "on_request failed" in caplog.text
 
 
-def test_spans_that_fail_lose_nothing(face, emulator, monkeypatch, caplog):
+def test_spans_that_fail_lose_nothing(entry_point, emulator, monkeypatch, caplog):
     """An exporter's error is logged, and the vectors come."""
 
     def fail(*_):
@@ -125,14 +125,14 @@ def test_spans_that_fail_lose_nothing(face, emulator, monkeypatch, caplog):
 
     monkeypatch.setattr(trace, "get_tracer", fail)
     with caplog.at_level(logging.ERROR, "electronhub_embeddings"):
-        assert len(face.embed(face.make(emulator(rpm=0)), TEXTS)) == len(TEXTS)
+        assert len(entry_point.embed(entry_point.make(emulator(rpm=0)), TEXTS)) == len(TEXTS)
     assert "OpenTelemetry failed" in caplog.text
 
 
-def test_a_hook_is_something_to_call(face, emulator):
+def test_a_hook_is_something_to_call(entry_point, emulator):
     """Anything else is refused before a text is sent."""
     with pytest.raises(ValueError, match="on_request must be callable"):
-        face.make(emulator(rpm=0), on_request="print")
+        entry_point.make(emulator(rpm=0), on_request="print")
 
 
 def test_infos_hold_no_text_and_no_key(client, emulator):
@@ -144,12 +144,12 @@ def test_infos_hold_no_text_and_no_key(client, emulator):
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_each_request_is_a_span(face, emulator, spans):
+def test_each_request_is_a_span(entry_point, emulator, spans):
     """Below the caller's span, named and described after the conventions, with the error where there was one."""
     service = emulator(rpm=0, faults=[faults.error(503, "TEXTS and keys may stand here")])
-    model = face.make(service, dimensions=256)
+    model = entry_point.make(service, dimensions=256)
     with trace.get_tracer("test").start_as_current_span("the application"):
-        face.embed(model, TEXTS)
+        entry_point.embed(model, TEXTS)
     failed, good, outer = spans()
     assert outer.name == "the application"
     for span in (failed, good):
@@ -222,19 +222,19 @@ def test_models_that_embed_are_listed(client, emulator):
     assert service.calls == []
 
 
-def test_the_key_is_not_sent_for_a_public_list(client, recorder):
+def test_the_key_is_not_sent_for_a_public_list(client, recording_server):
     """What needs no key gets none."""
-    heard = recorder(lambda _: Told(body=b'{"data":[{"id":"m"}]}'))
+    heard = recording_server(lambda _: Answer(body=b'{"data":[{"id":"m"}]}'))
     assert client(heard).list_models() == ["m"]
-    assert heard.seen[0].target.endswith("/models")
-    assert heard.seen[0].header("authorization") == []
+    assert heard.requests[0].target.endswith("/models")
+    assert heard.requests[0].header("authorization") == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_list_that_wants_a_key(face, recorder, status):
+def test_a_list_that_wants_a_key(entry_point, recording_server, status):
     """The error tells that no key was sent, lest a good one is thought to be wrong, and what to do."""
-    heard = recorder(lambda _: Told(status, body=b'{"error":{"message":"Missing key."}}'))
-    thing = face.make(heard)
+    heard = recording_server(lambda _: Answer(status, body=b'{"error":{"message":"Missing key."}}'))
+    thing = entry_point.make(heard)
     client = thing if isinstance(thing, EmbeddingsClient) else thing._client()
     for ask in (client.list_models, lambda: asyncio.run(client.alist_models())):
         with pytest.raises(
@@ -242,41 +242,41 @@ def test_a_list_that_wants_a_key(face, recorder, status):
         ) as caught:
             ask()
         assert "ELECTRONHUB_API_KEY" not in str(caught.value)
-    assert [seen.header("authorization") for seen in heard.seen] == [[], []]
+    assert [request.header("authorization") for request in heard.requests] == [[], []]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(400, BadRequestError), (404, NotFoundError)])
-def test_an_unknown_model_costs_one_request(face, recorder, ask, status, kind):
+def test_an_unknown_model_costs_one_request(entry_point, recording_server, ask, status, kind):
     """The error says where the models are listed, and asks for no list itself."""
     body = b'{"error":{"message":"No such model.","code":"model_not_found"}}'
-    heard = recorder(lambda _: Told(status, body=body))
-    error = ask(face, heard, model="text-embedding-3-smal")
+    heard = recording_server(lambda _: Answer(status, body=body))
+    error = ask(entry_point, heard, model="text-embedding-3-smal")
     assert type(error) is kind
     assert "list_models()" in str(error)
-    assert [seen.method for seen in heard.seen] == ["POST"]
+    assert [request.method for request in heard.requests] == ["POST"]
 
 
-@pytest.mark.parametrize("face", MODELS, indirect=True)
-def test_a_model_goes_on_counting_when_it_is_used_again(face, emulator):
+@pytest.mark.parametrize("entry_point", MODELS, indirect=True)
+def test_a_model_goes_on_counting_when_it_is_used_again(entry_point, emulator):
     """Closed means that connections are: the totals stay, and the next call opens new ones."""
-    model = face.make(emulator(rpm=0))
-    face.query(model, "one")
+    model = entry_point.make(emulator(rpm=0))
+    entry_point.query(model, "one")
     model.close()
     assert model.usage.requests == 1
-    face.query(model, "two")
+    entry_point.query(model, "two")
     assert model.usage.requests == 2
 
 
-def test_what_a_fault_of_ours_cost_is_counted(face, emulator, monkeypatch):
+def test_what_a_fault_of_ours_cost_is_counted(entry_point, emulator, monkeypatch):
     """Where rows cannot be handed out, for want of memory, say, the call fails, and its charge is known."""
 
     def fail(*_):
         raise MemoryError("no room")
 
     infos = []
-    thing = face.make(emulator(rpm=0), on_request=infos.append)
+    thing = entry_point.make(emulator(rpm=0), on_request=infos.append)
     monkeypatch.setattr(VectorOutput, "put", fail)
     with pytest.raises(ElectronHubError, match="Unexpected MemoryError: no room"):
-        face.embed(thing, TEXTS)
+        entry_point.embed(thing, TEXTS)
     assert thing.usage.attempts == 1
     assert thing.usage.total_tokens == infos[0].tokens > 0

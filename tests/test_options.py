@@ -5,7 +5,7 @@ import os
 from dataclasses import fields
 
 import pytest
-from described import arguments
+from class_docstrings import arguments
 
 from electronhub_embeddings import EmbeddingsClient
 from electronhub_embeddings._config.account import Account

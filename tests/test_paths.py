@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from changes import look
-from faces import right, same
+from entry_points import expected_vectors, same
+from window_changes import look
 
 from electronhub_embeddings import CacheError, ElectronHubError, RateLimitError
 from electronhub_embeddings._config.paths import absolute_path, file_identity
@@ -77,12 +77,12 @@ def elsewhere(tmp_path):
     ],
     ids=repr,
 )
-def test_what_cannot_be_a_file_is_refused_at_once(face, emulator, here, *, argument, wrong, why):
+def test_what_cannot_be_a_file_is_refused_at_once(entry_point, emulator, here, *, argument, wrong, why):
     """The error names the argument, says what is wrong and what None would do; nothing is made."""
     (here / "folder").mkdir()
     service = emulator(rpm=0)
     with pytest.raises(ValueError, match=rf"{argument} must be a path to a file, not .*{why}.*None keeps") as caught:
-        face.make(service, **{argument: wrong})
+        entry_point.make(service, **{argument: wrong})
     assert "null byte" in why or "embedded" not in str(caught.value)
     assert os.listdir(here) == ["folder"]  # noqa: PTH208 - the names are enough
 
@@ -107,13 +107,13 @@ DOUBLES = {
 @pytest.mark.parametrize("double", DOUBLES.values(), ids=DOUBLES)
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_a_relative_path_means_the_same_after_a_change_of_directory(
-    face, closing, emulator, here, elsewhere, *, monkeypatch, argument, double
+    entry_point, closing, emulator, here, elsewhere, *, monkeypatch, argument, double
 ):
     """An object and its doubles use the file that was meant when the first was made, and make no other."""
     service = emulator(rpm=0)
-    thing = face.make(service, **{argument: "file.sqlite"})
+    thing = entry_point.make(service, **{argument: "file.sqlite"})
     monkeypatch.chdir(elsewhere)
-    face.query(closing(double(thing)), "one")
+    entry_point.query(closing(double(thing)), "one")
     assert (here / "file.sqlite").exists()
     assert list(elsewhere.iterdir()) == []
 
@@ -184,24 +184,24 @@ def test_what_is_one_store(here):
 # A mistyped path.
 
 
-def fail(face, thing):
+def fail(entry_point, thing):
     """Ask a question whose store cannot be opened."""
     with pytest.raises(ElectronHubError, match="rate limit store failed"):
-        face.query(thing, "one")
+        entry_point.query(thing, "one")
 
 
 @pytest.mark.parametrize("corrected", ["limit.sqlite", None], ids=["a path", "none"])
-def test_a_mistyped_path_does_not_lock_out_the_corrected_one(face, emulator, here, corrected):
+def test_a_mistyped_path_does_not_lock_out_the_corrected_one(entry_point, emulator, here, corrected):
     """As in a notebook, where the first object lives on; that one is told so when it is used again."""
     service = emulator(rpm=0)
-    mistyped = face.make(service, rate_limit_store=here / "nowhere" / "limit.sqlite")
+    mistyped = entry_point.make(service, rate_limit_store=here / "nowhere" / "limit.sqlite")
     for _ in range(2):
-        fail(face, mistyped)
-    thing = face.make(service, rate_limit_store=corrected)
-    assert same(face.query(thing, "one"), service.vector("one"))
+        fail(entry_point, mistyped)
+    thing = entry_point.make(service, rate_limit_store=corrected)
+    assert same(entry_point.query(thing, "one"), service.vector("one"))
     with pytest.raises(ValueError, match="same store"):
-        face.query(mistyped, "two")
-    assert same(face.query(thing, "three"), service.vector("three"))
+        entry_point.query(mistyped, "two")
+    assert same(entry_point.query(thing, "three"), service.vector("three"))
     assert len(service.calls) == 2
 
 
@@ -373,7 +373,7 @@ def test_an_empty_file_becomes_ours(client, emulator, here):
     for name in ("vectors.sqlite", "limit.sqlite"):
         (here / name).touch()
     ours = client(service, cache="vectors.sqlite", rate_limit_store="limit.sqlite")
-    assert same(ours.embed(TEXTS), right(service, TEXTS))
+    assert same(ours.embed(TEXTS), expected_vectors(service, TEXTS))
 
 
 # Permissions.

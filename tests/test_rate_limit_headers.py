@@ -3,9 +3,9 @@
 from email.utils import formatdate
 
 import pytest
-from characters import CHARACTERS
 from hypothesis import given
 from hypothesis import strategies as st
+from unusual_characters import CHARACTERS
 
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders, read_rate_limit_headers
 

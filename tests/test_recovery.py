@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduling import Config, Driver, make_call, refusal, texts_of, whole
+from scheduler_driver import Config, Driver, make_call, refusal, texts_of, whole_slice
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice
 from electronhub_embeddings._scheduling.batching import BatchLimits
@@ -145,7 +145,7 @@ def test_a_failure_that_can_pass_is_tried_max_retries_more_times(error, max_retr
 
 def test_texts_that_join_a_retry_have_their_own_attempts():
     """A fresh text beside a tired one is not given up with it."""
-    tired, new = Slice(make_call(1), 0, 1, attempts=2), whole(1)
+    tired, new = Slice(make_call(1), 0, 1, attempts=2), whole_slice(1)
     recovery = recovered([tired, new], ServerError("x", status_code=500))
     assert [part for part, _ in recovery.failed] == [tired]
     assert [(part.call, part.attempts) for _, part in recovery.again] == [(new.call, 1)]
@@ -153,7 +153,7 @@ def test_texts_that_join_a_retry_have_their_own_attempts():
 
 def test_a_tired_text_fails_beside_a_wrong_row_that_is_asked_for_again():
     """An answer that could not be used was the last attempt of a text that had no other; nobody else's row is named."""
-    tired, new = Slice(make_call(1), 0, 1, attempts=2), whole(2)
+    tired, new = Slice(make_call(1), 0, 1, attempts=2), whole_slice(2)
     recovery = recovered([tired, new], InvalidResponseError("No number.", index=1))
     assert [(part, error.index) for part, error in recovery.failed] == [(tired, None)]
     assert texts_of([part for _, part in recovery.again]) == texts_of([new])
@@ -161,7 +161,7 @@ def test_a_tired_text_fails_beside_a_wrong_row_that_is_asked_for_again():
 
 def test_a_failed_call_is_not_tried_again():
     """A retry is not spent on texts for which nobody waits."""
-    gone, waits = whole(2), whole(2)
+    gone, waits = whole_slice(2), whole_slice(2)
     gone.call.abandoned = True
     recovery = recovered([gone, waits], ServerError("x", status_code=500))
     assert [part for part, _ in recovery.failed] == [gone]
@@ -170,7 +170,7 @@ def test_a_failed_call_is_not_tried_again():
 
 def test_texts_that_are_tried_again_travel_together():
     """The longest pause holds for all: each request takes a slot."""
-    young, old = whole(1), Slice(make_call(1), 0, 1, attempts=3)
+    young, old = whole_slice(1), Slice(make_call(1), 0, 1, attempts=3)
     recovery = recovered([young, old], ServerError("x", status_code=500), max_retries=5)
     assert len({pause for pause, _ in recovery.again}) == 1
     assert recovery.again[0][0] >= 8.0
@@ -178,7 +178,7 @@ def test_texts_that_are_tried_again_travel_together():
 
 def test_nobody_searches_for_calls_that_have_failed():
     """No search begins where no call of the batch is waited for."""
-    gone = whole(8)
+    gone = whole_slice(8)
     gone.call.fail(ElectronHubError("x"))
     recovery = recovered([gone], refusal(UNCLEAR))
     assert (recovery.again, recovery.search, [part for part, _ in recovery.failed]) == ([], None, [gone])
@@ -226,7 +226,7 @@ def test_batches_that_were_under_way_with_base64_are_sent_again_too():
     """What had asked for base64 before the first refusal was heard deserves the other encoding as well."""
     learned = Learned(BatchLimits(2048), "base64")
     for _ in range(2):
-        part = whole(3)
+        part = whole_slice(3)
         error = refusal("Only 'float' is supported.", "encoding_format")
         recovery = recovered([part], error, max_retries=0, learned=learned)
         assert [again for _, again in recovery.again] == [part]

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import redis
-from changes import acquire, complete, count_one, look
-from processes import LONGEST, begin, counting, finish, release
+from child_processes import TIMEOUT, begin, counting_script, finish, release
 from redis_server import Server
+from window_changes import acquire, complete, count_one, look
 
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
@@ -89,7 +89,7 @@ def test_accounts_do_not_touch_each_other(store):
 
 def test_processes_lose_no_change(store, server):
     """Of several processes that change one window at the same time, each change counts."""
-    children = begin(counting(RedisStore), server.url, 80, count=3)
+    children = begin(counting_script(RedisStore), server.url, 80, count=3)
     release(children)
     finish(children)
     assert store().update(look)[0].limit == 3 * 80
@@ -212,7 +212,7 @@ def test_a_window_is_forgotten_some_day(store, server):
     for _ in range(2):
         ours.update(count_one)
         (name,) = server.raw.keys()
-        assert KEY_TTL - LONGEST < server.raw.pttl(name) / 1000 <= KEY_TTL
+        assert KEY_TTL - TIMEOUT < server.raw.pttl(name) / 1000 <= KEY_TTL
         server.raw.persist(name)
 
 

@@ -11,12 +11,12 @@ from electronhub_embeddings._http import response_body
 from electronhub_embeddings._http.response_body import MIN_BUFFERED_BYTES, DecodeLock, ResponseBody, new_buffer
 from electronhub_embeddings.errors import InvalidResponseError
 
-LONGEST = 4 * MIN_BUFFERED_BYTES
+MAX_BYTES = 4 * MIN_BUFFERED_BYTES
 
 
-def read(content, cuts=(), longest=LONGEST, make=new_buffer, **headers):
+def read(content, cuts=(), max_bytes=MAX_BYTES, make=new_buffer, **headers):
     """Read a body that comes in pieces."""
-    body = ResponseBody({name.replace("_", "-"): value for name, value in headers.items()}, longest, make)
+    body = ResponseBody({name.replace("_", "-"): value for name, value in headers.items()}, max_bytes, make)
     edges = [0, *sorted(cuts), len(content)]
     for start, stop in pairwise(edges):
         body.add(content[start:stop])
@@ -43,11 +43,11 @@ def test_a_body_that_ends_early_is_what_came():
 def test_a_body_longer_than_can_be_meant_is_refused(announced):
     """It is refused with the piece that is too much, whatever was announced."""
     with pytest.raises(InvalidResponseError, match="longer than 262,144 bytes") as caught:
-        read(b"a" * (MIN_BUFFERED_BYTES + 1), {MIN_BUFFERED_BYTES}, longest=MIN_BUFFERED_BYTES, **announced)
+        read(b"a" * (MIN_BUFFERED_BYTES + 1), {MIN_BUFFERED_BYTES}, max_bytes=MIN_BUFFERED_BYTES, **announced)
     assert caught.value.retries == 0
 
 
-@pytest.mark.parametrize("length", ["", "x", "-1", "1e9", "²", "9" * 5000, str(LONGEST + 1), "9223372036854775807"])
+@pytest.mark.parametrize("length", ["", "x", "-1", "1e9", "²", "9" * 5000, str(MAX_BYTES + 1), "9223372036854775807"])
 def test_no_room_is_made_for_what_cannot_come(length):
     """A length that is none, or beyond what is read at all, is not believed."""
     asked = []

@@ -1,6 +1,6 @@
 """The scheduler: what leaves when, what a call ends with, and what a client leaves behind."""
 
-from scheduling import Config, Driver, refusal, texts_of
+from scheduler_driver import Config, Driver, refusal, texts_of
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from changes import look
-from faces import right, same
-from processes import begin, finish, kill, release
+from child_processes import begin, finish, kill, release
+from entry_points import expected_vectors, same
+from window_changes import look
 
 from electronhub_embeddings import ElectronHubError
 from electronhub_embeddings._config.account import Account
@@ -79,7 +79,7 @@ def account(service):
 def done(service, written, name, count):
     """Say whether a process has printed the right vectors for its texts."""
     rows = np.frombuffer(bytes.fromhex(written), np.float32).reshape(count, 8)
-    return same(rows, right(service, [f"{name} {number}" for number in range(count)], 8))
+    return same(rows, expected_vectors(service, [f"{name} {number}" for number in range(count)], 8))
 
 
 def statuses(service):
@@ -167,26 +167,26 @@ def test_a_script_started_again_is_told_how_long_to_wait(worker, emulator, clien
 # By its path.
 
 
-def test_a_path_shares_the_limit_of_every_face(face, emulator, beside, path):
+def test_a_path_shares_the_limit_of_every_face(entry_point, emulator, beside, path):
     """Whatever the framework, a path keeps the window in the file, and what the file knows is kept to."""
     service = emulator(rpm=2)
-    model = face.make(service, rate_limit_store=path, max_wait=0, dimensions=8)
-    assert same(face.query(model, "one"), service.vector("one", dimensions=8))
+    model = entry_point.make(service, rate_limit_store=path, max_wait=0, dimensions=8)
+    assert same(entry_point.query(model, "one"), service.vector("one", dimensions=8))
     window, _ = beside(service).update(look)
     assert (window.limit, len(window.held), window.in_flight) == (2, 1, {})
     assert beside(service).update(lambda window, now: window.acquire(now, "elsewhere", max_duration=70.0)) is None
     with pytest.raises(ElectronHubError, match="max_wait"):
-        face.query(model, "two")
+        entry_point.query(model, "two")
     assert len(service.calls) == 1
 
 
-def test_a_wrong_path_is_told_at_the_first_call(face, emulator, tmp_path):
+def test_a_wrong_path_is_told_at_the_first_call(entry_point, emulator, tmp_path):
     """A path that cannot be opened raises an error that names it, as often as it is tried, and nothing is sent."""
     service = emulator(rpm=5)
-    model = face.make(service, rate_limit_store=str(tmp_path / "nowhere" / "limits.db"))
+    model = entry_point.make(service, rate_limit_store=str(tmp_path / "nowhere" / "limits.db"))
     for _ in range(2):
         with pytest.raises(ElectronHubError, match=r"rate limit store failed.*nowhere"):
-            face.query(model, "one")
+            entry_point.query(model, "one")
     assert service.calls == []
 
 
@@ -211,7 +211,7 @@ def test_a_store_that_fails_in_the_middle_of_a_job(client, emulator, path, monke
     service = emulator(rpm=8, faults=[None, None, faults.edit(lock)])
     texts = [f"text {number}" for number in range(8)]
     rows = client(service, rate_limit_store=path, batch_size=1, dimensions=8).embed(texts)
-    assert same(rows, right(service, texts, 8))
+    assert same(rows, expected_vectors(service, texts, 8))
     assert [call.status for call in service.calls] == [200] * 8
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [(warning[:27], "locked" in warning) for warning in warnings] == [("the rate limit store failed", True)]

@@ -6,7 +6,7 @@ import stat
 import threading
 
 import pytest
-from processes import begin, finish, release
+from child_processes import begin, finish, release
 
 from electronhub_embeddings._storage import sqlite_file as database
 from electronhub_embeddings._storage.sqlite_file import Database, FileFormat, connect, is_busy

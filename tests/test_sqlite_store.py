@@ -8,8 +8,8 @@ from contextlib import closing as closing_now
 from pathlib import Path
 
 import pytest
-from changes import acquire, complete, count_one, look
-from processes import LONGEST, begin, counting, finish, kill, release
+from child_processes import TIMEOUT, begin, counting_script, finish, kill, release
+from window_changes import acquire, complete, count_one, look
 
 from electronhub_embeddings import ElectronHubError
 from electronhub_embeddings._config.account import Account
@@ -79,7 +79,7 @@ def test_threads_lose_no_change(store):
 
 def test_processes_lose_no_change(store, path):
     """Of several processes that open a new file at the same moment and change it, each change counts."""
-    children = begin(counting(SQLiteStore), path, 100, count=4)
+    children = begin(counting_script(SQLiteStore), path, 100, count=4)
     release(children)
     finish(children)
     assert store().update(look)[0].limit == 4 * 100
@@ -91,7 +91,7 @@ def test_a_new_file_is_opened_by_many_at_the_same_moment(closing, tmp_path):
 
     def work(path, meeting):
         ours = closing(SQLiteStore(path, "an account"))
-        meeting.wait(LONGEST)
+        meeting.wait(TIMEOUT)
         try:
             ours.update(count_one)
         except sqlite3.Error as error:
@@ -111,7 +111,7 @@ def test_a_killed_process_leaves_the_file_usable(store, path, until):
     """SIGKILL in the middle of changes costs at most the one under way, and locks nobody out."""
     ours = store()
     ours.update(look)
-    (child,) = begin(counting(SQLiteStore), path, 10**9)
+    (child,) = begin(counting_script(SQLiteStore), path, 10**9)
     release([child])
     try:
         until(lambda: (ours.update(look)[0].limit or 0) > 100)

@@ -15,10 +15,10 @@ import zlib
 
 import numpy as np
 import pytest
-from faces import right, same
+from child_processes import begin, finish, release
+from entry_points import expected_vectors, same
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import begin, finish, release
 
 from electronhub_embeddings import CacheError, ElectronHubError, InvalidResponseError
 from electronhub_embeddings._storage import vector_cache as cache
@@ -73,26 +73,26 @@ def rewrite(path, change):
 # What it is for.
 
 
-def test_nothing_is_sent_twice(face, emulator, path):
+def test_nothing_is_sent_twice(entry_point, emulator, path):
     """A second object finds what a first one has embedded, bit for bit, and only what is new is sent."""
     service = emulator(rpm=0)
-    face.embed(face.make(service, cache=path), TEXTS[:30])
-    again = face.make(service, cache=path)
+    entry_point.embed(entry_point.make(service, cache=path), TEXTS[:30])
+    again = entry_point.make(service, cache=path)
     mixed = [*TEXTS[35:], *TEXTS[:10], TEXTS[5], TEXTS[35], *TEXTS[20:35]]
-    rows = face.embed(again, mixed)
-    assert same(rows, right(service, mixed))
+    rows = entry_point.embed(again, mixed)
+    assert same(rows, expected_vectors(service, mixed))
     assert sent(service) == [*TEXTS[:30], *TEXTS[35:], *TEXTS[30:35]]
     assert again.usage.cache_hits == 20
-    assert isinstance(rows[0], face.kind.row)
-    assert isinstance(rows[0][0], face.kind.number)
+    assert isinstance(rows[0], entry_point.kind.row)
+    assert isinstance(rows[0][0], entry_point.kind.number)
 
 
-def test_queries_and_documents_share_it(face, emulator, path):
+def test_queries_and_documents_share_it(entry_point, emulator, path):
     """What was embedded as a document is known as a query, if their prefixes are the same."""
     service = emulator(rpm=0)
-    thing = face.make(service, cache=path)
-    face.embed(thing, TEXTS)
-    assert same(face.query(thing, TEXTS[3]), service.vector(TEXTS[3]))
+    thing = entry_point.make(service, cache=path)
+    entry_point.embed(thing, TEXTS)
+    assert same(entry_point.query(thing, TEXTS[3]), service.vector(TEXTS[3]))
     assert len(service.calls) == 1
 
 
@@ -127,17 +127,17 @@ def test_another_key_is_a_hit(client, emulator, path):
     assert len(service.calls) == 1
 
 
-def test_hits_need_no_slot(face, emulator, path):
+def test_hits_need_no_slot(entry_point, emulator, path):
     """With the limit used up, what is known comes at once."""
     service = emulator(rpm=1)
-    first = face.make(service, cache=path, max_wait=0)
-    face.embed(first, TEXTS)
+    first = entry_point.make(service, cache=path, max_wait=0)
+    entry_point.embed(first, TEXTS)
     first.close()
-    second = face.make(service, cache=path, max_wait=0)
-    assert same(face.embed(second, TEXTS[::-1]), right(service, TEXTS[::-1]))
+    second = entry_point.make(service, cache=path, max_wait=0)
+    assert same(entry_point.embed(second, TEXTS[::-1]), expected_vectors(service, TEXTS[::-1]))
 
 
-def test_a_finished_request_is_on_disk_before_the_next_starts(face, emulator, path):
+def test_a_finished_request_is_on_disk_before_the_next_starts(entry_point, emulator, path):
     """At the start of each request the answers of all before it can be read from the file."""
     seen = []
 
@@ -146,18 +146,18 @@ def test_a_finished_request_is_on_disk_before_the_next_starts(face, emulator, pa
         return answer
 
     service = emulator(rpm=0, faults=[faults.edit(look)] * 4)
-    face.embed(face.make(service, cache=path, batch_size=10, max_concurrency=1), TEXTS)
+    entry_point.embed(entry_point.make(service, cache=path, batch_size=10, max_concurrency=1), TEXTS)
     assert seen == [0, 10, 20, 30]
 
 
-def test_a_job_that_failed_goes_on_where_it_was(face, emulator, path):
+def test_a_job_that_failed_goes_on_where_it_was(entry_point, emulator, path):
     """After a failure the same call again sends only what was not answered."""
     service = emulator(rpm=0, faults=[None, None, faults.error(402)])
     options = {"cache": path, "batch_size": 10, "max_concurrency": 1}
     with pytest.raises(ElectronHubError) as caught:
-        face.embed(face.make(service, **options), TEXTS)
+        entry_point.embed(entry_point.make(service, **options), TEXTS)
     assert sorted(caught.value.partial) == list(range(20))
-    assert same(face.embed(face.make(service, **options), TEXTS), right(service, TEXTS))
+    assert same(entry_point.embed(entry_point.make(service, **options), TEXTS), expected_vectors(service, TEXTS))
     assert sent(service) == [*TEXTS[:30], *TEXTS[20:]]
 
 
@@ -181,9 +181,9 @@ def test_a_stream_finds_what_is_known(client, emulator, path):
     ours = client(service, cache=path, batch_size=8)
     ours.embed(TEXTS[3:21])
     before = len(sent(service))
-    assert same(list(ours.iter_embed(iter(TEXTS))), right(service, TEXTS))
+    assert same(list(ours.iter_embed(iter(TEXTS))), expected_vectors(service, TEXTS))
     assert sorted(sent(service)[before:]) == sorted([*TEXTS[:3], *TEXTS[21:]])
-    assert same(list(ours.iter_embed(iter(TEXTS))), right(service, TEXTS))
+    assert same(list(ours.iter_embed(iter(TEXTS))), expected_vectors(service, TEXTS))
     assert len(sent(service)) == len(TEXTS)
 
 
@@ -208,7 +208,7 @@ def test_an_event_loop_goes_on_while_it_is_read(client, emulator, path, monkeypa
         release_.set()
         return await call
 
-    assert same(asyncio.run(scene()), right(service, TEXTS))
+    assert same(asyncio.run(scene()), expected_vectors(service, TEXTS))
 
 
 # Several at once.
@@ -255,7 +255,7 @@ def test_forked_children_use_it(client, emulator, path):
             pid = os.fork()
         if pid == 0:
             texts = [*TEXTS, f"child {number}"]
-            os._exit(0 if same(ours.embed(texts), right(service, texts, 8)) else 1)
+            os._exit(0 if same(ours.embed(texts), expected_vectors(service, texts, 8)) else 1)
         statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     stop.set()
     for thread in threads:
@@ -291,7 +291,7 @@ def test_a_damaged_entry_is_a_miss(client, emulator, path, damage):
     client(service, cache=path).embed(TEXTS)
     rewrite(path, damage)
     for _ in range(2):
-        assert same(client(service, cache=path).embed(TEXTS), right(service, TEXTS))
+        assert same(client(service, cache=path).embed(TEXTS), expected_vectors(service, TEXTS))
     assert len(service.calls) == 2
 
 
@@ -304,7 +304,7 @@ def test_entries_that_changed_places_are_misses(client, emulator, path):
         for key, entry in ((one, second), (two, first)):
             connection.execute("UPDATE vectors SET vector = ? WHERE key = ?", (entry, key))
         connection.commit()
-    assert same(client(service, cache=path).embed(["one", "two"]), right(service, ["one", "two"]))
+    assert same(client(service, cache=path).embed(["one", "two"]), expected_vectors(service, ["one", "two"]))
 
 
 def not_a_database(path):
@@ -336,15 +336,15 @@ def directory(path):
 
 
 @pytest.mark.parametrize("damage", [not_a_database, broken_pages, another_database, directory])
-def test_a_damaged_file_is_a_clear_error(face, emulator, path, damage):
+def test_a_damaged_file_is_a_clear_error(entry_point, emulator, path, damage):
     """Nothing is sent; the error names the file and says what to do; without the file the work goes on."""
     service = emulator(rpm=0)
-    first = face.make(service, cache=path)
-    face.embed(first, TEXTS)
+    first = entry_point.make(service, cache=path)
+    entry_point.embed(first, TEXTS)
     first.close()
-    thing = face.make(service, cache=path)
+    thing = entry_point.make(service, cache=path)
     damage(path)
-    for embed, asked in ((face.embed, TEXTS), (face.query, "one")):
+    for embed, asked in ((entry_point.embed, TEXTS), (entry_point.query, "one")):
         with pytest.raises(CacheError, match=path.name) as caught:
             embed(thing, asked)
         assert "Name another file" in str(caught.value)
@@ -352,7 +352,7 @@ def test_a_damaged_file_is_a_clear_error(face, emulator, path, damage):
     thing.close()
     assert len(service.calls) == 1
     path.rename(path.with_suffix(".old"))
-    assert same(face.embed(face.make(service, cache=path), TEXTS), right(service, TEXTS))
+    assert same(entry_point.embed(entry_point.make(service, cache=path), TEXTS), expected_vectors(service, TEXTS))
 
 
 def test_what_cannot_be_written_is_returned_all_the_same(client, emulator, path, monkeypatch, caplog):
@@ -363,9 +363,9 @@ def test_what_cannot_be_written_is_returned_all_the_same(client, emulator, path,
     ours.embed_query("one")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other, caplog.at_level(logging.WARNING):
         other.execute("BEGIN IMMEDIATE")
-        assert same(ours.embed(TEXTS), right(service, TEXTS))
+        assert same(ours.embed(TEXTS), expected_vectors(service, TEXTS))
         other.execute("ROLLBACK")
-        assert same(ours.embed(TEXTS[:20]), right(service, TEXTS[:20]))
+        assert same(ours.embed(TEXTS[:20]), expected_vectors(service, TEXTS[:20]))
         other.execute("BEGIN IMMEDIATE")
         ours.embed_query("two")
         other.execute("ROLLBACK")
@@ -374,16 +374,16 @@ def test_what_cannot_be_written_is_returned_all_the_same(client, emulator, path,
     assert len(entries(path)) == 21
 
 
-def test_a_service_that_changed_its_vectors(client, face, emulator, path):
+def test_a_service_that_changed_its_vectors(client, entry_point, emulator, path):
     """Vectors of two lengths are never mixed: the caller who has old ones is told so, others get theirs."""
     service = emulator(rpm=0)
     first = client(service, cache=path)
     first.embed(TEXTS[:20])
     first.close()
     service.script(*[faults.edit(shortened)] * 9)
-    ours, other = face.make(service, cache=path, batch_size=10, max_concurrency=1), client(service)
+    ours, other = entry_point.make(service, cache=path, batch_size=10, max_concurrency=1), client(service)
     with pytest.raises(InvalidResponseError, match="1536 dimensions in the cache, 8 at the service") as caught:
-        face.embed(ours, TEXTS)
+        entry_point.embed(ours, TEXTS)
     assert sorted(caught.value.partial) == list(range(20))
     assert len(service.calls) == 2  # nothing is sent of what cannot be used
     assert other.embed(TEXTS).shape == (40, 8)
@@ -395,18 +395,18 @@ def test_a_service_that_changed_its_vectors(client, face, emulator, path):
     ids=["not a number", "infinite", "short", "long"],
 )
 @pytest.mark.parametrize("count", [1, 40])
-def test_an_entry_that_no_answer_could_be_is_a_miss(face, emulator, path, wrong, count):
+def test_an_entry_that_no_answer_could_be_is_a_miss(entry_point, emulator, path, wrong, count):
     """Whoever wrote it, its checksum included: what an answer would be refused for is embedded again, and kept."""
     service = emulator(rpm=0)
-    face.embed(face.make(service, cache=path, dimensions=8), TEXTS)
+    entry_point.embed(entry_point.make(service, cache=path, dimensions=8), TEXTS)
     vector = wrong.astype("<f4").tobytes()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         for (key,) in connection.execute("SELECT key FROM vectors LIMIT ?", (count,)).fetchall():
             connection.execute("UPDATE vectors SET vector = ? WHERE key = ?", (vector + checksum(key, vector), key))
         connection.commit()
     for _ in range(2):
-        thing = face.make(service, cache=path, dimensions=8)
-        assert same(face.embed(thing, TEXTS), right(service, TEXTS, 8))
+        thing = entry_point.make(service, cache=path, dimensions=8)
+        assert same(entry_point.embed(thing, TEXTS), expected_vectors(service, TEXTS, 8))
     assert [call.texts for call in service.calls] == [40, count]
 
 
@@ -581,11 +581,11 @@ def test_a_closed_client_answers_nothing(client, emulator, path):
     assert [file.name for file in path.parent.iterdir()] == ["vectors.db"]  # SQLite has cleared up behind it
 
 
-# The room itself.
+# The cache itself.
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
+def shared_cache(tmp_path_factory):
     """Return a cache that all examples share."""
     kept = VectorCache(tmp_path_factory.mktemp("cache") / "vectors.db", "a namespace")
     yield kept
@@ -596,13 +596,13 @@ FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), mi
 
 
 @given(known=st.dictionaries(st.text(min_size=1), FLOATS), asked=st.lists(st.text(min_size=1)))
-def test_any_text_and_any_vector(shelf, known, asked):
+def test_any_text_and_any_vector(shared_cache, known, asked):
     """Whatever was kept is found, to the bit, for whoever asks; every input still has its own text."""
     if known:
-        new = shelf.recall(prepare_texts(known))
+        new = shared_cache.recall(prepare_texts(known))
         new.keep(0, len(known), np.array([known[text] for text in new.inputs.texts], "<f4"))
     inputs = prepare_texts([*asked, *known])
-    recalled = shelf.recall(inputs)
+    recalled = shared_cache.recall(inputs)
     count = 0 if recalled.rows is None else len(recalled.rows)
     assert set(known) <= set(recalled.inputs.texts[:count])
     for text, row in zip(recalled.inputs.texts[:count], recalled.rows if count else (), strict=True):

@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from langchain_classic.embeddings import CacheBackedEmbeddings
 from langchain_classic.storage import LocalFileStore
 from langchain_core.documents import Document
@@ -14,7 +14,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
-from langchain_shelves import TEXTS
+from langchain_vector_stores import TEXTS
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def test_cached_vectors_are_not_sent_again(cached, call, service, sent, tm
     """A second run finds all vectors, to the last bit, in files named after the texts' SHA-256."""
     for _ in range(2):
         embeddings = cached("small/")
-        assert same(await call(embeddings, "embed_documents", TEXTS), right(service, TEXTS))
+        assert same(await call(embeddings, "embed_documents", TEXTS), expected_vectors(service, TEXTS))
         assert same(await call(embeddings, "embed_query", TEXTS[41]), service.vector(TEXTS[41]))
         assert sent() == [len(TEXTS)]
     names = {file.name for file in (tmp_path / "small").iterdir()}
@@ -47,7 +47,7 @@ async def test_cached_vectors_are_not_sent_again(cached, call, service, sent, tm
 async def test_only_new_texts_are_sent(cached, call, service, sent):
     """Of texts of which most are in the cache the others are sent, and all come back in order."""
     await call(cached("small/"), "embed_documents", TEXTS[5:])
-    assert same(await call(cached("small/"), "embed_documents", TEXTS), right(service, TEXTS))
+    assert same(await call(cached("small/"), "embed_documents", TEXTS), expected_vectors(service, TEXTS))
     assert sent() == [len(TEXTS) - 5, 5]
 
 
@@ -56,8 +56,8 @@ async def test_namespaces_keep_lengths_apart(cached, call, service, sent):
     for _ in range(2):
         full = await call(cached("small/1536/"), "embed_documents", TEXTS)
         short = await call(cached("small/256/", dimensions=256), "embed_documents", TEXTS)
-        assert same(full, right(service, TEXTS))
-        assert same(short, right(service, TEXTS, 256))
+        assert same(full, expected_vectors(service, TEXTS))
+        assert same(short, expected_vectors(service, TEXTS, 256))
     assert sent() == [len(TEXTS)] * 2
 
 

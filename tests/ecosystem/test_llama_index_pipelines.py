@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from llama_index.core import Document
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
@@ -97,7 +97,7 @@ async def test_pipeline_cache_outlives_its_process(run, model, emulator, tmp_pat
     service = emulator(rpm=0)
     first = IngestionPipeline(transformations=[model(service, dimensions=256)])
     embedded = vectors(await run(first, nodes=nodes()))
-    assert same(embedded, right(service, TEXTS, 256))
+    assert same(embedded, expected_vectors(service, TEXTS, 256))
     first.persist(str(tmp_path))
     second = IngestionPipeline(transformations=[model(service, dimensions=256, max_retries=0)])
     second.load(str(tmp_path))
@@ -105,7 +105,7 @@ async def test_pipeline_cache_outlives_its_process(run, model, emulator, tmp_pat
     assert len(service.calls) == 1
     third = IngestionPipeline(transformations=[model(service, dimensions=128)])
     third.load(str(tmp_path))
-    assert same(vectors(await run(third, nodes=nodes())), right(service, TEXTS, 128))
+    assert same(vectors(await run(third, nodes=nodes())), expected_vectors(service, TEXTS, 128))
     assert len(service.calls) == 2
 
 
@@ -124,7 +124,7 @@ async def test_pipeline_sends_changed_documents_alone(run, model, emulator):
     await run(pipeline, documents=[*documents[:-1], Document(text="Snow fell all day.", id_="3")])
     assert [call.body["input"] for call in service.calls] == [TEXTS, ["Snow fell all day."]]
     stored = pipeline.vector_store.data.embedding_dict.values()
-    assert same(list(stored), right(service, [*TEXTS[:-1], "Snow fell all day."]))
+    assert same(list(stored), expected_vectors(service, [*TEXTS[:-1], "Snow fell all day."]))
 
 
 @RUNS
@@ -134,7 +134,7 @@ async def test_worker_processes(run, model, emulator):
     service = emulator(rpm=5)
     pipeline = IngestionPipeline(transformations=[model(service, dimensions=256)])
     embedded = vectors(await run(pipeline, nodes=nodes(), num_workers=2))
-    assert same(embedded, right(service, TEXTS, 256))
+    assert same(embedded, expected_vectors(service, TEXTS, 256))
     assert [call.texts for call in service.calls] == [2, 2]
     halves = [await run(pipeline, nodes=half) for half in (nodes()[:2], nodes()[2:])]
     assert vectors([node for half in halves for node in half]) == embedded
@@ -183,7 +183,7 @@ async def test_embeddings_cache(embed, query, model, emulator, tmp_path):
     again = model(service, embeddings_cache=kept)
     rows = await embed(again, [TEXTS[3], *TEXTS[:3]])
     assert rows[1:] == first
-    assert same(rows, right(service, [TEXTS[3], *TEXTS[:3]]))
+    assert same(rows, expected_vectors(service, [TEXTS[3], *TEXTS[:3]]))
     assert same(await query(again, "who?"), service.vector("who?"))
     assert [call.texts for call in service.calls] == [3, 1, 1]
 
@@ -208,7 +208,7 @@ async def test_rate_limiter(embed, query, model, emulator, request):
     """LlamaIndex's own limiter is asked once for each of its batches and queries, and no more requests leave."""
     service, limiter = emulator(rpm=0), RecordingRateLimiter()
     limited = model(service, rate_limiter=limiter, embed_batch_size=2)
-    assert same(await embed(limited, TEXTS[:3]), right(service, TEXTS[:3]))
+    assert same(await embed(limited, TEXTS[:3]), expected_vectors(service, TEXTS[:3]))
     assert same(await query(limited, "who?"), service.vector("who?"))
     assert limiter.asked == [request.node.callspec.id] * 3
     assert sum(call.texts for call in service.calls) == 4

@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 import pytest
 from chromadb.config import Settings as ChromaSettings
-from faces import right
+from entry_points import expected_vectors
 from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.llms import MockLLM
 from llama_index.core.schema import TextNode
@@ -188,7 +188,9 @@ def names(found):
 
 def nearest(service, dimensions=None):
     """Name the texts, nearest to the question first, by vectors that were in no store."""
-    order = np.argsort(-right(service, TEXTS.values(), dimensions) @ service.vector(QUESTION, dimensions=dimensions))
+    order = np.argsort(
+        -expected_vectors(service, TEXTS.values(), dimensions) @ service.vector(QUESTION, dimensions=dimensions)
+    )
     return [list(TEXTS)[place] for place in order]
 
 
@@ -197,7 +199,7 @@ def about(topic):
     return MetadataFilters(filters=[MetadataFilter(key="topic", value=topic)])
 
 
-class Shelf:
+class StoredIndex:
     """An index over one store in a folder, used in one way; it can be closed and opened again."""
 
     def __init__(self, store, way, folder, model):
@@ -237,14 +239,14 @@ class Shelf:
 
 
 @pytest.fixture(params=CASES)
-async def shelf(request, tmp_path, closing):
+async def make_index(request, tmp_path, closing):
     """Return a function that makes an index over each store in turn, used in each way."""
     async with AsyncExitStack() as stack:
 
         def make(service, **options):
             store, way = (part() for part in CASES[request.param])
             model = closing(ElectronHubEmbedding(api_key=service.api_key, base_url=service.base_url, **options))
-            made = Shelf(store, way, tmp_path, model)
+            made = StoredIndex(store, way, tmp_path, model)
             stack.push_async_callback(store.close)
             return made
 
@@ -252,31 +254,31 @@ async def shelf(request, tmp_path, closing):
 
 
 @pytest.mark.parametrize("dimensions", [None, 256], ids=["all dimensions", "256 dimensions"])
-async def test_the_right_vectors_are_stored_and_found(shelf, emulator, dimensions):
+async def test_the_right_vectors_are_stored_and_found(make_index, emulator, dimensions):
     """A store has the service's vector of each text, and finds the texts in the order that these vectors say."""
     service = emulator(rpm=0)
-    kept = shelf(service, dimensions=dimensions)
+    kept = make_index(service, dimensions=dimensions)
     await kept.add(*TEXTS)
-    found, expected = await kept.vectors(), right(service, TEXTS.values(), dimensions)
+    found, expected = await kept.vectors(), expected_vectors(service, TEXTS.values(), dimensions)
     assert found.shape == expected.shape == (5, dimensions or 1536)
     assert np.allclose(found, expected, atol=1e-6, rtol=0)  # Qdrant makes them unit vectors once more
     assert await kept.find() == nearest(service, dimensions)
     assert [call.texts for call in service.calls] == [5, 1]
 
 
-@pytest.mark.parametrize("shelf", WITH_FILTERS, indirect=True)
-async def test_filters(shelf, emulator):
+@pytest.mark.parametrize("make_index", WITH_FILTERS, indirect=True)
+async def test_filters(make_index, emulator):
     """A filter on metadata leaves those that pass it, in the same order."""
     service = emulator(rpm=0)
-    kept = shelf(service)
+    kept = make_index(service)
     await kept.add(*TEXTS)
     assert await kept.find(filters=about("places")) == [name for name in nearest(service) if TOPICS[name] == "places"]
 
 
-async def test_query_engine(shelf, emulator):
+async def test_query_engine(make_index, emulator):
     """A query engine hands the nearest text, and no other, to the language model."""
     service = emulator(rpm=0)
-    kept = shelf(service)
+    kept = make_index(service)
     await kept.add(*TEXTS)
     answer = await kept.ask(llm=MockLLM(), similarity_top_k=1)  # this language model repeats its prompt
     assert names(answer.source_nodes) == ["python"]
@@ -284,10 +286,10 @@ async def test_query_engine(shelf, emulator):
     assert [call.texts for call in service.calls] == [5, 1]
 
 
-async def test_opened_again(shelf, emulator):
+async def test_opened_again(make_index, emulator):
     """An index that was closed finds what it found before, sends no text again, and takes further texts."""
     service = emulator(rpm=0)
-    kept = shelf(service)
+    kept = make_index(service)
     await kept.add("paris", "lyon", "rust", "cat")
     await kept.reopen()
     assert await kept.find() == [name for name in nearest(service) if name != "python"]

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 
-LONGEST = 300
+TIMEOUT = 300
 """Seconds after which a cell has failed."""
 
 LARGEST = 300_000
@@ -67,7 +67,7 @@ def test_a_run_without_a_key_shows_what_is_committed(committed, tmp_path, monkey
     fresh = deepcopy(committed)
     for cell in code(fresh):
         cell.outputs = []
-    NotebookClient(fresh, kernel_name="python3", timeout=LONGEST, resources={"metadata": {"path": tmp_path}}).execute()
+    NotebookClient(fresh, kernel_name="python3", timeout=TIMEOUT, resources={"metadata": {"path": tmp_path}}).execute()
     assert complaints(fresh) == []
     assert kinds(fresh) == kinds(committed)
 

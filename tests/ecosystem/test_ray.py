@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from changes import look
-from faces import right, same
+from entry_points import expected_vectors, same
 from redis_server import Server
+from window_changes import look
 
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
@@ -21,7 +21,7 @@ from electronhub_embeddings.rate_limit_stores.redis import RedisStore
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-LONGEST = 600.0
+TIMEOUT = 600.0
 """Seconds after which a run is given up: Ray starts a dozen processes for it, which takes minutes on a busy machine."""
 
 LIMIT, PERIOD = 4, 2.0
@@ -55,7 +55,7 @@ def run():
         def finish(code, *arguments, **environment):
             command = [sys.executable, "-c", code, *map(str, arguments)]
             env = {**fixed, **environment}
-            return subprocess.run(command, env=env, text=True, capture_output=True, timeout=LONGEST, check=False)
+            return subprocess.run(command, env=env, text=True, capture_output=True, timeout=TIMEOUT, check=False)
 
         yield finish
 
@@ -108,7 +108,7 @@ def test_actors_share_a_limit(embed, emulator, redis_url, tmp_path):
     table = pq.read_table(tmp_path / "out").sort_by("id")
     assert table.schema.field("vector").type == pa.list_(pa.float32(), DIMENSIONS)
     assert (table["id"].to_pylist(), table["text"].to_pylist()) == (list(range(len(texts))), texts)
-    assert same(table["vector"].to_pylist(), right(service, texts, DIMENSIONS))
+    assert same(table["vector"].to_pylist(), expected_vectors(service, texts, DIMENSIONS))
     assert {call.status for call in service.calls} == {200}
     assert sorted(call.texts for call in service.calls) == [40, *[BATCH] * 11]
     assert busiest(service.calls) == LIMIT

@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from faces import KINDS, right
-from mischief import WAYS, persist
-from processes import begin, finish
+from child_processes import begin, finish
+from entry_points import ENTRY_POINTS, expected_vectors
+from random_faults import EMBED_METHODS, embed_until_complete
 
 from electronhub_embeddings.emulator import Emulator
 
@@ -22,10 +22,10 @@ LARGEST_GROWTH = 24.0
 # The service has a process of its own: its threads, sockets and memory are not to be measured.
 SERVICE = """
 import sys
-from mischief import mischief
+from random_faults import random_fault
 from electronhub_embeddings.emulator import Emulator
 
-with Emulator(rpm=0, api_key="ek-soak", chance=mischief, seed=11, keep_bodies=False) as service:
+with Emulator(rpm=0, api_key="ek-soak", chance=random_fault, seed=11, keep_bodies=False) as service:
     print(service.base_url, flush=True)
     sys.stdin.readline()
     print(len(service.calls))
@@ -70,36 +70,36 @@ class Traffic:
 
     def _work(self, seed):
         try:
-            dice = random.Random(seed)
+            rng = random.Random(seed)
             while not self._stop.is_set():
-                self._one_life(dice)
+                self._one_life(rng)
         except Exception as error:  # noqa: BLE001 - raised again in the test's own thread
             self._errors.append(error)
             self._stop.set()
 
-    def _one_life(self, dice):
+    def _one_life(self, rng):
         """Make an object, use it some times, and close it, or leave it to the garbage collector."""
-        way = dice.choice(list(WAYS))
-        options = {"cache": self._cache} if dice.random() < 0.3 else {}
-        thing = KINDS[f"{way.partition(',')[0]} sync"].cls(
+        way = rng.choice(list(EMBED_METHODS))
+        options = {"cache": self._cache} if rng.random() < 0.3 else {}
+        thing = ENTRY_POINTS[f"{way.partition(',')[0]} sync"].cls(
             api_key="ek-soak",
             base_url=self._base_url,
             dimensions=64,
-            batch_size=dice.choice([16, 64, 2048]),
+            batch_size=rng.choice([16, 64, 2048]),
             timeout=5.0,
             **options,
         )
-        for _ in range(dice.randrange(1, 6)):
-            first, count = dice.randrange(20_000), dice.choice([1, 10, 300])
+        for _ in range(rng.randrange(1, 6)):
+            first, count = rng.randrange(20_000), rng.choice([1, 10, 300])
             texts = [f"text {number}" for number in range(first, first + count)]
-            rows, failed = persist(lambda some: WAYS[way](thing, some), texts)
-            wrong = int((rows != right(self._vectors, texts, 64)).any(axis=1).sum())
+            rows, failed = embed_until_complete(lambda some: EMBED_METHODS[way](thing, some), texts)
+            wrong = int((rows != expected_vectors(self._vectors, texts, 64)).any(axis=1).sum())
             with self._lock:
                 self.calls[way] += 1
                 self.texts += count
                 self.failures += failed
                 self.wrong += wrong
-        if dice.random() < 0.8:
+        if rng.random() < 0.8:
             thing.close()
 
 
@@ -122,7 +122,7 @@ def test_nothing_leaks_and_nothing_is_wrong(full, report, tmp_path, until, worke
         + ", ".join(f"{name} {before[name]:.0f} -> {after[name]:.0f}" for name in before)
     )
     assert traffic.wrong == 0
-    assert set(traffic.calls) == set(WAYS)
+    assert set(traffic.calls) == set(EMBED_METHODS)
     assert after["threads"] <= before["threads"]
     assert after["files and sockets"] <= before["files and sockets"]
     assert not full or after["MB"] < before["MB"] + LARGEST_GROWTH

@@ -1,7 +1,7 @@
 """ServiceContext, which llama-index-core has up to 0.10."""
 
 import pytest
-from faces import same
+from entry_points import same
 from llama_index.core import Document, ServiceContext, VectorStoreIndex, set_global_service_context
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 
