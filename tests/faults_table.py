@@ -64,7 +64,7 @@ class Vectors:
     """The right vectors."""
 
     requests: int = 1
-    """For the two texts that were hit."""
+    """Of the two affected texts."""
 
     def __str__(self) -> str:
         return f"vectors, {_count(self.requests)}"
@@ -76,11 +76,11 @@ class Failure:
 
     error: type[ElectronHubError]
     requests: int = 1
-    """For the two texts that were hit."""
+    """Of the two affected texts."""
     index: int | None = None
-    """Which of the two the error names."""
+    """Which of the two texts the error names."""
     finished: tuple[int, ...] = ()
-    """Which of the two are in `.partial` all the same."""
+    """Which of the two texts are in `.partial`."""
     silent: bool = False
     """Whether the next call may not send anything yet."""
 
@@ -102,25 +102,25 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the client."""
     later: bool = False
-    """Whether it is a fault only after a good answer."""
+    """Whether this is a fault only after a successful answer."""
     rounded: bool = False
     """Whether the first vector of an answer comes as whole numbers."""
     remembered: Mapping[str, Any] = field(default_factory=dict)
-    """What every later request asks for."""
+    """Fields of every later request."""
 
 
 def same_for_both(group, fault, forms, outcome, **more):
-    """Make a row of a fault that has the same outcome, once and for ever."""
+    """Return a row for a fault with the same outcome, single or permanent."""
     return Row(group, fault, forms, outcome, outcome, **more)
 
 
 def passing(group, fault, forms, error, requests=ALL, **more):
-    """Make a row of a fault that is met with a second request, and fails after so many if it does not pass."""
+    """Return a row for a fault that is retried, and fails after the last attempt if it is permanent."""
     return Row(group, fault, forms, Vectors(2), Failure(error, requests), **more)
 
 
 def one(fault, words=""):
-    """Make the forms of a fault that has only one."""
+    """Return the forms of a fault that has only one."""
     return {"": Form(fault, words)}
 
 
@@ -431,7 +431,7 @@ key, and the same object works again as soon as the service does (after a 429, w
 
 
 def page() -> str:
-    """Write the table for readers."""
+    """Return docs/faults.md."""
     parts = [HEAD]
     for group, rows in groupby(ROWS, key=lambda row: row.group):
         lines = [f"| {row.fault} | {row.once} | {row.for_ever} |" for row in rows]

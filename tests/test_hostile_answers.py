@@ -1,4 +1,4 @@
-"""A hostile service: whatever it answers is only data, and takes a bounded amount of memory."""
+"""A hostile service: its answers are only treated as data, and take a bounded amount of memory."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 class Trap:
-    """Would write a file wherever it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __reduce__(self):
         return os.system, ("touch canary",)
@@ -70,7 +70,7 @@ LONG = 10_000_000
 
 
 def size(error):
-    """Count the characters that an error holds."""
+    """Return the number of characters in an error."""
     return len(f"{error!s}{error!r}{vars(error)}")
 
 
@@ -87,7 +87,7 @@ def size(error):
 )
 @pytest.mark.parametrize("status", [400, 503])
 def test_error_pages_are_cut(entry_point, recording_server, ask, status, body):
-    """However long an error page is, what the exception holds of it is short."""
+    """However long an error page is, the exception holds only a short part of it."""
     error = ask(entry_point, recording_server(lambda _: Answer(status, {}, body)), max_retries=0)
     assert isinstance(error, APIStatusError)
     assert size(error) < 30_000
@@ -97,13 +97,13 @@ def test_error_pages_are_cut(entry_point, recording_server, ask, status, body):
 @pytest.mark.parametrize("field", ["param", "code", "other"])
 @pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
 def test_errors_in_json_are_cut(entry_point, recording_server, ask, status, field):
-    """The same for every field of an error that is JSON, also of one with status 200."""
+    """The same for every field of a JSON error, including one with status 200."""
     body = json.dumps({"error": {"message": "no", field: "x" * 60_000}}).encode()
     assert size(ask(entry_point, recording_server(lambda _: Answer(status, {}, body)), max_retries=0)) < 30_000
 
 
 def zeros(gigabytes):
-    """Return a deflate stream of so many GB, about a megabyte for each: one compressed block again and again."""
+    """Return a deflate stream that expands to `gigabytes`, about a megabyte for each: one block repeated."""
     packer = zlib.compressobj(9, wbits=31)
     start = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -150,7 +150,7 @@ except ElectronHubError as error:
     ids=["gzip", "gzip twice", "zstd"],
 )
 def test_decompression_bombs(recording_server, status, encoding, make):
-    """10 GB of zeros in a small body end as a typed error, in a few megabytes."""
+    """A small body that expands to 10 GB of zeros raises an error of this package, and takes a few megabytes."""
     bomb = Answer(status, {"Content-Encoding": encoding}, make())
     server = recording_server(lambda request: answer_with_vectors(request) if len(server.requests) == 1 else bomb)
     env = {**os.environ, "ELECTRONHUB_API_KEY": server.api_key, "ELECTRONHUB_BASE_URL": server.base_url}
@@ -162,7 +162,7 @@ def test_decompression_bombs(recording_server, status, encoding, make):
 
 
 def test_headers_without_end(entry_point, recording_server, ask):
-    """An answer whose headers never stop is given up as a broken one."""
+    """An answer with endless headers is rejected as broken."""
     server = recording_server(
         lambda request: Answer(
             200, {f"X-{number}": "x" * 1000 for number in range(1000)}, answer_with_vectors(request).body
@@ -172,7 +172,7 @@ def test_headers_without_end(entry_point, recording_server, ask):
 
 
 def test_broken_encodings(entry_point, recording_server, ask):
-    """A body that is not encoded as it says is refused for that reason."""
+    """A body that does not match its Content-Encoding is rejected for that reason."""
     error = ask(
         entry_point, recording_server(lambda _: Answer(200, {"Content-Encoding": "gzip"}, b"no gzip")), max_retries=0
     )

@@ -1,4 +1,4 @@
-"""An exception out of a signal handler, at any line of a caller's thread: it is the caller's, and leaves nothing."""
+"""A signal handler's exception, at any line of a caller's thread, reaches the caller and leaves nothing behind."""
 
 import json
 import signal
@@ -25,11 +25,11 @@ TIMEOUT = 20
 
 
 class Interruption(Exception):  # noqa: N818 - an exception that no `except` of ours may take for its own
-    """What a signal handler raises; like Celery's soft time limit an `Exception`."""
+    """An exception raised by a signal handler; an `Exception`, like Celery's soft time limit."""
 
 
 class Interrupter:
-    """Raises at the n-th line of the package that this thread runs."""
+    """Raises an exception at the n-th line of the package that this thread runs."""
 
     def __init__(self, number):
         self.left = number
@@ -66,7 +66,7 @@ with EmbeddingsClient(api_key=key, base_url=url, cache=cache, rate_limit_store=s
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize("ask", ["query", "embed"])
 def test_at_every_line(entry_point, emulator, tmp_path, ask):
-    """Whichever line of a call is the last one, the next call works: here, in another thread, in another process."""
+    """After an interruption at any line of a call, the next call works, in this and other threads and processes."""
     service = emulator(rpm=0)
     cache, store = str(tmp_path / "cache.sqlite"), str(tmp_path / "limit.sqlite")
     thing = entry_point.make(service, cache=cache, rate_limit_store=store, dimensions=8)
@@ -102,7 +102,7 @@ def test_at_every_line(entry_point, emulator, tmp_path, ask):
 @pytest.mark.parametrize("ask", ["query", "embed"])
 @pytest.mark.parametrize("kind", [Interruption, TimeoutError, KeyboardInterrupt, ConnectionError])
 def test_the_callers_exception_arrives_as_it_is(entry_point, ask, kind):
-    """What a signal handler raises while a call waits is what the caller catches, whatever it is called."""
+    """The caller catches the exception that a signal handler raises while a call waits, whatever its type."""
     asked, release, main = threading.Event(), threading.Event(), threading.get_ident()
 
     def answer(request):
@@ -159,7 +159,7 @@ while True:
 
 
 def test_close_in_a_signal_handler(emulator, request):
-    """A process that is told to end in the middle of a query, and closes its client in the handler, ends."""
+    """A process that is terminated in the middle of a query, and closes its client in the handler, ends."""
     service = emulator(rpm=0)
     dice = np.random.default_rng(1)
     for _ in range(200 if request.config.getoption("--full") else 10):
@@ -209,7 +209,7 @@ def test_close_in_a_signal_handler_many_times(emulator, client):
 
 @pytest.mark.parametrize("entry_point", [name for name in ENTRY_POINTS if name.endswith(" sync")], indirect=True)
 def test_a_text_embedded_inside_on_request_is_refused(entry_point, emulator):
-    """A worker would wait for itself, for ever: the hook is told so, and the call gets its vectors."""
+    """Embedding inside the hook raises, because the worker would wait for itself; the call gets its vectors."""
     service, refusals = emulator(rpm=0), []
 
     def hook(_info):

@@ -1,4 +1,4 @@
-"""Objects live anywhere: beside threads that fork, in pools of processes, doubled, with keys that never mix."""
+"""Objects with forks, process pools and copies, whose keys never mix."""
 
 import contextlib
 import copy
@@ -43,7 +43,7 @@ def pickled(thing):
 
 
 def client_of(thing):
-    """Return the client that an object talks through."""
+    """Return the client of an object."""
     return thing if hasattr(thing, "embed") else thing._client()
 
 
@@ -62,13 +62,13 @@ def forked(child):
 
 @pytest.fixture
 def path(tmp_path):
-    """Return where a file for the limit will be."""
+    """Return the path for a rate limit file."""
     return str(tmp_path / "limits.db")
 
 
 @pytest.fixture
 def shared_file(path):
-    """Return a function that begins the file for a service that counts over so many seconds."""
+    """Return a function that creates the file for a service with a period of `seconds`."""
 
     def begin(service, period):
         name = Account(service.base_url, Secret(service.api_key)).name
@@ -84,7 +84,7 @@ def shared_file(path):
 
 
 def test_a_child_has_connections_of_its_own(recording_server, entry_point):
-    """Parent and child never share a connection, and the parent goes on with the one that it had."""
+    """Parent and child never share a connection, and the parent keeps its own."""
     server = recording_server()
     thing = entry_point.make(server)
     entry_point.query(thing, "before")
@@ -96,7 +96,7 @@ def test_a_child_has_connections_of_its_own(recording_server, entry_point):
 
 
 def test_a_fork_while_every_lock_is_held(entry_point, emulator):
-    """A child does not wait for locks whose holders it has not got, nor for the store's."""
+    """A child does not wait for locks that are held by threads of its parent, nor for the store's lock."""
     service = emulator(rpm=100)
     thing = entry_point.make(service)
     entry_point.query(thing, "before")
@@ -121,7 +121,7 @@ def test_a_fork_while_every_lock_is_held(entry_point, emulator):
 
 @pytest.mark.parametrize("stored", [False, pytest.param(True)], ids=["memory", "file"])
 def test_forks_while_threads_embed(client, emulator, path, stored):
-    """Whatever the threads are doing at that moment, each of many children works, and no thread gets a wrong vector."""
+    """Whatever the threads are doing during a fork, each child works, and no thread gets a wrong vector."""
     service = emulator(rpm=0)
     shared = client(service, dimensions=8, rate_limit_store=path if stored else None)
     shared.embed_query("before")
@@ -149,7 +149,7 @@ def test_forks_while_threads_embed(client, emulator, path, stored):
 
 
 def test_a_fork_in_the_middle_of_a_change_of_the_file(client, emulator, path):
-    """A child of a process that is writing the file can write it as well."""
+    """A child of a process that is writing the file can write to it as well."""
     service = emulator(rpm=0)
     shared = client(service, rate_limit_store=path)
     shared.embed_query("before")
@@ -174,7 +174,7 @@ def test_a_fork_in_the_middle_of_a_change_of_the_file(client, emulator, path):
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pools_of_processes(emulator, closing, shared_file, method):
-    """Objects that were used before work in every kind of pool; together the workers keep the limit of the file."""
+    """Objects used before work in every kind of process pool; together, the processes respect the limit in the file."""
     service = emulator(rpm=4, window=1.0)
     options = {"api_key": service.api_key, "base_url": service.base_url, "dimensions": 8}
     # Importing LlamaIndex takes seconds: the pipeline below spawns with it.
@@ -198,7 +198,7 @@ def test_pools_of_processes(emulator, closing, shared_file, method):
 @pytest.mark.parametrize("entry_point", LLAMA_INDEX, indirect=True)
 @pytest.mark.filterwarnings("ignore:Specified num_workers")  # a machine may have one processor
 def test_an_ingestion_pipeline_with_workers(entry_point, emulator, shared_file):
-    """LlamaIndex's own worker processes get the key, the right vectors, and the limit that the file keeps."""
+    """LlamaIndex's own worker processes have the key, return the right vectors, and respect the limit in the file."""
     from llama_index.core.ingestion import IngestionPipeline  # noqa: PLC0415 - LlamaIndex may be missing
     from llama_index.core.schema import TextNode  # noqa: PLC0415
 
@@ -224,7 +224,7 @@ DOUBLES = {
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_keys_never_mix(recording_server, entry_point, until, workers):
-    """Threads that double, use and forget objects with different keys send each text with the key of its object."""
+    """Threads that copy, use and drop objects with different keys send each text with the key of its object."""
     server = recording_server()
     originals = {key: entry_point.make(server, api_key=key) for key in ("ek-one", "ek-two", "ek-three")}
 
@@ -244,7 +244,7 @@ def test_keys_never_mix(recording_server, entry_point, until, workers):
 
 @pytest.mark.parametrize("entry_point", LANGCHAIN, indirect=True)
 def test_a_copy_with_another_key(recording_server, entry_point):
-    """A LangChain copy that is given a key uses it, and its original keeps its own, however they take turns."""
+    """A LangChain copy with another key uses it, and its original keeps its own, in any order of calls."""
     from pydantic import SecretStr  # noqa: PLC0415 - LangChain may be missing
 
     server = recording_server()
@@ -259,7 +259,7 @@ def test_a_copy_with_another_key(recording_server, entry_point):
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize("double", DOUBLES.values(), ids=DOUBLES)
 def test_doubles_keep_the_limit_of_the_file(entry_point, closing, emulator, shared_file, double):
-    """Doubles write to the same file, and together with their original they keep its limit."""
+    """Copies write to the same file, and together with their original they respect its limit."""
     service = emulator(rpm=1, window=0.3)
     thing = entry_point.make(service, dimensions=8, rate_limit_store=shared_file(service, 0.3))
     twin = closing(double(thing))

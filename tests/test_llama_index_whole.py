@@ -1,4 +1,4 @@
-"""However LlamaIndex cuts a list into batches, it is one call: full requests, one error, one bar."""
+"""However LlamaIndex splits a list into batches, it is one call: full requests, one error, one progress bar."""
 
 import asyncio
 
@@ -38,7 +38,7 @@ def model(closing):
 
 @pytest.mark.parametrize("options", [{}, {"num_workers": 2}], ids=["one", "workers"])
 def test_small_batches_fill_requests(embed, model, emulator, options):
-    """A thousand texts in batches of ten are one request where requests are scarce; equal texts have equal vectors."""
+    """A thousand texts in batches of ten are one request under a limit; equal texts have equal vectors."""
     service = emulator(rpm=1)
     texts = [*TEXTS, TEXTS[5], "text 7"]
     rows = embed(model(service, embed_batch_size=10, dimensions=8, max_wait=0, **options), texts)
@@ -48,7 +48,7 @@ def test_small_batches_fill_requests(embed, model, emulator, options):
 
 
 def test_an_error_speaks_of_the_whole_list(embed, model, emulator):
-    """The index and the finished vectors are counted from the list's first text, not from that of a batch."""
+    """`.index` and `.partial` count from the first text of the list, not of a batch."""
     service = emulator(rpm=0, faults=[None, faults.error(400, "Invalid 'input[3]': maximum input length is 8192.")])
     with pytest.raises(BadRequestError) as caught:
         embed(model(service, embed_batch_size=7, batch_size=20, max_concurrency=1), TEXTS[:50])
@@ -69,7 +69,7 @@ def test_bad_input_is_refused_before_anything_is_sent(embed, model, emulator):
 
 
 def test_every_batch_has_its_event(embed, model, emulator):
-    """Callbacks hear of each batch, with its texts and vectors."""
+    """Callbacks receive each batch, with its texts and vectors."""
     debug = LlamaDebugHandler(print_trace_on_end=False)
     service = emulator(rpm=0)
     embed(model(service, embed_batch_size=10, callback_manager=CallbackManager([debug])), TEXTS[:25])
@@ -80,7 +80,7 @@ def test_every_batch_has_its_event(embed, model, emulator):
 
 
 def test_others_embed_meanwhile(embed, model, emulator):
-    """A model that is used while another's batches are handed over, in a callback, say, gets its own vectors."""
+    """A model used in between another model's batches, for example in a callback, returns its own vectors."""
     service = emulator(rpm=0)
     inner, got = model(service, dimensions=8), []
 
@@ -95,7 +95,7 @@ def test_others_embed_meanwhile(embed, model, emulator):
 
 
 def test_one_bar_for_the_whole_list(embed, model, emulator, capsys):
-    """Progress is shown once, by us: it ticks as vectors come."""
+    """Progress is shown once, by this package, and advances with the vectors."""
     embed(model(emulator(rpm=0), embed_batch_size=10), TEXTS[:30], show_progress=True)
     shown = capsys.readouterr().err
     assert "Embedding: 100%" in shown
@@ -103,7 +103,7 @@ def test_one_bar_for_the_whole_list(embed, model, emulator, capsys):
 
 
 def test_a_cancelled_call_is_taken_back(model, emulator, hold, until):
-    """Cancelling the task of a list takes back all of its texts that were not sent yet."""
+    """Cancelling the task of a list withdraws all of its unsent texts."""
     service = emulator(rpm=0, faults=[hold.fault])
     slow = model(service, embed_batch_size=10, batch_size=32, max_concurrency=1)
 

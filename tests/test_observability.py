@@ -1,4 +1,4 @@
-"""What can be seen of requests from outside: a hook, spans, totals. Never a text, never a key."""
+"""Observability: a hook, spans and totals, none of which contains a text or a key."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ BAD_DAY = [faults.short(), faults.error(503), faults.error_with_200()]
 
 @pytest.fixture(scope="session")
 def exporter():
-    """Collect the spans of this process: OpenTelemetry lets its provider be set once."""
+    """Collect the spans of this process; OpenTelemetry's provider can only be set once."""
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
@@ -50,7 +50,7 @@ def spans(exporter):
 
 @pytest.mark.usefixtures("quick_retries")
 def test_the_hook_is_told_of_each_request(entry_point, emulator):
-    """Attempt by attempt, with what the service has said of it; the sums are what the service counted."""
+    """The hook gets each attempt and its result; the sums equal what the service counted."""
     service, infos = emulator(rpm=0, faults=BAD_DAY), []
     entry_point.embed(entry_point.make(service, model="text-embedding-3-large", on_request=infos.append), TEXTS)
     assert [(info.attempt, info.status, info.error) for info in infos] == [
@@ -66,7 +66,7 @@ def test_the_hook_is_told_of_each_request(entry_point, emulator):
 
 @pytest.mark.usefixtures("quick_retries")
 def test_totals_are_what_the_service_counted_on_a_bad_day(entry_point, emulator):
-    """Answers that had to be refused were paid for: they are in the totals as well."""
+    """Rejected answers are charged, so they are in the totals as well."""
     service = emulator(rpm=0, faults=BAD_DAY)
     model = entry_point.make(service)
     entry_point.embed(model, TEXTS)
@@ -78,7 +78,7 @@ def test_totals_are_what_the_service_counted_on_a_bad_day(entry_point, emulator)
 
 
 def test_each_client_is_told_of_its_own_texts(client, emulator, hold, until):
-    """Clients that share a request get a share of its tokens each, and the shares add up."""
+    """Clients that share a request each get a share of its tokens, and the shares add up."""
     service, one, two = emulator(rpm=0, faults=[hold.fault]), [], []
     store = MemoryStore(SlidingWindow(period=0.01, margin=0.001))
     first = client(service, rate_limit_store=store, on_request=one.append)
@@ -96,7 +96,7 @@ def test_each_client_is_told_of_its_own_texts(client, emulator, hold, until):
 
 
 def test_the_hook_is_told_of_the_wait(client, emulator):
-    """A request that had to wait for the limit says how long."""
+    """`RequestInfo` has the time that a request waited for the limit."""
     service, infos = emulator(rpm=1, window=0.3), []
     store = MemoryStore(SlidingWindow(period=0.3, margin=0.01))
     waiting = client(service, rate_limit_store=store, on_request=infos.append)
@@ -107,7 +107,7 @@ def test_the_hook_is_told_of_the_wait(client, emulator):
 
 
 def test_a_hook_that_fails_loses_nothing(entry_point, emulator, caplog):
-    """Its error is logged, and the vectors come."""
+    """An error in the hook is logged, and the vectors are returned."""
 
     def fail(info):
         raise RuntimeError(info.model)
@@ -118,7 +118,7 @@ def test_a_hook_that_fails_loses_nothing(entry_point, emulator, caplog):
 
 
 def test_spans_that_fail_lose_nothing(entry_point, emulator, monkeypatch, caplog):
-    """An exporter's error is logged, and the vectors come."""
+    """An exporter's error is logged, and the vectors are returned."""
 
     def fail(*_):
         raise RuntimeError("no collector")
@@ -130,13 +130,13 @@ def test_spans_that_fail_lose_nothing(entry_point, emulator, monkeypatch, caplog
 
 
 def test_a_hook_is_something_to_call(entry_point, emulator):
-    """Anything else is refused before a text is sent."""
+    """A hook that is not callable is rejected before a text is sent."""
     with pytest.raises(ValueError, match="on_request must be callable"):
         entry_point.make(emulator(rpm=0), on_request="print")
 
 
 def test_infos_hold_no_text_and_no_key(client, emulator):
-    """What is told can be logged anywhere."""
+    """A `RequestInfo` contains nothing confidential and can be logged."""
     service, infos = emulator(rpm=0), []
     client(service, on_request=infos.append).embed(TEXTS)
     assert isinstance(infos[0], RequestInfo)
@@ -145,7 +145,7 @@ def test_infos_hold_no_text_and_no_key(client, emulator):
 
 @pytest.mark.usefixtures("quick_retries")
 def test_each_request_is_a_span(entry_point, emulator, spans):
-    """Below the caller's span, named and described after the conventions, with the error where there was one."""
+    """Spans are children of the caller's span, follow the semantic conventions, and record errors."""
     service = emulator(rpm=0, faults=[faults.error(503, "TEXTS and keys may stand here")])
     model = entry_point.make(service, dimensions=256)
     with trace.get_tracer("test").start_as_current_span("the application"):
@@ -177,7 +177,7 @@ def test_each_request_is_a_span(entry_point, emulator, spans):
 
 
 def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, spans, waiting):  # noqa: PLR0917
-    """The span hangs below the first caller's, and knows the others."""
+    """The span is a child of the first caller's span, with links to the others."""
     service = emulator(rpm=1, window=0.1, faults=[hold.fault])
     store = MemoryStore(SlidingWindow(period=0.1, margin=0.01))
     sharing = client(service, rate_limit_store=store)
@@ -200,7 +200,7 @@ def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, 
 
 
 def test_a_cached_call_is_traced_below_its_task(client, emulator, spans, tmp_path):
-    """The cache is read in another thread, and the caller's span is not lost there."""
+    """The caller's span is kept although the cache is read in another thread."""
     caching = client(emulator(rpm=0), cache=tmp_path / "cache")
 
     async def main():
@@ -213,7 +213,7 @@ def test_a_cached_call_is_traced_below_its_task(client, emulator, spans, tmp_pat
 
 
 def test_models_that_embed_are_listed(client, emulator):
-    """Those of the service, without the key, and without a call that the limit counts."""
+    """`list_models` returns the service's models, without the key, and does not count against the limit."""
     service = emulator(plan="free")
     asking = client(service)
     assert "text-embedding-3-large" in asking.list_models()
@@ -223,7 +223,7 @@ def test_models_that_embed_are_listed(client, emulator):
 
 
 def test_the_key_is_not_sent_for_a_public_list(client, recording_server):
-    """What needs no key gets none."""
+    """A request that needs no key does not contain one."""
     heard = recording_server(lambda _: Answer(body=b'{"data":[{"id":"m"}]}'))
     assert client(heard).list_models() == ["m"]
     assert heard.requests[0].target.endswith("/models")
@@ -232,7 +232,7 @@ def test_the_key_is_not_sent_for_a_public_list(client, recording_server):
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_list_that_wants_a_key(entry_point, recording_server, status):
-    """The error tells that no key was sent, lest a good one is thought to be wrong, and what to do."""
+    """The error says that no key was sent, so that the key is not suspected, and what to do."""
     heard = recording_server(lambda _: Answer(status, body=b'{"error":{"message":"Missing key."}}'))
     thing = entry_point.make(heard)
     client = thing if isinstance(thing, EmbeddingsClient) else thing._client()
@@ -247,7 +247,7 @@ def test_a_list_that_wants_a_key(entry_point, recording_server, status):
 
 @pytest.mark.parametrize(("status", "kind"), [(400, BadRequestError), (404, NotFoundError)])
 def test_an_unknown_model_costs_one_request(entry_point, recording_server, ask, status, kind):
-    """The error says where the models are listed, and asks for no list itself."""
+    """The error says how to list the models, and sends no request to list them."""
     body = b'{"error":{"message":"No such model.","code":"model_not_found"}}'
     heard = recording_server(lambda _: Answer(status, body=body))
     error = ask(entry_point, heard, model="text-embedding-3-smal")
@@ -258,7 +258,7 @@ def test_an_unknown_model_costs_one_request(entry_point, recording_server, ask, 
 
 @pytest.mark.parametrize("entry_point", MODELS, indirect=True)
 def test_a_model_goes_on_counting_when_it_is_used_again(entry_point, emulator):
-    """Closed means that connections are: the totals stay, and the next call opens new ones."""
+    """Closing a model closes its connections: the totals stay, and the next call opens new ones."""
     model = entry_point.make(emulator(rpm=0))
     entry_point.query(model, "one")
     model.close()
@@ -268,7 +268,7 @@ def test_a_model_goes_on_counting_when_it_is_used_again(entry_point, emulator):
 
 
 def test_what_a_fault_of_ours_cost_is_counted(entry_point, emulator, monkeypatch):
-    """Where rows cannot be handed out, for want of memory, say, the call fails, and its charge is known."""
+    """If vectors cannot be returned, for example for lack of memory, the call fails and its usage is counted."""
 
     def fail(*_):
         raise MemoryError("no room")

@@ -1,4 +1,4 @@
-"""What every way to embed keeps, whatever the service does."""
+"""Guarantees of every entry point, whatever the service does."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ TEXTS = ["Paris is in France.", "rust", "日本語のテキスト", "naïve caf�
 
 
 def test_right_vector_for_right_text(entry_point, emulator):
-    """Documents get their vectors in order, a query its own, and a framework gets Python's own floats."""
+    """Documents and queries get their own vectors, in order, and frameworks get Python floats."""
     service = emulator(rpm=0)
     model = entry_point.make(service)
     rows, row = entry_point.embed(model, TEXTS), entry_point.query(model, TEXTS[2])
@@ -41,7 +41,7 @@ def test_right_vector_for_right_text(entry_point, emulator):
 
 
 def test_a_thousand_short_texts_are_one_request(entry_point, emulator):
-    """Where requests are scarce none is spent on what fits into another."""
+    """Under a limit, texts that fit into one request are sent in one request."""
     service = emulator(rpm=5)
     texts = [f"text {number}" for number in range(1000)]
     rows = entry_point.embed(entry_point.make(service, dimensions=8), texts)
@@ -58,7 +58,7 @@ def test_equal_texts_are_sent_once(entry_point, emulator):
 
 
 def test_repeated_texts_among_others(entry_point, emulator):
-    """Texts that come again between others get the vector of their first appearance."""
+    """Repeated texts between others get the vector of their first occurrence."""
     service = emulator(rpm=5)
     texts = ["one", "two", "one", "three", "two", "one"]
     rows = entry_point.embed(entry_point.make(service), texts)
@@ -67,7 +67,7 @@ def test_repeated_texts_among_others(entry_point, emulator):
 
 
 def test_rows_are_placed_by_their_index(entry_point, emulator):
-    """An answer in another order is legal, and is put right."""
+    """An answer in another order is valid, and its rows are sorted."""
     service = emulator(rpm=0, faults=[faults.shuffled()])
     assert same(entry_point.embed(entry_point.make(service), TEXTS), expected_vectors(service, TEXTS))
 
@@ -108,7 +108,7 @@ def test_rows_are_placed_by_their_index(entry_point, emulator):
     ],
 )
 def test_wrong_answers_are_never_returned(entry_point, emulator, fault):
-    """An answer that cannot be trusted is refused as often as it comes, and none of it is used."""
+    """An invalid answer is rejected every time, and no part of it is used."""
     service = emulator(rpm=0, chance=lambda _: fault)
     model = entry_point.make(service, max_retries=2)
     with pytest.raises(InvalidResponseError) as caught:
@@ -119,14 +119,14 @@ def test_wrong_answers_are_never_returned(entry_point, emulator, fault):
 
 @pytest.mark.parametrize("fault", [faults.short(), faults.not_a_number(), faults.nonsense(), faults.truncate()])
 def test_one_wrong_answer_costs_one_request(entry_point, emulator, fault):
-    """A wrong answer that does not come again is made good by asking again."""
+    """A retry recovers from a single invalid answer."""
     service = emulator(rpm=0, faults=[fault])
     assert same(entry_point.embed(entry_point.make(service), TEXTS), expected_vectors(service, TEXTS))
     assert len(service.calls) == 2
 
 
 def test_dimensions_that_the_service_ignores(entry_point, emulator):
-    """Vectors of another length than was asked for are refused, at the price of one request."""
+    """Vectors of another length than requested are rejected after one request."""
     service = emulator(rpm=0, chance=lambda _: faults.wrong_dimension())
     with pytest.raises(InvalidResponseError, match="7 dimensions, 8 expected"):
         entry_point.embed(entry_point.make(service, dimensions=8), ["one"])
@@ -134,7 +134,7 @@ def test_dimensions_that_the_service_ignores(entry_point, emulator):
 
 
 def test_another_length_than_before(entry_point, emulator):
-    """Vectors of another length than an earlier answer's are refused: they cannot stand in one store."""
+    """Vectors of another length than an earlier answer's are rejected: one store cannot hold both."""
     service = emulator(rpm=0, faults=[None, faults.wrong_dimension()])
     model = entry_point.make(service)
     entry_point.query(model, "one")
@@ -143,7 +143,7 @@ def test_another_length_than_before(entry_point, emulator):
 
 
 def test_prefixes_to_the_byte(entry_point, emulator):
-    """Queries and documents travel behind their own prefix, changed in no other way."""
+    """Queries and documents are sent with their own prefix, and otherwise unchanged."""
     service = emulator(rpm=0)
     model = entry_point.make(service, query_prefix="Fráge:\n", document_prefix=" passage:  ")
     row, rows = entry_point.query(model, "\twho?"), entry_point.embed(model, ["x ", "y"])
@@ -152,7 +152,7 @@ def test_prefixes_to_the_byte(entry_point, emulator):
 
 
 def test_texts_are_not_changed(entry_point, emulator):
-    """Newlines, tabs and blanks at both ends arrive as they were."""
+    """Newlines, tabs and leading and trailing spaces are sent unchanged."""
     service = emulator(rpm=0)
     texts = ["a\nb", "a\r\nb", "\ta\t", "  a  ", "\u00e9", "e\u0301", "\x00", "\ufeffa", "\n"]
     rows = entry_point.embed(entry_point.make(service), texts)
@@ -174,7 +174,7 @@ def test_texts_are_not_changed(entry_point, emulator):
     ids=["defaults", "dimensions", "user", "float"],
 )
 def test_only_what_was_asked_for_is_sent(entry_point, emulator, options, fields):
-    """No field is on the wire that nobody has set."""
+    """Fields that are not set are not sent."""
     service = emulator(rpm=0)
     model = entry_point.make(service, **options)
     entry_point.embed(model, ["text"])
@@ -184,7 +184,7 @@ def test_only_what_was_asked_for_is_sent(entry_point, emulator, options, fields)
 
 @pytest.mark.parametrize("bad", [None, 3, b"bytes", "", "half \ud800 pair"], ids=repr)
 def test_bad_input_is_named_before_anything_is_sent(entry_point, emulator, bad):
-    """A text that cannot be embedded is refused with its position, and costs nothing."""
+    """A text that cannot be embedded is rejected with its position, without a request."""
     service = emulator(rpm=0)
     model = entry_point.make(service)
     with pytest.raises(InputError) as caught:
@@ -197,7 +197,7 @@ def test_bad_input_is_named_before_anything_is_sent(entry_point, emulator, bad):
 
 
 def test_no_texts_no_request(entry_point, emulator):
-    """Nothing in, nothing out, nothing sent."""
+    """An empty list returns an empty result without a request."""
     service = emulator(rpm=0)
     assert len(entry_point.embed(entry_point.make(service), [])) == 0
     assert service.calls == []
@@ -262,7 +262,7 @@ SOON = "Rate limit exceeded. Try again in 0.01 seconds."
     ],
 )
 def test_each_failure_costs_what_it_must(entry_point, emulator, fault, error, attempts):
-    """The exception fits the failure; one that can pass is met max_retries + 1 times, any other exactly once."""
+    """The exception matches the failure; transient failures are attempted max_retries + 1 times, others once."""
     service = emulator(rpm=0, chance=lambda _: fault)
     store = MemoryStore(SlidingWindow(period=0.01, margin=0.001))
     model = entry_point.make(service, max_retries=2, rate_limit_store=store)
@@ -273,7 +273,7 @@ def test_each_failure_costs_what_it_must(entry_point, emulator, fault, error, at
 
 
 def test_late_answers_time_out(entry_point, emulator):
-    """An answer that stops half way fails by the clock, in as many attempts as were allowed."""
+    """An answer that stalls half-way times out, in every allowed attempt."""
     service = emulator(rpm=0, chance=lambda _: faults.stall(30))
     with pytest.raises(APITimeoutError):
         entry_point.embed(entry_point.make(service, timeout=0.1, max_retries=1), ["one"])
@@ -281,7 +281,7 @@ def test_late_answers_time_out(entry_point, emulator):
 
 
 def test_no_retries(entry_point, emulator):
-    """With max_retries=0 one attempt is all."""
+    """With max_retries=0, there is one attempt."""
     service = emulator(rpm=0, faults=[faults.error(503)])
     with pytest.raises(ServerError):
         entry_point.query(entry_point.make(service, max_retries=0), "one")
@@ -289,14 +289,14 @@ def test_no_retries(entry_point, emulator):
 
 
 def test_failures_that_pass_are_not_seen(entry_point, emulator):
-    """Trouble of every kind that ends before the attempts do ends in vectors."""
+    """Every kind of transient failure that ends before the last attempt ends in vectors."""
     service = emulator(rpm=0, faults=[faults.error(503), faults.drop(), faults.nonsense(), faults.error_with_200()])
     assert same(entry_point.embed(entry_point.make(service), TEXTS), expected_vectors(service, TEXTS))
     assert len(service.calls) == 5
 
 
 def test_an_error_carries_what_was_finished(entry_point, emulator):
-    """When a later request of a call fails for good, the vectors of the earlier ones are in the exception."""
+    """If a later request of a call fails permanently, the vectors of the earlier ones are in the exception."""
     service = emulator(rpm=0, faults=[None, None, faults.balance_spent()])
     model = entry_point.make(service, batch_size=2, max_concurrency=1)
     texts = ["one", "two", "one", "three", "four", "five", "six", "seven"]
@@ -309,7 +309,7 @@ def test_an_error_carries_what_was_finished(entry_point, emulator):
 
 
 def test_base64_refused_once(entry_point, emulator):
-    """A service that answers floats only is asked for base64 once, and for floats ever after."""
+    """A service without base64 gets one request for base64, and only float requests afterwards."""
     service = emulator(rpm=0, base64=False)
     model = entry_point.make(service)
     assert same(entry_point.embed(model, TEXTS), expected_vectors(service, TEXTS))
@@ -319,7 +319,7 @@ def test_base64_refused_once(entry_point, emulator):
 
 @pytest.mark.parametrize("fault", [None, faults.integers(), faults.without_usage()], ids=["floats", "integers", "bare"])
 def test_whatever_arrives_is_decoded(entry_point, emulator, fault):
-    """Floats although base64 was asked for, whole numbers, an answer without usage: all are vectors."""
+    """Floats in place of base64, integers, and an answer without usage are all accepted."""
     service = emulator(rpm=0, base64="ignore", faults=[fault])
     expected = expected_vectors(service, ["one", "two"])
     if fault is not None and fault == faults.integers():

@@ -1,4 +1,4 @@
-"""Answers taken apart without a look into their vectors: as the standard library reads them, whoever wrote them."""
+"""Extracting the fields of an answer without decoding its vectors gives the same result as the standard library."""
 
 import base64
 import json
@@ -18,13 +18,13 @@ LONG = "AAAA" * MIN_CUT_LENGTH
 
 
 def rows(*vectors, **fields):
-    """Return an answer with these vectors, as it is before it is written."""
+    """Return an answer with these vectors, before serialisation."""
     data = [{"object": "embedding", "embedding": vector, "index": i} for i, vector in enumerate(vectors)]
     return {"object": "list", "data": data, "usage": {"total_tokens": 3}, **fields}
 
 
 def as_read(content):
-    """Take an answer apart; return what can be compared."""
+    """Extract the fields of an answer, in a form that can be compared."""
     parts = read_fields(content)
     vectors = [json.loads(bytes(memoryview(vector))) for vector in parts.vectors]
     return parts.order, vectors, json.loads(bytes(memoryview(parts.usage)))
@@ -47,7 +47,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_vectors_are_not_looked_into(way, monkeypatch):
-    """However a service spaces its JSON: only what stands between the vectors is decoded."""
+    """With any whitespace in the JSON, only the parts between the vectors are decoded."""
     monkeypatch.setattr(outline, "_decode_whole", None)
     content = json.dumps(rows(ONE, TWO), **WAYS[way]).encode()
     assert as_read(content) == as_meant(content)
@@ -55,7 +55,7 @@ def test_vectors_are_not_looked_into(way, monkeypatch):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_short_vectors_are_not_cut_out(way, monkeypatch):
-    """They are decoded with the rest, which is faster."""
+    """Short vectors are decoded together with the rest, which is faster."""
     monkeypatch.setattr(outline, "_decode_cut", None)
     content = json.dumps(rows("AAAA", "AAAB"), **WAYS[way]).encode()
     assert as_read(content) == as_meant(content)
@@ -88,7 +88,7 @@ ODD = {
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("way", WAYS)
 def test_no_other_string_is_taken_for_a_vector(odd, way):
-    """What looks like a vector's beginning elsewhere is seen through."""
+    """Text that looks like the start of a vector elsewhere does not mislead the parser."""
     content = json.dumps(ODD[odd], **WAYS[way]).encode()
     assert as_read(content) == as_meant(content)
 
@@ -101,7 +101,7 @@ def test_no_other_string_is_taken_for_a_vector(odd, way):
     ],
 )
 def test_vectors_spaced_in_different_ways_are_found(content):
-    """A gateway may put pieces together that others wrote."""
+    """Rows in different JSON styles are parsed, as a gateway may combine them."""
     content %= ONE.encode()
     assert as_read(content) == as_meant(content)
 
@@ -111,7 +111,7 @@ LEFT = json.dumps(rows(TWO)).encode()
 
 @pytest.mark.parametrize("left", [b"", b"}", LEFT, LEFT[LEFT.index(b'"embedding":') :]])
 def test_what_stands_behind_an_answer_in_its_buffer_is_not_read(left, monkeypatch):
-    """Answers come in a buffer that has served longer ones: those change nothing."""
+    """Remains of a longer answer in the buffer have no effect."""
     monkeypatch.setattr(outline, "_decode_whole", None)
     content = json.dumps(rows(ONE)).encode()
     assert as_read(memoryview(bytearray(content + left))[: len(content)]) == as_meant(content)
@@ -119,7 +119,7 @@ def test_what_stands_behind_an_answer_in_its_buffer_is_not_read(left, monkeypatc
 
 @given(st.data())
 def test_an_answer_that_is_cut_short_is_none(data):
-    """Whatever else the buffer holds makes it no longer."""
+    """Other contents of the buffer do not extend the answer."""
     content = json.dumps(rows(ONE, TWO)).encode()
     size = data.draw(st.integers(0, len(content) - 1))
     with pytest.raises(UNREADABLE):

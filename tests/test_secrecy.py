@@ -1,4 +1,4 @@
-"""The key shows nowhere, and goes nowhere but to the configured host."""
+"""The key is never shown, and only sent to the configured host."""
 
 import copy
 import json
@@ -72,12 +72,12 @@ def told(error):
 
 
 def leaks(text):
-    """List the places where a text holds a secret."""
+    """List the secrets found in a text, with their surroundings."""
     return [text[max(0, found.start() - 200) : found.end() + 20] for found in SECRETS.finditer(text)]
 
 
 def test_objects_do_not_show_it(entry_point, emulator):
-    """No way of printing an object has the key, before and after it was used."""
+    """No printed form of an object contains the key, before or after its use."""
     service = emulator(rpm=0, api_key=KEY)
     thing = entry_point.make(service)
     for _ in range(2):
@@ -118,7 +118,7 @@ def test_llama_index_dumps_do_not_hold_it(entry_point, emulator):
 
 @pytest.mark.parametrize("entry_point", LLAMA_INDEX, indirect=True)
 def test_llama_index_events_do_not_hold_it(entry_point, emulator):
-    """Neither instrumentation nor callbacks are told the key."""
+    """Instrumentation and callbacks do not receive the key."""
     from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler  # noqa: PLC0415
     from llama_index.core.instrumentation import get_dispatcher  # noqa: PLC0415
     from llama_index.core.instrumentation.event_handlers import BaseEventHandler  # noqa: PLC0415
@@ -157,7 +157,7 @@ def test_llama_index_events_do_not_hold_it(entry_point, emulator):
 
 
 def test_logs_do_not_hold_it(entry_point, emulator, caplog):
-    """At DEBUG, HTTP's own loggers included, neither the key nor a text is logged, for good answers and bad."""
+    """At DEBUG level, including the HTTP libraries' loggers, neither the key nor a text is logged."""
     service = emulator(rpm=0, api_key=KEY, faults=[None, faults.error(503), faults.drop(), faults.error(400, KEY)])
     thing = entry_point.make(service)
     with caplog.at_level(logging.DEBUG):
@@ -202,7 +202,7 @@ def test_logs_do_not_hold_it(entry_point, emulator, caplog):
 )
 @pytest.mark.parametrize("count", [1, 40], ids=["one text", "40 texts"])
 def test_exceptions_do_not_show_it(entry_point, emulator, fault, count):
-    """A service that quotes the key cannot bring it into an exception, its causes, or their tracebacks."""
+    """A key quoted by the service is in no exception, cause or traceback."""
     service = emulator(rpm=0, api_key=KEY, chance=lambda _: fault)
     thing = entry_point.make(service, max_retries=0, timeout=0.2 if fault.pause else 20)
     with pytest.raises(ElectronHubError) as caught:
@@ -215,7 +215,7 @@ FAILING = [row for row in ROWS if row.forms and isinstance(row.for_ever, Failure
 
 @pytest.mark.parametrize("row", FAILING, ids=lambda row: row.fault)
 def test_no_fault_brings_secrets_into_a_frame(closing, emulator, row):
-    """Whatever goes wrong, in whatever form, no variable of any frame holds the key or a header of the user's."""
+    """For every fault in every form, no variable of any traceback frame contains the key or a header of the user."""
     lasting = []
     service = emulator(rpm=0, api_key=QUOTED_KEY, chance=lambda _: lasting[-1] if lasting else None)
     settings = {
@@ -240,7 +240,7 @@ def test_no_fault_brings_secrets_into_a_frame(closing, emulator, row):
 
 
 def test_a_refused_connection_shows_nothing(entry_point):
-    """Where nothing listens, the error says so, with its cause, and shows neither key nor headers."""
+    """The error for a refused connection says so, with its cause, and shows neither key nor headers."""
     with socket.create_server(("127.0.0.1", 0)) as place:
         url = f"http://127.0.0.1:{place.getsockname()[1]}/v1"
     thing = entry_point.build(api_key=KEY, base_url=url, max_retries=0, default_headers={"X-Secret": HEADER})
@@ -251,7 +251,7 @@ def test_a_refused_connection_shows_nothing(entry_point):
 
 
 def test_a_list_of_models_that_fails_shows_nothing(closing):
-    """The request without the key has the user's headers all the same."""
+    """The request without the key still has the user's headers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         headers = {"X-Secret": HEADER}
@@ -262,7 +262,7 @@ def test_a_list_of_models_that_fails_shows_nothing(closing):
 
 
 def test_a_list_of_models_that_fails_unexpectedly_shows_nothing(closing):
-    """What a transport of the user's own raises comes out with its place, as text."""
+    """An exception of the user's own transport keeps its traceback, as text."""
 
     def quote(request):
         raise RuntimeError(f"cannot send {request.headers['x-secret']}")
@@ -276,7 +276,7 @@ def test_a_list_of_models_that_fails_unexpectedly_shows_nothing(closing):
 
 
 def test_a_header_that_is_quoted_is_redacted(entry_point, emulator):
-    """A service that quotes a confidential header cannot bring it into an exception either."""
+    """A confidential header quoted by the service is in no exception either."""
     service = emulator(rpm=0, api_key=KEY, chance=lambda _: faults.error(400, f"x-secret: {HEADER} is unknown"))
     with pytest.raises(BadRequestError, match=r"x-secret: \*+ is unknown") as caught:
         entry_point.query(entry_point.make(service, default_headers={"X-Secret": HEADER, "X-Flag": "1"}), "one")
@@ -284,17 +284,17 @@ def test_a_header_that_is_quoted_is_redacted(entry_point, emulator):
 
 
 def gossip(request):
-    """Let a transport of the user's own fail, and quote what it was given."""
+    """Fail in the user's own transport, with an error that quotes the request."""
     raise RuntimeError(f"cannot send {request.headers['authorization']} {request.headers['x-secret']}")
 
 
 def time_out(request):
-    """Let a transport of the user's own fail as httpx's do."""
+    """Fail in the user's own transport, with an httpx exception."""
     raise httpx.ReadTimeout("too slow", request=request)
 
 
 def interrupt(_):
-    """Let somebody press Ctrl-C."""
+    """Raise KeyboardInterrupt."""
     raise KeyboardInterrupt
 
 
@@ -308,7 +308,7 @@ def interrupt(_):
 )
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_an_http_client_of_the_users_own_that_fails(entry_point, act, cause, words):
-    """What it raises is the cause, with its type and words, and the request is not to be had from it."""
+    """The transport's exception is the cause, with its type and message, but without the request."""
     with httpx.Client(transport=httpx.MockTransport(act)) as http:
         thing = entry_point.build(
             api_key=KEY,
@@ -327,7 +327,7 @@ def test_an_http_client_of_the_users_own_that_fails(entry_point, act, cause, wor
 
 @pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
 def test_an_unexpected_error_tells_its_place(entry_point):
-    """The traceback of a bug is kept, as text without variables: nobody could mend it otherwise."""
+    """The traceback of a bug is kept as text without variables, so that it can be fixed."""
     with httpx.Client(transport=httpx.MockTransport(gossip)) as http:
         thing = entry_point.build(
             api_key=KEY, base_url="https://api.example/v1", http_client=http, default_headers={"X-Secret": HEADER}
@@ -340,7 +340,7 @@ def test_an_unexpected_error_tells_its_place(entry_point):
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_the_callers_own_exception_keeps_its_frames(entry_point, emulator):
-    """An exception that a caller handles while it embeds is the caller's: nothing is taken from it."""
+    """An exception that the caller is handling while it embeds is not modified."""
     service = emulator(rpm=0, api_key=KEY, faults=[None, faults.error(401)])
     thing = entry_point.make(service)
     entry_point.query(thing, "one")
@@ -354,7 +354,7 @@ def test_the_callers_own_exception_keeps_its_frames(entry_point, emulator):
 
 
 def test_a_hook_that_fails_shows_nothing(entry_point, emulator, caplog):
-    """What `on_request` raises is logged with its frames; none of them is the transport's."""
+    """An exception in `on_request` is logged with its frames, none of which is the transport's."""
 
     def hook(info):
         raise RuntimeError(f"no counter for {info.model}")
@@ -368,7 +368,7 @@ def test_a_hook_that_fails_shows_nothing(entry_point, emulator, caplog):
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_a_redis_server_that_is_not_there_does_not_show_its_password(entry_point, emulator):
-    """The error says so, and no frame of redis-py is in it."""
+    """The error for a failed login contains no frame of redis-py."""
     with socket.socket() as taken:  # and so nobody listens there
         taken.bind(("127.0.0.1", 0))
         address = f"redis://user:{PASSWORD}@127.0.0.1:{taken.getsockname()[1]}/0"
@@ -414,7 +414,7 @@ def refusing():
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_a_refused_password_does_not_show(entry_point, emulator, refusing):
-    """While redis-py sends the password, a variable of its frames holds it in plain."""
+    """While redis-py sends the password, variables in its frames contain it; no error keeps them."""
     thing = entry_point.make(emulator(rpm=0, api_key=KEY), rate_limit_store=refusing)
     with pytest.raises(ElectronHubError, match="invalid username-password pair") as caught:
         entry_point.query(thing, "one")
@@ -424,7 +424,7 @@ def test_a_refused_password_does_not_show(entry_point, emulator, refusing):
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_an_address_that_cannot_be_read_is_not_quoted(entry_point, emulator):
-    """A password with a slash in it is taken for a port, and must not be in the message."""
+    """A password with a slash is parsed as a port, and must not be in the message."""
     with pytest.raises(ValueError, match="rate_limit_store") as caught:
         entry_point.make(emulator(rpm=0, api_key=KEY), rate_limit_store=f"redis://:{PASSWORD}/x@127.0.0.1:1/0")
     assert leaks(told(caught.value)) == []
@@ -465,7 +465,7 @@ def test_an_address_that_cannot_be_read_is_not_quoted(entry_point, emulator):
 )
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_refused_arguments_do_not_show_it(entry_point, options):
-    """The exception for a wrong argument prints neither that one nor the right ones, in no frame of its own."""
+    """The exception for an invalid argument, including its frames, shows no argument."""
     with pytest.raises((ValueError, TypeError, AttributeError)) as caught:
         entry_point.build(**{"api_key": KEY, "base_url": "https://api.example/v1", **CONFIDENTIAL, **options})
     assert leaks(told(caught.value)) == []
@@ -484,7 +484,7 @@ def test_refused_arguments_do_not_show_it(entry_point, options):
     ],
 )
 def test_an_argument_of_a_wrong_type_is_refused_by_its_type(name, value):
-    """Whoever has passed a tuple is told of a tuple, not of what is in it."""
+    """The error for a tuple names the type, not the contents."""
     with pytest.raises(ValueError, match=f"^{name} must be .*, not .*{type(value).__name__}") as caught:
         EmbeddingsClient(api_key=KEY, **{name: value})
     assert leaks(str(caught.value)) == []
@@ -512,7 +512,7 @@ MAKERS = {
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("entry_point", LANGCHAIN, indirect=True)
 def test_validation_errors_hide_their_inputs(entry_point, make, options, place, words):
-    """Errors of pydantic's say where, which and what, and quote no input: a whole model's is all arguments."""
+    """Pydantic's errors name the field and the reason, and quote no input, which could be all arguments of a model."""
     with pytest.raises(ValueError, match=words) as caught:
         make(entry_point.kind.cls, {"api_key": KEY, **CONFIDENTIAL, **options})
     error = caught.value
@@ -527,14 +527,14 @@ def test_validation_errors_hide_their_inputs(entry_point, make, options, place, 
 
 @pytest.mark.parametrize("entry_point", LLAMA_INDEX, indirect=True)
 def test_validation_errors_of_llama_index_hide_their_inputs(entry_point):
-    """The same, whichever pydantic stands behind the core."""
+    """The same for either version of pydantic."""
     with pytest.raises(ValueError, match="dimensions") as caught:
         entry_point.build(api_key=KEY, dimensions=PASSWORD)
     assert leaks(told(caught.value)) == []
 
 
 def attributes(thing):
-    """Print all that an object holds by name."""
+    """Return all attributes of an object as text."""
     names = ("__dict__", "__pydantic_private__", "__private_attributes__", "__pydantic_fields_set__")
     return f"{vars(thing)} {[getattr(thing, name, None) for name in names]} {thing!r} {thing}"
 
@@ -546,7 +546,7 @@ def attributes(thing):
     ids=["itself", "copy", "deepcopy", "pickle"],
 )
 def test_variables_of_an_object_do_not_show_secrets(entry_point, closing, double):
-    """`vars` of an object, and of the client below it, shows neither password nor headers nor key."""
+    """`vars` of an object and of its client shows neither password nor headers nor key."""
     twin = closing(double(entry_point.build(api_key=KEY, **CONFIDENTIAL)))
     client = twin if entry_point.kind.row is np.ndarray else twin._client()
     assert leaks(attributes(twin) + attributes(client)) == []
@@ -557,7 +557,7 @@ def test_variables_of_an_object_do_not_show_secrets(entry_point, closing, double
 
 @pytest.mark.parametrize("entry_point", LANGCHAIN, indirect=True)
 def test_concealed_fields_are_plain_attributes(entry_point, closing):
-    """Whoever asks for a field by name gets what was passed, however it came there."""
+    """Reading a field by name returns its plain value, however it was set."""
     model = entry_point.kind.cls
     changed = entry_point.build(api_key="ek-other")
     for name, value in {**CONFIDENTIAL, "api_key": KEY}.items():
@@ -579,7 +579,7 @@ def test_concealed_fields_are_plain_attributes(entry_point, closing):
 
 @pytest.mark.parametrize("entry_point", ADAPTERS, indirect=True)
 def test_a_field_assigned_wrong_does_not_show_the_others(entry_point):
-    """What is refused at the next call is refused without the arguments that were right."""
+    """An error at the next call quotes no valid argument."""
     thing = entry_point.build(api_key=KEY, **CONFIDENTIAL)
     thing.batch_size = 5000
     with pytest.raises(ValueError, match="batch_size") as caught:
@@ -617,7 +617,7 @@ def test_only_the_configured_host_is_contacted(entry_point, emulator, contacted)
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirects_are_not_followed(entry_point, emulator, status):
-    """A redirect is an error, even over an HTTP client that follows them: the key stays at its host."""
+    """A redirect is an error even with an HTTP client that follows redirects, so the key stays at its host."""
     elsewhere = emulator(rpm=0)
     fault = faults.html(status, headers={"Location": f"{elsewhere.base_url}/embeddings"})
     service = emulator(rpm=0, chance=lambda _: fault)

@@ -1,4 +1,4 @@
-"""A hostile network and environment: the key goes to the configured host alone, and nothing else is told to anybody."""
+"""A hostile network and environment: the key is sent only to the configured host, and nothing else is leaked."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
 def test_no_redirect_is_followed(entry_point, recording_server, ask, status):
-    """A redirect, to another host or the same, is an error that costs one request; nobody else is even connected to."""
+    """A redirect, to any host, is an error after one request; no other host is contacted."""
     elsewhere = recording_server()
     for place in (f"{elsewhere.base_url}/embeddings", f"//127.0.0.1:{elsewhere.port}/", "/v1/embeddings", "?again"):
         headers = {"Location": place, "Refresh": f"0; url={elsewhere.base_url}"}
@@ -40,7 +40,7 @@ def test_no_redirect_is_followed(entry_point, recording_server, ask, status):
 
 @pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
 def test_a_redirect_to_nowhere(entry_point, recording_server, ask):
-    """A redirect whose address is nonsense is the same error, at the same price."""
+    """A redirect to an invalid address is the same error, also after one request."""
     server = recording_server(lambda _: Answer(302, {"Location": "http://[::1"}))
     error = ask(entry_point, server)
     assert (type(error), len(server.requests)) == (APIStatusError, 1)
@@ -48,7 +48,7 @@ def test_a_redirect_to_nowhere(entry_point, recording_server, ask):
 
 @pytest.fixture
 def credentials(tmp_path, monkeypatch):
-    """Lay out a .netrc with credentials for every host, where programs look for one."""
+    """Create a .netrc with credentials for every host, where programs look for it."""
     file = tmp_path / ".netrc"
     file.write_text("machine 127.0.0.1 login canary password canary\ndefault login canary password canary\n", "utf-8")
     file.chmod(0o600)
@@ -58,7 +58,7 @@ def credentials(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("credentials")
 def test_nothing_takes_the_place_of_the_key(entry_point, recording_server):
-    """Neither a .netrc nor what an HTTP client of the user's own would send replaces or accompanies the key."""
+    """Neither a .netrc nor the credentials of the user's own HTTP client replace or accompany the key."""
     server = recording_server()
     with httpx.Client(auth=("canary", "canary"), headers={"Authorization": "Basic canary"}) as http:
         for options in ({}, {"http_client": http}):
@@ -69,7 +69,7 @@ def test_nothing_takes_the_place_of_the_key(entry_point, recording_server):
 
 @pytest.fixture
 def authority(tmp_path, monkeypatch):
-    """Return a certificate authority that the default HTTP client trusts, as a company's own would be."""
+    """Return a certificate authority that the default HTTP client trusts, like a company's own."""
     root = trustme.CA()
     file = tmp_path / "root.pem"
     root.cert_pem.write_to_path(file)
@@ -78,7 +78,7 @@ def authority(tmp_path, monkeypatch):
 
 
 def serving(authority, name):
-    """Return the TLS settings of a server that goes by a name."""
+    """Return the TLS settings of a server with a name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
     return context
@@ -86,7 +86,7 @@ def serving(authority, name):
 
 @pytest.mark.usefixtures("credentials")
 def test_a_proxy_sees_a_tunnel(entry_point, recording_server, authority, monkeypatch):
-    """A proxy of the environment is asked for a tunnel, with its own password and without the key."""
+    """A proxy from the environment is asked for a tunnel, with its own password and without the key."""
     server = recording_server(tls=serving(authority, "service.invalid"))
     proxy = recording_server(tunnel_to=server.port)
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:word@127.0.0.1:{proxy.port}")
@@ -101,7 +101,7 @@ def test_a_proxy_sees_a_tunnel(entry_point, recording_server, authority, monkeyp
 
 
 def through_proxies(entry_point, recording_server, authority, environment):
-    """Ask a server with TLS; return how often a proxy was asked, whose address some variables have."""
+    """Send a request to a TLS server; return how often the proxy in the environment was used."""
     server = recording_server(tls=serving(authority, "127.0.0.1"))
     proxy = recording_server(tunnel_to=server.port)
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +123,7 @@ def through_proxies(entry_point, recording_server, authority, environment):
 )
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_a_proxy_is_found(entry_point, recording_server, authority, environment):
-    """In the variables that all tools know, with or without a scheme."""
+    """Proxies are found in the usual variables, with or without a scheme."""
     assert through_proxies(entry_point, recording_server, authority, environment) == 1
 
 
@@ -138,13 +138,13 @@ def test_a_proxy_is_found(entry_point, recording_server, authority, environment)
 )
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_no_other_proxy_is_asked(entry_point, recording_server, authority, environment):
-    """One for another scheme sees nothing, nor does any for a host that needs none."""
+    """A proxy for another scheme, or for an excluded host, is not used."""
     assert through_proxies(entry_point, recording_server, authority, environment) == 0
 
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_without_tls_a_proxy_sees_the_key(entry_point, recording_server, monkeypatch):
-    """With `allow_http=True` a proxy for http is asked like any part of the network, and there is no tunnel."""
+    """With `allow_http=True`, an http proxy is used without a tunnel, and sees the key."""
     proxy = recording_server()
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     entry_point.query(
@@ -157,7 +157,7 @@ def test_without_tls_a_proxy_sees_the_key(entry_point, recording_server, monkeyp
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_loopback_needs_no_proxy(entry_point, recording_server, monkeypatch, name):
-    """What goes to this very machine without TLS goes there directly: a proxy would see the key."""
+    """Requests to this machine without TLS use no proxy, which would see the key."""
     server, proxy = recording_server(), recording_server()
     monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
     entry_point.query(entry_point.build(api_key=KEY, base_url=server.base_url), "one")
@@ -166,7 +166,7 @@ def test_loopback_needs_no_proxy(entry_point, recording_server, monkeypatch, nam
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_cookies_are_not_kept(entry_point, recording_server):
-    """What the service wants remembered is forgotten: no request carries more than was asked for."""
+    """Cookies of the service are not kept."""
     server = recording_server(
         lambda request: Answer(200, {"Set-Cookie": "session=canary; Path=/"}, answer_with_vectors(request).body)
     )
@@ -221,7 +221,7 @@ print(json.dumps(sorted(contacted)))
 
 
 def test_logs_tell_nothing(entry_point, emulator, caplog):
-    """All loggers of the process at DEBUG hold no text, vector, header, user or key, for good answers and bad ones."""
+    """All loggers of the process at DEBUG level contain no text, vector, header, user or key."""
     canaries = [KEY, "canary-text", "canary-header", "canary-user", "canary-said"]
     trouble = [faults.error(503, "canary-said"), faults.drop(), faults.truncate(), faults.nonsense(b"canary-said")]
     service = emulator(rpm=0, api_key=KEY, faults=[None, *trouble, None, faults.error(400, "canary-said")])
@@ -243,7 +243,7 @@ def test_logs_tell_nothing(entry_point, emulator, caplog):
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_the_password_of_a_store_does_not_show(entry_point, emulator):
-    """The error for two stores that differ names neither's password."""
+    """The error for two different stores quotes no password."""
     service = emulator(rpm=0)
     entry_point.query(entry_point.make(service), "one")
     with pytest.raises(ValueError, match="same store") as caught:
@@ -347,7 +347,7 @@ def test_certificates_of_ones_own(entry_point, recording_server, authority, monk
     ],
 )
 def test_an_environment_that_cannot_be_used(entry_point, ask, monkeypatch, name, value):
-    """Proxies and certificates that cannot be used are told at once, as an error of ours, and nothing is sent."""
+    """Unusable proxies and certificates raise an error of this package at once, and nothing is sent."""
     monkeypatch.setenv(name, value)
 
     class Nowhere:

@@ -1,4 +1,4 @@
-"""Vectors on disk: nothing that was answered is sent again, and nothing wrong is ever read."""
+"""The vector cache: answered texts are not sent again, and no wrong vector is ever read."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ client.close()
 
 @pytest.fixture
 def path(tmp_path):
-    """Return where the cache of a test is."""
+    """Return the path of the cache."""
     return tmp_path / "vectors.db"
 
 
@@ -74,7 +74,7 @@ def rewrite(path, change):
 
 
 def test_nothing_is_sent_twice(entry_point, emulator, path):
-    """A second object finds what a first one has embedded, bit for bit, and only what is new is sent."""
+    """A second object finds the vectors of the first, bit for bit, and only new texts are sent."""
     service = emulator(rpm=0)
     entry_point.embed(entry_point.make(service, cache=path), TEXTS[:30])
     again = entry_point.make(service, cache=path)
@@ -88,7 +88,7 @@ def test_nothing_is_sent_twice(entry_point, emulator, path):
 
 
 def test_queries_and_documents_share_it(entry_point, emulator, path):
-    """What was embedded as a document is known as a query, if their prefixes are the same."""
+    """A text embedded as a document is found as a query if the prefixes are the same."""
     service = emulator(rpm=0)
     thing = entry_point.make(service, cache=path)
     entry_point.embed(thing, TEXTS)
@@ -102,7 +102,7 @@ def test_queries_and_documents_share_it(entry_point, emulator, path):
     ids=["model", "dimensions", "prefix"],
 )
 def test_what_changes_vectors_is_no_hit(client, emulator, path, change):
-    """Another model, length or prefix is embedded anew, and found afterwards beside the first."""
+    """Another model, length or prefix is embedded again, and both vectors are kept."""
     service = emulator(rpm=0)
     client(service, cache=path).embed(TEXTS)
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_what_changes_vectors_is_no_hit(client, emulator, path, change):
 
 
 def test_another_service_is_no_hit(client, emulator, path):
-    """A vector of one address is not given out for another."""
+    """A vector of one base URL is not used for another."""
     one, two = emulator(rpm=0), emulator(rpm=0)
     for service in (one, two, one, two):
         client(service, cache=path).embed(TEXTS)
@@ -120,7 +120,7 @@ def test_another_service_is_no_hit(client, emulator, path):
 
 
 def test_another_key_is_a_hit(client, emulator, path):
-    """A vector is the same whoever paid for it: a new key does not embed a corpus anew."""
+    """Vectors are shared between keys: a new key does not embed a corpus again."""
     service = emulator(rpm=0)
     client(service, cache=path).embed(TEXTS)
     client(service, cache=path, api_key="ek-another", timeout=9.0, user="somebody").embed(TEXTS)
@@ -128,7 +128,7 @@ def test_another_key_is_a_hit(client, emulator, path):
 
 
 def test_hits_need_no_slot(entry_point, emulator, path):
-    """With the limit used up, what is known comes at once."""
+    """If the limit is used up, cached vectors are returned at once."""
     service = emulator(rpm=1)
     first = entry_point.make(service, cache=path, max_wait=0)
     entry_point.embed(first, TEXTS)
@@ -138,7 +138,7 @@ def test_hits_need_no_slot(entry_point, emulator, path):
 
 
 def test_a_finished_request_is_on_disk_before_the_next_starts(entry_point, emulator, path):
-    """At the start of each request the answers of all before it can be read from the file."""
+    """At the start of each request, the vectors of all earlier ones are in the file."""
     seen = []
 
     def look(answer):
@@ -151,7 +151,7 @@ def test_a_finished_request_is_on_disk_before_the_next_starts(entry_point, emula
 
 
 def test_a_job_that_failed_goes_on_where_it_was(entry_point, emulator, path):
-    """After a failure the same call again sends only what was not answered."""
+    """After a failure, repeating the call sends only the unanswered texts."""
     service = emulator(rpm=0, faults=[None, None, faults.error(402)])
     options = {"cache": path, "batch_size": 10, "max_concurrency": 1}
     with pytest.raises(ElectronHubError) as caught:
@@ -162,7 +162,7 @@ def test_a_job_that_failed_goes_on_where_it_was(entry_point, emulator, path):
 
 
 def test_partial_results_name_the_callers_inputs(client, emulator, path):
-    """Known vectors are in `.partial` too, each at its place, and the guilty input is the caller's."""
+    """Cached vectors are in `.partial` too, and `.index` is the caller's index."""
     service = emulator(rpm=0)
     ours = client(service, cache=path)
     ours.embed(TEXTS[::2])
@@ -176,7 +176,7 @@ def test_partial_results_name_the_callers_inputs(client, emulator, path):
 
 
 def test_a_stream_finds_what_is_known(client, emulator, path):
-    """`iter_embed` yields known vectors in their places, and keeps the others."""
+    """`iter_embed` yields cached vectors in order, and caches the others."""
     service = emulator(rpm=0)
     ours = client(service, cache=path, batch_size=8)
     ours.embed(TEXTS[3:21])
@@ -188,7 +188,7 @@ def test_a_stream_finds_what_is_known(client, emulator, path):
 
 
 def test_an_event_loop_goes_on_while_it_is_read(client, emulator, path, monkeypatch):
-    """Reading the file does not block other tasks: one of them can even be what the reading waits for."""
+    """Reading the file does not block other tasks, even one that the read waits for."""
     service = emulator(rpm=0)
     ours = client(service, cache=path)
     ours.embed(TEXTS)
@@ -215,7 +215,7 @@ def test_an_event_loop_goes_on_while_it_is_read(client, emulator, path, monkeypa
 
 
 def test_processes_share_it(emulator, path):
-    """Processes that write to one new file at the same moment lose nothing, and read what the others wrote."""
+    """Processes that create one file concurrently lose no vector, and read those of the others."""
     service = emulator(rpm=0)
     arguments = (service.base_url, service.api_key, path)
     children = [child for shift in (0, 200, 400) for child in begin(WRITER, *arguments, shift)]
@@ -231,7 +231,7 @@ def test_processes_share_it(emulator, path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_children_use_it(client, emulator, path):
-    """Children read and write over connections of their own, also when forked while others read and write."""
+    """Forked children read and write through their own connections, even if forked during reads and writes."""
     service = emulator(rpm=0)
     ours = client(service, cache=path, dimensions=8)
     stop, trouble = threading.Event(), []
@@ -286,7 +286,7 @@ def test_forked_children_use_it(client, emulator, path):
     ids=["vector", "checksum", "short", "head", "odd", "empty", "zeros", "type", "double"],
 )
 def test_a_damaged_entry_is_a_miss(client, emulator, path, damage):
-    """What is not as it was written is embedded again, and then kept again."""
+    """A damaged entry is embedded and stored again."""
     service = emulator(rpm=0)
     client(service, cache=path).embed(TEXTS)
     rewrite(path, damage)
@@ -296,7 +296,7 @@ def test_a_damaged_entry_is_a_miss(client, emulator, path, damage):
 
 
 def test_entries_that_changed_places_are_misses(client, emulator, path):
-    """An entry under the key of another text is not given out for it."""
+    """An entry stored under another text's key is not used for that text."""
     service = emulator(rpm=0)
     client(service, cache=path).embed(["one", "two"])
     (one, first), (two, second) = entries(path)
@@ -337,7 +337,7 @@ def directory(path):
 
 @pytest.mark.parametrize("damage", [not_a_database, broken_pages, another_database, directory])
 def test_a_damaged_file_is_a_clear_error(entry_point, emulator, path, damage):
-    """Nothing is sent; the error names the file and says what to do; without the file the work goes on."""
+    """An unusable file raises before anything is sent; the error names it and what to do; without it, calls work."""
     service = emulator(rpm=0)
     first = entry_point.make(service, cache=path)
     entry_point.embed(first, TEXTS)
@@ -356,7 +356,7 @@ def test_a_damaged_file_is_a_clear_error(entry_point, emulator, path, damage):
 
 
 def test_what_cannot_be_written_is_returned_all_the_same(client, emulator, path, monkeypatch, caplog):
-    """A job does not fail because its copy cannot be kept: one warning, and later ones are kept again."""
+    """If a vector cannot be stored, the job continues with one warning, and later vectors are stored again."""
     monkeypatch.setattr(cache, "BUSY_TIMEOUT", 0.01)
     service = emulator(rpm=0)
     ours = client(service, cache=path, batch_size=10, max_concurrency=1)
@@ -375,7 +375,7 @@ def test_what_cannot_be_written_is_returned_all_the_same(client, emulator, path,
 
 
 def test_a_service_that_changed_its_vectors(client, entry_point, emulator, path):
-    """Vectors of two lengths are never mixed: the caller who has old ones is told so, others get theirs."""
+    """Vectors of two lengths are never mixed: a call with cached ones of the old length fails, others succeed."""
     service = emulator(rpm=0)
     first = client(service, cache=path)
     first.embed(TEXTS[:20])
@@ -396,7 +396,7 @@ def test_a_service_that_changed_its_vectors(client, entry_point, emulator, path)
 )
 @pytest.mark.parametrize("count", [1, 40])
 def test_an_entry_that_no_answer_could_be_is_a_miss(entry_point, emulator, path, wrong, count):
-    """Whoever wrote it, its checksum included: what an answer would be refused for is embedded again, and kept."""
+    """Entries that would be invalid in an answer are embedded and stored again, even with a correct checksum."""
     service = emulator(rpm=0)
     entry_point.embed(entry_point.make(service, cache=path, dimensions=8), TEXTS)
     vector = wrong.astype("<f4").tobytes()
@@ -416,7 +416,7 @@ def checksum(key, vector):
 
 
 def test_vectors_as_the_service_makes_them_now_are_the_measure(client, emulator, path):
-    """Without `dimensions`, entries of another length than the vectors that came last are misses."""
+    """Without `dimensions`, entries with a different length from the latest vectors are misses."""
     service = emulator(rpm=0)
     with client(service, cache=path) as before:
         before.embed(TEXTS[:20])
@@ -475,7 +475,7 @@ with make() as client:
 
 @pytest.fixture
 def mounting(tmp_path):
-    """Skip a test where processes may not have disks of their own."""
+    """Skip a test if processes cannot mount their own disks."""
     tool = shutil.which("unshare")
     if tool is None:
         pytest.skip("needs unshare")
@@ -490,7 +490,7 @@ def mounting(tmp_path):
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 @pytest.mark.parametrize("state", ["full", "read-only"])
 def test_a_cache_that_can_only_be_read_is_read(emulator, tmp_path, mounting, state, journal):
-    """On a full disk, or one that nobody may write to, hits come at once, and there is one warning for all calls."""
+    """On a full or read-only disk, hits are returned at once, and there is one warning for all calls."""
     service = emulator(rpm=0)
     command = [*mounting, sys.executable, "-c", DISK, service.base_url, service.api_key, tmp_path, state, journal]
     run = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, timeout=60)
@@ -525,7 +525,7 @@ def test_a_cache_that_may_not_be_written_is_not_tried_again(client, emulator, pa
 
 
 def test_it_holds_neither_texts_nor_keys(client, emulator, path):
-    """No byte of the files tells what was embedded, nor by whom."""
+    """The files contain neither texts nor keys."""
     service = emulator(rpm=0)
     with client(service, cache=path, document_prefix="passage: ") as ours:
         ours.embed(["a secret text"])
@@ -539,7 +539,7 @@ def test_it_holds_neither_texts_nor_keys(client, emulator, path):
 
 
 def test_only_its_owner_may_read_it(client, emulator, path):
-    """The file and what SQLite lays beside it have mode 0600, whatever the umask."""
+    """The file and SQLite's additional files have mode 0600, whatever the umask."""
     before = os.umask(0)
     try:
         client(emulator(rpm=0), cache=path).embed(TEXTS)
@@ -553,7 +553,7 @@ def test_only_its_owner_may_read_it(client, emulator, path):
 
 
 def test_nothing_is_made_before_the_first_text(client, emulator, path):
-    """A constructor touches no file; a path that cannot be is refused by it."""
+    """The constructor opens no file, but rejects impossible paths."""
     client(emulator(rpm=0), cache=path)
     assert not path.exists()
     for wrong in (7, b"path", ""):
@@ -562,7 +562,7 @@ def test_nothing_is_made_before_the_first_text(client, emulator, path):
 
 
 def test_a_path_means_the_same_after_a_change_of_directory(client, emulator, tmp_path, monkeypatch):
-    """A relative path is the one that it was when the client was made."""
+    """A relative path is resolved when the client is created."""
     monkeypatch.chdir(tmp_path)
     ours = client(emulator(rpm=0), cache="vectors.db")
     (tmp_path / "elsewhere").mkdir()
@@ -572,7 +572,7 @@ def test_a_path_means_the_same_after_a_change_of_directory(client, emulator, tmp
 
 
 def test_a_closed_client_answers_nothing(client, emulator, path):
-    """Also what is known is not given out by a client that was closed."""
+    """A closed client does not return cached vectors either."""
     ours = client(emulator(rpm=0), cache=path)
     ours.embed(TEXTS)
     ours.close()
@@ -597,7 +597,7 @@ FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), mi
 
 @given(known=st.dictionaries(st.text(min_size=1), FLOATS), asked=st.lists(st.text(min_size=1)))
 def test_any_text_and_any_vector(shared_cache, known, asked):
-    """Whatever was kept is found, to the bit, for whoever asks; every input still has its own text."""
+    """Every stored vector is found, bit for bit, and every input keeps its own text."""
     if known:
         new = shared_cache.recall(prepare_texts(known))
         new.keep(0, len(known), np.array([known[text] for text in new.inputs.texts], "<f4"))

@@ -29,7 +29,7 @@ def store_case(kind, tmp_path, asynchronous):
 
 @pytest.mark.parametrize("dimensions", LENGTHS)
 async def test_the_text_that_was_asked_for_is_nearest(store_case, call, dimensions, *, service, model, client, sent):
-    """A store holds the very vectors, and finds a text by itself: one request for all texts, one for each query."""
+    """A store holds the exact vectors, and finds a text by itself: one request for all texts, one per query."""
     store = store_case.open(model(dimensions=dimensions), LENGTHS[dimensions])
     await call(store, "add_texts", TEXTS, ids=store_case.ids, **store_case.adding)
     found = [await call(store, "similarity_search", text, k=1) for text in ASKED]
@@ -42,7 +42,7 @@ async def test_the_text_that_was_asked_for_is_nearest(store_case, call, dimensio
 
 
 async def test_opened_again(store_case, call, model, sent):
-    """A store that is filled is opened and searched without sending a document again."""
+    """A filled store can be reopened and searched without sending a document again."""
     first = store_case.open(model(), 1536)
     await call(first, "add_texts", TEXTS, ids=store_case.ids, **store_case.adding)
     store_case.close(first)
@@ -55,7 +55,7 @@ async def test_opened_again(store_case, call, model, sent):
 
 
 async def test_built_again_with_a_cache(kind, call, asynchronous, tmp_path, *, service, model, sent):
-    """With a cache a second store of the same texts sends nothing, not even its probe."""
+    """With a cache, a second store of the same texts sends nothing, not even its probe."""
     rows = []
     for number in range(2):
         place = tmp_path / str(number)
@@ -73,7 +73,7 @@ async def test_built_again_with_a_cache(kind, call, asynchronous, tmp_path, *, s
 # SQLAlchemy warns of the row without values that PGVector makes of no texts.
 @pytest.mark.filterwarnings("ignore:Column 'langchain_pg_embedding.id'")
 async def test_no_texts(store_case, call, model, sent):
-    """No texts send nothing, whatever the store makes of them."""
+    """An empty list of texts sends nothing, whether or not the store accepts it."""
     store = store_case.open(model(), 1536)
     if store_case.empty:
         with pytest.raises(store_case.empty):
@@ -85,7 +85,7 @@ async def test_no_texts(store_case, call, model, sent):
 
 
 async def test_equal_texts_are_sent_once(store_case, call, service, model, sent):
-    """Texts that occur again in one call are paid for once, and each gets its vector."""
+    """Repeated texts in one call are sent once, and each gets its vector."""
     repeated = [TEXTS[0]] * 69 + [TEXTS[1]]
     store = store_case.open(model(), 1536)
     await call(store, "add_texts", repeated, ids=store_case.ids, **store_case.adding)
@@ -96,7 +96,7 @@ async def test_equal_texts_are_sent_once(store_case, call, service, model, sent)
 
 
 async def test_qdrant_builds_its_own_collection(model, sent):
-    """Qdrant asks for the length with a probe of its own, and hands over 64 texts at a time unless told otherwise."""
+    """Qdrant determines the length with its own probe, and embeds 64 texts at a time by default."""
     for options in ({}, {"batch_size": 2048}):
         store = QdrantVectorStore.from_texts(TEXTS, model(), location=":memory:", **options)
         (found,) = store.similarity_search(TEXTS[41], k=1)

@@ -1,4 +1,4 @@
-"""The example for Ray Data: actors in processes of their own, Redis between them, and a service that counts."""
+"""The example for Ray Data: actors in separate processes that share a limit in Redis, and a service that counts."""
 
 import os
 import secrets
@@ -115,7 +115,7 @@ def test_actors_share_a_limit(embed, emulator, redis_url, tmp_path):
 
 
 def test_an_error_ends_the_job(embed, emulator, tmp_path):
-    """What an actor is refused reaches the one who started the job, by its name, and costs one request."""
+    """An actor's error reaches the caller of the job with its type, after one request."""
     service = emulator(rpm=0, refuse=lambda text: text == "text 7")
     write(tmp_path / "in", [20])
     ended = embed(service, "--store", tmp_path / "limit.sqlite")
@@ -125,7 +125,7 @@ def test_an_error_ends_the_job(embed, emulator, tmp_path):
 
 
 def test_it_shows_itself(run):
-    """Without a key and arguments it starts an emulator, embeds a data set of its own, and tells what came of it."""
+    """Without a key and arguments, the example starts an emulator, embeds its own data set, and prints the result."""
     ended = run("import ray_data; ray_data.LIMIT = 60; ray_data.main()")  # one window: nobody has a minute here
     assert ended.returncode == 0, ended.stderr
     assert "14,000 texts in 7 requests" in ended.stdout

@@ -1,4 +1,4 @@
-"""A job that is killed again and again loses nothing that was answered."""
+"""A job that is killed repeatedly loses no answered text."""
 
 import os
 import random

@@ -9,7 +9,7 @@ from electronhub_embeddings.emulator import Emulator
 
 @pytest.mark.usefixtures("quick_retries")
 def test_no_wrong_vector(full, report, closing):
-    """Every text ends with its own vector, whichever way it went and whatever it met."""
+    """Every text gets its own vector, through every method and in spite of all faults."""
     count, chunk = (1_000_000, 10_000) if full else (21_000, 1_000)
     wrong = failures = 0
     with Emulator(rpm=0, chance=random_fault, seed=7, keep_bodies=False) as service:
@@ -28,7 +28,7 @@ def test_no_wrong_vector(full, report, closing):
 
 
 def make(service, closing, way):
-    """Make the object of a way to embed."""
+    """Return the object for a method."""
     kind = ENTRY_POINTS[f"{way.partition(',')[0]} sync"]
     options = {"api_key": service.api_key, "base_url": service.base_url, "dimensions": 8, "batch_size": 500}
     return closing(kind.cls(**options))

@@ -1,4 +1,4 @@
-"""Mixed traffic from many threads and event loops, on a service that fails at random, for as long as one likes."""
+"""Mixed traffic from many threads and event loops, on a service that fails at random, for any duration."""
 
 import gc
 import random
@@ -33,7 +33,7 @@ with Emulator(rpm=0, api_key="ek-soak", chance=random_fault, seed=11, keep_bodie
 
 
 def measure():
-    """Return what may leak: threads, open files and sockets, and MB of memory."""
+    """Return the resources that could leak: threads, open files and sockets, and MB of memory."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     return {
         "threads": threading.active_count(),
@@ -43,7 +43,7 @@ def measure():
 
 
 class Traffic:
-    """Threads that embed through every way at once, until they are told to stop, and check every vector."""
+    """Threads that embed through every method concurrently until they are stopped, and check every vector."""
 
     def __init__(self, base_url, cache):
         self.calls = Counter()
@@ -56,7 +56,7 @@ class Traffic:
         self._errors = []
 
     def run(self, seconds):
-        """Run for so many seconds."""
+        """Run for a number of seconds."""
         self._stop.clear()
         threads = [threading.Thread(target=self._work, args=(seed,)) for seed in range(THREADS)]
         for thread in threads:
@@ -78,7 +78,7 @@ class Traffic:
             self._stop.set()
 
     def _one_life(self, rng):
-        """Make an object, use it some times, and close it, or leave it to the garbage collector."""
+        """Create an object, use it several times, and close it or leave it to the garbage collector."""
         way = rng.choice(list(EMBED_METHODS))
         options = {"cache": self._cache} if rng.random() < 0.3 else {}
         thing = ENTRY_POINTS[f"{way.partition(',')[0]} sync"].cls(
@@ -105,7 +105,7 @@ class Traffic:
 
 @pytest.mark.usefixtures("quick_retries")
 def test_nothing_leaks_and_nothing_is_wrong(full, report, tmp_path, until, workers):
-    """After the warm-up threads, sockets, files and memory are flat, and every vector is right."""
+    """After the warm-up, threads, sockets, files and memory stay constant, and every vector is right."""
     seconds = 600.0 if full else 4.0
     (service,) = begin(SERVICE, PYTHONPATH=str(Path(__file__).parent))
     try:
@@ -129,7 +129,7 @@ def test_nothing_leaks_and_nothing_is_wrong(full, report, tmp_path, until, worke
 
 
 def settled(until, workers):
-    """Measure when what was left to the garbage collector is gone."""
+    """Measure the resources after garbage collection."""
     gc.collect()
     until(lambda: workers() == [])
     return measure()
