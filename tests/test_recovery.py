@@ -151,7 +151,7 @@ def test_texts_that_join_a_retry_have_their_own_attempts():
     assert [(part.call, part.attempts) for _, part in recovery.again] == [(new.call, 1)]
 
 
-def test_a_exhausted_text_fails_beside_a_wrong_row_that_is_asked_for_again():
+def test_an_exhausted_text_fails_beside_a_wrong_row_that_is_asked_for_again():
     """An unusable answer fails a text without attempts left, and the error names no other call's row."""
     exhausted, new = Slice(make_call(1), 0, 1, attempts=2), whole_slice(2)
     recovery = recovered([exhausted, new], InvalidResponseError("No number.", index=1))
