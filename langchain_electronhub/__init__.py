@@ -1,7 +1,7 @@
 """Electron Hub embeddings for LangChain."""
 
 try:
-    import langchain_core  # noqa: F401 - only to say which extra is missing
+    import langchain_core  # noqa: F401 - so that the message below says what to install
 except ImportError as error:
     raise ImportError(
         'langchain_electronhub needs langchain-core: pip install "electronhub-embeddings[langchain]"'

@@ -84,7 +84,7 @@ class ElectronHubEmbeddings(ConfidentialFields, Serializable, Embeddings):
     allow_http: bool = False
     """Let `base_url` begin with http:// for other hosts than this one: the network then sees the key."""
     show_progress: bool = False
-    """Draw a bar in `embed_documents` that ticks as vectors come, and says why it stands still."""
+    """Show a progress bar in `embed_documents`, which also says why nothing moves."""
 
     CONFIDENTIAL: ClassVar[tuple[str, ...]] = ("rate_limit_store", "default_headers")
 

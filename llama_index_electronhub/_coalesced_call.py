@@ -28,14 +28,14 @@ class CoalescedCall:
         self._texts = texts
         self._is_async = is_async
         self._show_progress = show_progress
-        self._places = {id(text): place for place, text in enumerate(texts)}  # LlamaIndex passes on the same objects
+        self._positions = {id(text): position for position, text in enumerate(texts)}  # LlamaIndex keeps the objects
         self._rows: list[list[float]] | None = None
         self._task: asyncio.Task[list[list[float]]] | None = None
 
     def covers(self, client: EmbeddingsClient, batch: Sequence[str], *, is_async: bool) -> bool:
         """Return whether a batch belongs to this call; an event handler may embed with another model meanwhile."""
         mine = client is self._client and is_async is self._is_async
-        return mine and all(id(text) in self._places for text in batch)
+        return mine and all(id(text) in self._positions for text in batch)
 
     def embed(self, batch: Sequence[str]) -> list[list[float]]:
         """Return the vectors of a batch."""
@@ -52,8 +52,8 @@ class CoalescedCall:
         return self._pick(await asyncio.shield(self._task), batch)
 
     def _pick(self, rows: list[list[float]], batch: Sequence[str]) -> list[list[float]]:
-        picked = [rows[self._places[id(text)]] for text in batch]
-        return picked if len(self._places) == len(rows) else [row.copy() for row in picked]  # one list per input
+        picked = [rows[self._positions[id(text)]] for text in batch]
+        return picked if len(self._positions) == len(rows) else [row.copy() for row in picked]  # one list per input
 
     def abandon(self) -> None:
         """Withdraw the texts that were not sent, because no caller waits for them."""
@@ -63,7 +63,7 @@ class CoalescedCall:
 
 @contextmanager
 def coalesced(client: EmbeddingsClient, texts: Sequence[str], *, is_async: bool, show_progress: bool) -> Iterator[None]:
-    """Coalesce the batches of these texts, inside the block, into one call of the client."""
+    """Coalesce the batches of these texts into one call of the client while the block runs."""
     call = CoalescedCall(client, texts, is_async=is_async, show_progress=show_progress)
     token = _current_call.set(call)
     try:

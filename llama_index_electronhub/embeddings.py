@@ -71,7 +71,7 @@ class ElectronHubEmbedding(BaseEmbedding):
         callback_manager: LlamaIndex's callbacks.
         num_workers: Batches that LlamaIndex hands over at once in async calls.
         embeddings_cache: LlamaIndex's own cache (core 0.12.31 and later).
-        rate_limiter: LlamaIndex's own limiter (core 0.14.16 and later); ours needs no help from it.
+        rate_limiter: LlamaIndex's own limiter (core 0.14.16 and later); this package does not need it.
         dimensions: Length of the vectors, for models that can shorten them. None: the model's own.
         user: An id of your end user, for the service's abuse reports. None: not sent.
         encoding_format: How vectors travel: "base64", or "float", which is four times larger and just as exact.
@@ -98,7 +98,7 @@ class ElectronHubEmbedding(BaseEmbedding):
             is refused.
 
     Raises:
-        ValueError: An argument is out of range, there is no key, or this core has no such feature.
+        ValueError: An argument is out of range, there is no key, or the installed core does not support it.
         TypeError: An argument is unknown.
     """
 
@@ -151,7 +151,7 @@ class ElectronHubEmbedding(BaseEmbedding):
         on_request: Callable[[RequestInfo], None] | None = None,
     ) -> None:
         if model_name is not None and model is not None and model_name != model:
-            raise ValueError(f"model_name={model_name!r} and model={model!r} are two names for one thing.")
+            raise ValueError(f"model_name={model_name!r} and model={model!r} name the same option, but differ.")
         model = next((name for name in (model_name, model) if name is not None), DEFAULT_MODEL)
         arguments = locals()
         options = {name: arguments[name] for name in DECLARED}

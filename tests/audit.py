@@ -1,4 +1,4 @@
-"""Scripts that run under Python's own audit: whom a process contacts, and what else it does."""
+"""Runs scripts under Python's audit hooks, to see which hosts a process contacts and what else it does."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from faces import KINDS
+from entry_points import ENTRY_POINTS
 
 WAYS = {
     "client": ("from electronhub_embeddings import EmbeddingsClient as Kind", "embed", "embed_query"),
@@ -40,8 +40,8 @@ thing = Kind(dimensions={dimensions}, max_retries=0)
 
 
 def audited(kind, script, service, dimensions=None):
-    """Run a script under the eyes of Python's own audit; return what it prints as JSON."""
-    if kind not in {name.split()[0] for name in KINDS}:
+    """Run a script under Python's audit hooks; return the JSON that it prints."""
+    if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
     env = {**os.environ, "ELECTRONHUB_API_KEY": service.api_key, "ELECTRONHUB_BASE_URL": service.base_url}
     maker, embed, query = WAYS[kind]

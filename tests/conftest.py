@@ -1,4 +1,4 @@
-"""What all tests share: services on loopback, clients that are closed, and a world without settings of its own."""
+"""Shared fixtures: services on loopback, clients that are closed after the test, and a clean environment."""
 
 import os
 import threading
@@ -12,26 +12,26 @@ from pathlib import Path
 
 import certifi
 import pytest
-from faces import KINDS, Face
+from entry_points import ENTRY_POINTS, EntryPoint
 from hypothesis import HealthCheck, settings
-from recorder import Recorder
+from recording_server import RecordingServer
 
 from electronhub_embeddings import ElectronHubError, EmbeddingsClient
 from electronhub_embeddings._scheduling import retry_policy
 from electronhub_embeddings.emulator import Emulator, faults
 
 WORKER = "electronhub-worker"
-"""The name of the only threads of the package."""
+"""The name of all threads of the package."""
 
-LONGEST = 30.0
+TIMEOUT = 30.0
 """Seconds after which a test that waits for something has failed."""
 
-if "CI" not in os.environ:  # else Hypothesis has taken a profile for it, which is patient as well
-    settings.register_profile("patient", deadline=None)  # how long an example takes says nothing on a busy machine
+if "CI" not in os.environ:  # in CI, Hypothesis selects its own profile, which has no deadline either
+    settings.register_profile("patient", deadline=None)  # on a busy machine, the duration of an example means nothing
     settings.load_profile("patient")
 settings.register_profile("long", max_examples=50_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile(
-    # Few examples, always the same, whatever else the machine does: what fails is the mutant's fault.
+    # Few examples, always the same ones: a failure is always caused by the mutant.
     "mutants",
     max_examples=25,
     deadline=None,
@@ -42,13 +42,13 @@ settings.register_profile(
 
 
 def _core():
-    """Return the version of llama-index-core as far as it matters here; None: not installed."""
+    """Return the major and minor version of llama-index-core; None: not installed."""
     try:
         major, minor, *_ = version("llama-index-core").split(".")
     except PackageNotFoundError:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the oldest cores warn at import about the newest pydantic
+        warnings.simplefilter("ignore")  # the oldest cores warn about the newest pydantic at import
         import llama_index.core  # noqa: F401, PLC0415
     return int(major), int(minor)
 
@@ -59,7 +59,7 @@ collect_ignore = []
 if CORE is None:
     collect_ignore += ["test_llama_index.py", "test_llama_index_whole.py"]
 if CORE is None or CORE >= (0, 11):
-    collect_ignore.append("service_context")  # the class was taken out of the core in 0.11
+    collect_ignore.append("service_context")  # the class was removed from the core in 0.11
 if find_spec("langchain_core") is None:
     collect_ignore.append("test_langchain.py")
 if find_spec("langchain_tests") is None:
@@ -73,7 +73,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def _one_certificate(tmp_path_factory):
-    """Keep one certificate in a file: few tests use TLS, and reading all of them takes 20 ms for each client."""
+    """Write one certificate to a file: few tests use TLS, and reading all certificates takes 20 ms per client."""
     end = "-----END CERTIFICATE-----\n"
     file = tmp_path_factory.mktemp("certificates") / "one.pem"
     file.write_text(Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0] + end, encoding="utf-8")
@@ -82,7 +82,7 @@ def _one_certificate(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch, _one_certificate):
-    """Take keys, addresses and proxies of the machine out of the environment."""
+    """Remove the machine's keys, addresses and proxies from the environment."""
     monkeypatch.setenv("SSL_CERT_FILE", str(_one_certificate))
     for name in list(os.environ):
         if name.upper().startswith(("ELECTRONHUB_", "OPENAI_")) or name.upper().endswith("_PROXY"):
@@ -91,7 +91,7 @@ def _no_settings(monkeypatch, _one_certificate):
 
 @pytest.fixture
 def _no_thread_left(until):
-    """Fail a test after whose clients are closed a thread of theirs still runs."""
+    """Fail a test if a worker thread is still running after its clients are closed."""
     before = set(threading.enumerate())
     yield
     until(lambda: not [thread for thread in set(threading.enumerate()) - before if thread.name == WORKER])
@@ -99,13 +99,13 @@ def _no_thread_left(until):
 
 @pytest.fixture
 def quick_retries(monkeypatch):
-    """Wait next to nothing between two attempts."""
+    """Make the pause between two attempts almost zero."""
     monkeypatch.setattr(retry_policy, "INITIAL_PAUSE", 0.001)
 
 
 @pytest.fixture
 def emulator():
-    """Return a function that starts a service; each has an account of its own, whatever port it is given."""
+    """Return a function that starts a service; each has its own key, and so its own account."""
     started = []
 
     def start(**options):
@@ -119,15 +119,15 @@ def emulator():
 
 
 @pytest.fixture
-def recorder():
-    """Return a function that starts a bare server, which shows all that it is sent, and answers as it is told."""
+def recording_server():
+    """Return a function that starts a server that records requests and sends given answers."""
     with ExitStack() as stack:
-        yield lambda *args, **options: stack.enter_context(Recorder(*args, **options))
+        yield lambda *args, **options: stack.enter_context(RecordingServer(*args, **options))
 
 
 @pytest.fixture
-def closing(_no_thread_left, emulator, recorder):  # noqa: ARG001 - clients are closed before their service is
-    """Return a function that hands back what it is given, to be closed after the test."""
+def closing(_no_thread_left, emulator, recording_server):  # noqa: ARG001 - clients are closed before their service is
+    """Return a function that registers an object to be closed after the test, and returns the object."""
     kept = []
 
     def keep(thing):
@@ -141,7 +141,7 @@ def closing(_no_thread_left, emulator, recorder):  # noqa: ARG001 - clients are 
 
 @pytest.fixture
 def client(closing):
-    """Return a function that makes a client of a service."""
+    """Return a function that creates a client of a service."""
 
     def make(service, **options):
         return closing(EmbeddingsClient(**{"api_key": service.api_key, "base_url": service.base_url, **options}))
@@ -149,45 +149,45 @@ def client(closing):
     return make
 
 
-@pytest.fixture(params=KINDS)
-def face(request, closing):
-    """Return each of the six ways to embed in turn."""
-    return Face(KINDS[request.param], closing)
+@pytest.fixture(params=ENTRY_POINTS)
+def entry_point(request, closing):
+    """Return each of the six entry points in turn."""
+    return EntryPoint(ENTRY_POINTS[request.param], closing)
 
 
 @pytest.fixture
 def ask():
-    """Return a function that asks one question through a new object of a face, and gives back the error."""
+    """Return a function that embeds one query through a new object of an entry point, and returns the error."""
 
-    def once(face, service, **options):
+    def once(entry_point, service, **options):
         with pytest.raises(ElectronHubError) as caught:
-            face.query(face.make(service, **options), "one")
+            entry_point.query(entry_point.make(service, **options), "one")
         return caught.value
 
     return once
 
 
 class Hold:
-    """Holds an answer back until it is released."""
+    """Holds back an answer until it is released."""
 
     def __init__(self):
         self._released = threading.Event()
         self.texts = [f"held {number}" for number in range(32)]
-        """What to ask for: the emulator makes answers of 32 rows in a thread, and stays free to count calls."""
+        """The texts to embed: the emulator builds answers of 32 rows in a thread, and still counts calls."""
         self.fault = faults.edit(self._wait)
 
     def release(self):
-        """Let the answer go."""
+        """Release the answer."""
         self._released.set()
 
     def _wait(self, answer):
-        assert self._released.wait(LONGEST)
+        assert self._released.wait(TIMEOUT)
         return answer
 
 
 @pytest.fixture
-def hold(client):  # noqa: ARG001 - it is released before clients are closed
-    """Return a fault that holds one answer back, and what to ask for to get it."""
+def hold(client):  # noqa: ARG001 - the answer is released before clients are closed
+    """Return a fault that holds back one answer, and the texts to embed with it."""
     held = Hold()
     yield held
     held.release()
@@ -195,10 +195,10 @@ def hold(client):  # noqa: ARG001 - it is released before clients are closed
 
 @pytest.fixture
 def until():
-    """Return a function that waits until a condition holds, for what has no event to wait for."""
+    """Return a function that waits until a condition is true, by polling."""
 
     def wait(condition):
-        deadline = time.monotonic() + LONGEST
+        deadline = time.monotonic() + TIMEOUT
         while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.002)
@@ -208,7 +208,7 @@ def until():
 
 @pytest.fixture
 def waiting():
-    """Return a function that counts the texts of the calls that wait in a client's queue: nothing public tells."""
+    """Return a function that counts the texts waiting in a client's queue; no public method does."""
 
     def count(client):
         return sum(
@@ -223,6 +223,6 @@ def waiting():
 
 @pytest.fixture
 def workers():
-    """Return a function that lists the threads of the package that were not there before the test."""
+    """Return a function that lists the package's threads that were started during the test."""
     before = set(threading.enumerate())
     return lambda: [thread for thread in threading.enumerate() if thread.name == WORKER and thread not in before]

@@ -1,4 +1,4 @@
-"""The forms in which faults come: bodies of error answers, and edits of good answers."""
+"""The forms of faults: bodies of error responses, and edits of successful answers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from electronhub_embeddings.emulator.faults import Fault
 
 KEY = "ek-canary-3f9a61c08d"
-"""The key of every service here; each quotes it wherever it says anything, as some do."""
+"""The key of every service here. Each message quotes it, as those of some services do."""
 
-SORRY = "The upstream service has failed"
+UPSTREAM_FAILED = "The upstream service has failed"
 
 
 class Form(NamedTuple):
@@ -24,76 +24,81 @@ class Form(NamedTuple):
 
     fault: Fault
     words: str = ""
-    """What the error has to say."""
+    """Words that the error must contain."""
 
 
-def told(message):
-    """Let a message quote the key."""
+def quoting_key(message):
+    """Return a message that quotes the key."""
     return f"{message} (key {KEY})."
 
 
-def worded(status, message=SORRY, **options):
-    """Make the forms of an error answer that have words."""
+def with_message(status, message=UPSTREAM_FAILED, **options):
+    """Return the forms of an error response that have a message."""
     makers = {
         "envelope": faults.error,
         "envelope in detail": faults.wrapped_error,
         "detail": faults.detail,
         "text": faults.text,
     }
-    return {f"{status} {name}": Form(make(status, told(message), **options), message) for name, make in makers.items()}
+    return {
+        f"{status} {name}": Form(make(status, quoting_key(message), **options), message)
+        for name, make in makers.items()
+    }
 
 
-def wordless(status, **options):
-    """Make the forms of an error answer that say nothing."""
+def without_message(status, **options):
+    """Return the forms of an error response that have no message."""
     return {
         f"{status} page": Form(faults.html(status, **options), "an HTML page"),
         f"{status} empty": Form(faults.empty(status, **options), str(status)),
     }
 
 
-def every(*statuses):
-    """Make all forms of error answers."""
-    return {name: form for status in statuses for name, form in {**worded(status), **wordless(status)}.items()}
+def all_forms(*statuses):
+    """Return all forms of error responses."""
+    return {
+        name: form for status in statuses for name, form in {**with_message(status), **without_message(status)}.items()
+    }
 
 
-def inside(code, message=SORRY):
-    """Make the forms of an error that comes with status 200: alone, and beside vectors."""
-    error = {"message": told(message), "type": "error", "param": None, "code": code}
+def error_in_200(code, message=UPSTREAM_FAILED):
+    """Return the forms of an error in a response with status 200: alone, and together with vectors."""
+    error = {"message": quoting_key(message), "type": "error", "param": None, "code": code}
     return {
         f"{code} alone": Form(faults.edit(lambda _: {"error": error}), message),
         f"{code} beside vectors": Form(faults.edit(lambda answer: {**answer, "error": error}), message),
     }
 
 
-def refused(message, **options):
-    """Make a 400 with today's envelope."""
-    return {"envelope": Form(faults.error(400, told(message), **options), message)}
+def bad_request(message, **options):
+    """Return a 400 with the error body that the service sends today."""
+    return {"envelope": Form(faults.error(400, quoting_key(message), **options), message)}
 
 
-def bodies(words, **contents):
-    """Make answers with status 200 that have other bodies."""
+def other_bodies(words, **contents):
+    """Return answers with status 200 and the given bodies."""
     return {name: Form(faults.nonsense(content), words) for name, content in contents.items()}
 
 
-def edited(change):
-    """Change the answer; Python writes it, for it knows numbers that the emulator's JSON does not."""
+def edited_answer(change):
+    """Edit the answer. Python's JSON encoder writes it, because the emulator's has no NaN or infinity."""
     return faults.edit(lambda answer: json.dumps(change(answer)).encode())
 
 
 def row_with(**fields):
-    """Change fields of the first row."""
-    return edited(lambda answer: {**answer, "data": [{**answer["data"][0], **fields}, *answer["data"][1:]]})
+    """Edit fields of the first row."""
+    return edited_answer(lambda answer: {**answer, "data": [{**answer["data"][0], **fields}, *answer["data"][1:]]})
 
 
 def vectors(change, rows=None):
-    """Change vectors, all or only the first few, and send them as lists of numbers."""
+    """Edit all vectors or only the first `rows`, and send them as lists of numbers."""
 
     def each(answer):
         for row in answer["data"][:rows]:
             row["embedding"] = change(numbers(row["embedding"]))
         return answer
 
-    return edited(each)
+    return edited_answer(each)
 
 
 def numbers(embedding):
@@ -101,6 +106,6 @@ def numbers(embedding):
     return np.frombuffer(pybase64.b64decode(embedding), "<f4").tolist() if isinstance(embedding, str) else embedding
 
 
-def cut(by):
-    """Leave out the last bytes of the JSON."""
+def truncated_answer(by):
+    """Leave out the last `by` bytes of the JSON."""
     return faults.edit(lambda answer: json.dumps(answer).encode()[:-by])

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fault_forms import (
-    SORRY,
+    UPSTREAM_FAILED,
     Form,
-    bodies,
-    cut,
-    edited,
-    every,
-    inside,
-    refused,
+    all_forms,
+    bad_request,
+    edited_answer,
+    error_in_200,
+    other_bodies,
+    quoting_key,
     row_with,
-    told,
+    truncated_answer,
     vectors,
-    worded,
-    wordless,
+    with_message,
+    without_message,
 )
 
 from electronhub_embeddings import (
@@ -64,7 +64,7 @@ class Vectors:
     """The right vectors."""
 
     requests: int = 1
-    """For the two texts that were hit."""
+    """Of the two affected texts."""
 
     def __str__(self) -> str:
         return f"vectors, {_count(self.requests)}"
@@ -76,11 +76,11 @@ class Failure:
 
     error: type[ElectronHubError]
     requests: int = 1
-    """For the two texts that were hit."""
+    """Of the two affected texts."""
     index: int | None = None
-    """Which of the two the error names."""
+    """Which of the two texts the error names."""
     finished: tuple[int, ...] = ()
-    """Which of the two are in `.partial` all the same."""
+    """Which of the two texts are in `.partial`."""
     silent: bool = False
     """Whether the next call may not send anything yet."""
 
@@ -102,25 +102,25 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the client."""
     later: bool = False
-    """Whether it is a fault only after a good answer."""
+    """Whether this is a fault only after a successful answer."""
     rounded: bool = False
     """Whether the first vector of an answer comes as whole numbers."""
     remembered: Mapping[str, Any] = field(default_factory=dict)
-    """What every later request asks for."""
+    """Fields of every later request."""
 
 
 def same_for_both(group, fault, forms, outcome, **more):
-    """Make a row of a fault that has the same outcome, once and for ever."""
+    """Return a row for a fault with the same outcome, single or permanent."""
     return Row(group, fault, forms, outcome, outcome, **more)
 
 
 def passing(group, fault, forms, error, requests=ALL, **more):
-    """Make a row of a fault that is met with a second request, and fails after so many if it does not pass."""
+    """Return a row for a fault that is retried, and fails after the last attempt if it is permanent."""
     return Row(group, fault, forms, Vectors(2), Failure(error, requests), **more)
 
 
 def one(fault, words=""):
-    """Make the forms of a fault that has only one."""
+    """Return the forms of a fault that has only one."""
     return {"": Form(fault, words)}
 
 
@@ -136,54 +136,57 @@ ROWS = (
     same_for_both(
         STATUSES,
         "400 that names a parameter or a model",
-        {**refused("Unknown model: nonesuch"), "parameter": refused("Not so", param="dimensions")["envelope"]},
+        {**bad_request("Unknown model: nonesuch"), "parameter": bad_request("Not so", param="dimensions")["envelope"]},
         Failure(BadRequestError),
     ),
     Row(
         STATUSES,
         "400 that names one text",
-        refused("Invalid 'input[1]': maximum input length is 8192 tokens"),
+        bad_request("Invalid 'input[1]': maximum input length is 8192 tokens"),
         Failure(BadRequestError, 2, index=1, finished=(0,)),
         Failure(BadRequestError, 2, index=1),
     ),
     Row(
         STATUSES,
         "400 or 422 that does not say whose fault it is: the two texts are sent apart",
-        every(400, 422),
+        all_forms(400, 422),
         Vectors(3),
         Failure(BadRequestError, 3, index=0),
     ),
     Row(
         STATUSES,
         "413, or 400 for too many texts: from then on requests are smaller",
-        {**every(413), **refused("Invalid 'input': array too long")},
+        {**all_forms(413), **bad_request("Invalid 'input': array too long")},
         Vectors(3),
         Failure(BadRequestError, 2, index=0),
     ),
     Row(
         STATUSES,
         "400 because of base64: from then on numbers are asked for",
-        refused("encoding_format base64 is not supported"),
+        bad_request("encoding_format base64 is not supported"),
         Vectors(2),
         Failure(BadRequestError, 2),
         remembered={"encoding_format": "float"},
     ),
-    same_for_both(STATUSES, "401: the key is wrong", every(401), Failure(AuthenticationError)),
-    same_for_both(STATUSES, "402: the balance is spent", every(402), Failure(InsufficientBalanceError)),
-    same_for_both(STATUSES, "403: the key may not do that", every(403), Failure(PermissionDeniedError)),
-    same_for_both(STATUSES, "404: no such model or address", every(404), Failure(NotFoundError)),
+    same_for_both(STATUSES, "401: the key is wrong", all_forms(401), Failure(AuthenticationError)),
+    same_for_both(STATUSES, "402: the balance is spent", all_forms(402), Failure(InsufficientBalanceError)),
+    same_for_both(STATUSES, "403: the key may not do that", all_forms(403), Failure(PermissionDeniedError)),
+    same_for_both(STATUSES, "404: no such model or address", all_forms(404), Failure(NotFoundError)),
     passing(
         STATUSES,
         "429 for requests a minute: nothing is sent until the wait is over",
-        {**worded(429, SOON), **wordless(429, headers=HERE)},
+        {**with_message(429, SOON), **without_message(429, headers=HERE)},
         RateLimitError,
     ),
     same_for_both(
         STATUSES,
         "429 with a wait longer than `max_wait` (180 s if none is named)",
         {
-            **{name: Form(form.fault, "180") for name, form in {**worded(429, "Slow down"), **wordless(429)}.items()},
-            "header": Form(faults.error(429, told("Slow down"), headers={"Retry-After": "170"}), "170"),
+            **{
+                name: Form(form.fault, "180")
+                for name, form in {**with_message(429, "Slow down"), **without_message(429)}.items()
+            },
+            "header": Form(faults.error(429, quoting_key("Slow down"), headers={"Retry-After": "170"}), "170"),
         },
         Failure(RateLimitError, silent=True),
         options={"max_wait": 1},
@@ -191,36 +194,40 @@ ROWS = (
     same_for_both(
         STATUSES,
         "429 for a day's or a plan's budget",
-        worded(429, "Daily token limit reached. Resets on 2030-01-01"),
+        with_message(429, "Daily token limit reached. Resets on 2030-01-01"),
         Failure(QuotaExceededError),
     ),
-    same_for_both(STATUSES, "any other 4xx, such as 418", every(418), Failure(APIStatusError)),
+    same_for_both(STATUSES, "any other 4xx, such as 418", all_forms(418), Failure(APIStatusError)),
     same_for_both(
         STATUSES,
         "301, 302, 303, 307, 308: a redirect is never followed",
         {
             **{str(code): Form(faults.empty(code, headers=AWAY), str(code)) for code in (301, 302, 303, 307)},
-            **wordless(308, headers=AWAY),
+            **without_message(308, headers=AWAY),
         },
         Failure(APIStatusError),
     ),
-    passing(STATUSES, "500, 502, 503, 504, 520, 522, 529", every(500, 502, 503, 504, 520, 522, 529), ServerError),
+    passing(STATUSES, "500, 502, 503, 504, 520, 522, 529", all_forms(500, 502, 503, 504, 520, 522, 529), ServerError),
     passing(
         STATUSES,
         "500 with a page of 10 MB: its beginning is read",
         {
-            "text": Form(faults.text(500, told(SORRY) + MEGABYTES), SORRY),
-            "envelope": Form(faults.error(500, told(SORRY) + MEGABYTES), SORRY),
+            "text": Form(faults.text(500, quoting_key(UPSTREAM_FAILED) + MEGABYTES), UPSTREAM_FAILED),
+            "envelope": Form(faults.error(500, quoting_key(UPSTREAM_FAILED) + MEGABYTES), UPSTREAM_FAILED),
         },
         ServerError,
     ),
-    same_for_both(INSIDE, "code 401", inside(401), Failure(AuthenticationError)),
-    same_for_both(INSIDE, "code 402", inside(402), Failure(InsufficientBalanceError)),
-    passing(INSIDE, "code 429", inside(429, SOON), RateLimitError),
+    same_for_both(INSIDE, "code 401", error_in_200(401), Failure(AuthenticationError)),
+    same_for_both(INSIDE, "code 402", error_in_200(402), Failure(InsufficientBalanceError)),
+    passing(INSIDE, "code 429", error_in_200(429, SOON), RateLimitError),
     passing(
         INSIDE,
         "code 500, or none",
-        {**inside(500), **inside(None), "detail": Form(faults.detail(200, told(SORRY)), SORRY)},
+        {
+            **error_in_200(500),
+            **error_in_200(None),
+            "detail": Form(faults.detail(200, quoting_key(UPSTREAM_FAILED)), UPSTREAM_FAILED),
+        },
         ServerError,
     ),
     Row(
@@ -285,7 +292,7 @@ ROWS = (
     passing(
         ANSWERS,
         "no JSON, or JSON that is cut",
-        {"empty": Form(faults.empty(200)), "cut": Form(cut(100))},
+        {"empty": Form(faults.empty(200)), "cut": Form(truncated_answer(100))},
         InvalidResponseError,
     ),
     passing(
@@ -298,7 +305,7 @@ ROWS = (
     passing(
         ANSWERS,
         "JSON that is no list of vectors",
-        bodies(
+        other_bodies(
             "not an embedding response",
             list=b"[]",
             null=b"null",
@@ -391,7 +398,7 @@ ROWS = (
     same_for_both(
         ANSWERS,
         "10 MB for two vectors",
-        one(edited(lambda answer: {**answer, "more": MEGABYTES}), "longer than"),
+        one(edited_answer(lambda answer: {**answer, "more": MEGABYTES}), "longer than"),
         Failure(InvalidResponseError),
     ),
     same_for_both(
@@ -401,7 +408,7 @@ ROWS = (
             "order": Form(faults.shuffled()),
             "fields": Form(row_with(more=1)),
             "no usage": Form(faults.without_usage()),
-            "usage null": Form(edited(lambda answer: {**answer, "usage": None, "error": None})),
+            "usage null": Form(edited_answer(lambda answer: {**answer, "usage": None, "error": None})),
             "numbers": Form(vectors(lambda vector: vector)),
         },
         Vectors(),
@@ -425,7 +432,7 @@ key, and the same object works again as soon as the service does (after a 429, w
 
 
 def page() -> str:
-    """Write the table for readers."""
+    """Return docs/faults.md."""
     parts = [HEAD]
     for group, rows in groupby(ROWS, key=lambda row: row.group):
         lines = [f"| {row.fault} | {row.once} | {row.for_ever} |" for row in rows]

@@ -1,7 +1,7 @@
-"""Runs the tests with each version of what the package runs on: `python tests/matrix.py [NAME...]`.
+"""Runs the tests with several versions of Python and the dependencies: `python tests/matrix.py [NAME...]`.
 
-Each row has an environment of its own in `.matrix/NAME`, which is kept, and made anew when the row, or pyproject.toml,
-has changed. A row whose Python is not on the machine is shown as missing; that fails only if the row was asked for.
+Each row has its own environment in `.matrix/NAME`, which is kept until the row or pyproject.toml changes. A row whose
+Python is not installed is shown as missing; that is a failure only if the row was requested by name.
 Started by `make matrix`.
 """
 # ruff: noqa: T201 - a report prints
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".matrix"
-TOO_LONG = 1200
+TEST_TIMEOUT = 1200
 """Seconds after which the tests of a row have failed."""
 
 TELL = """
@@ -42,11 +42,11 @@ CORE = tuple(
         *("retry_policy", "scheduler", "streaming", "text_inputs", "vector_cache"),
     )
 )
-"""What touches tenacity, httpx, numpy, msgspec and pybase64, through every face."""
+"""The tests that exercise tenacity, httpx, numpy, msgspec and pybase64, through every entry point."""
 
 
 FLOOR = tuple(dict.fromkeys((*CORE, LANGCHAIN[0], *LLAMA_INDEX, "tests/test_lifetimes.py", "tests/test_security.py")))
-"""What can break where something is old: all but what is about this machine, files and processes."""
+"""The tests that old dependencies can break: all except those about this machine, files and processes."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class Row:
     """One environment, and the tests that run in it."""
 
     packages: tuple[str, ...] = ()
-    """What is asked for beside the package."""
+    """Requirements in addition to the package."""
     tests: tuple[str, ...] = ALL
     extras: str = "all"
     python: tuple[str, ...] = ()
-    """Versions, the first that is found is taken; empty: the one that runs this."""
+    """Versions, of which the first one found is used; empty: the version that runs this script."""
     lowest: bool = False
     """Whether each direct dependency has the lowest version that pyproject.toml allows."""
     shown: tuple[str, ...] = ()
-    """Distributions whose versions tell what the row is about."""
+    """Distributions whose versions are printed."""
 
 
 CORES = ("langchain-core", "llama-index-core")
@@ -89,26 +89,26 @@ ROWS = {
 
 
 def uv():
-    """Return uv: beside this Python, or on the path."""
+    """Return the path of uv, next to this Python or on the PATH."""
     beside = Path(sys.executable).with_name("uv")
     return str(beside) if beside.exists() else shutil.which("uv") or sys.exit("uv is missing: pip install uv")
 
 
 def find_python(version):
-    """Return a Python of a version that is on this machine, or None; nothing is downloaded."""
+    """Return an installed Python of the given version, or None; nothing is downloaded."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     command = [uv(), "python", "find", "--no-python-downloads", "--no-project", "--system", version]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     if not found.returncode:
         return found.stdout.strip()
-    # pyenv's shims refuse to start a version that is installed, but not chosen.
+    # pyenv's shims refuse to start a version that is installed but not selected.
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     return next((str(python) for python in pyenv.glob(f"versions/{version}.*/bin/python")), None)
 
 
 def install(row, python, home, log):
-    """Make a row's environment, unless it stands as it has to."""
+    """Create a row's environment unless it is up to date."""
     wanted = json.dumps([astuple(row), python, (ROOT / "pyproject.toml").read_text(encoding="utf-8")])
     stamp = home / "made-for"
     mark = hashlib.sha256(wanted.encode()).hexdigest()
@@ -120,7 +120,7 @@ def install(row, python, home, log):
     commands = (
         [uv(), "venv", "--quiet", "--python", python, home],
         [*into, *lowest, "--editable", f"{ROOT}[{row.extras}]", *row.packages],
-        # What tests with is not what is tested: it is new in every row.
+        # The test tools are not under test: every row has the newest ones.
         [*into, "--group", f"{ROOT / 'pyproject.toml'}:test"],
     )
     for command in commands:
@@ -131,17 +131,19 @@ def install(row, python, home, log):
 
 
 def test(row, home, log):
-    """Run a row's tests in its environment, and tell whether they passed."""
+    """Run a row's tests in its environment, and return whether they passed."""
     command = [home / "bin" / "python", "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *row.tests]
     try:
-        return not subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False, timeout=TOO_LONG).returncode
+        return not subprocess.run(
+            command, cwd=ROOT, stdout=log, stderr=log, check=False, timeout=TEST_TIMEOUT
+        ).returncode
     except subprocess.TimeoutExpired:
-        print(f"no end after {TOO_LONG} seconds", file=log, flush=True)
+        print(f"no end after {TEST_TIMEOUT} seconds", file=log, flush=True)
         return False
 
 
 def versions(row, home):
-    """Return what is in a row's environment, as far as the row is about it."""
+    """Return the versions of a row's `shown` distributions."""
     command = [home / "bin" / "python", "-c", TELL, *row.shown]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
@@ -160,7 +162,7 @@ def run(name):
 
 
 def main():
-    """Run the rows that are asked for, or all, and end with 1 if any fails."""
+    """Run the requested rows, or all, and return 1 if any fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
     names = parser.parse_args().names

@@ -13,7 +13,7 @@ from pathlib import Path
 MUTMUT = Path(sys.executable).with_name("mutmut")
 ALLOWED = Path(__file__).with_name("mutants.txt")
 NOTICED = {"killed", "timeout"}
-"""A test has failed, or has not come to its end."""
+"""A test failed or timed out."""
 
 
 def mutmut(*arguments):
@@ -25,7 +25,7 @@ def mutmut(*arguments):
 
 
 def describe(name):
-    """Tell a mutant by its function and its changed lines, which stay the same when other code changes."""
+    """Identify a mutant by its function and its changed lines, which stay the same when other code changes."""
     module, function = re.fullmatch(r"\w+\.(.+)\.x(.+)__mutmut_\d+", name).groups()
     function = function.strip("ǁ").replace("ǁ", ".") if "ǁ" in function else function.removeprefix("_")
     lines = [line for line in mutmut("show", name).splitlines() if re.match(r"[-+](?![-+])", line)]

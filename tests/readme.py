@@ -1,4 +1,4 @@
-"""The README's snippets and tables, read for the tests that hold them true."""
+"""Reads the README's snippets and tables for the tests that check them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def errors() -> dict[str, int]:
 
 
 def rows(section: str, header: str) -> list[str]:
-    """List the rows of all tables in a section from the one on that begins with a header."""
+    """List the rows of all tables in a section, from the given header onwards."""
     text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
     return [line for line in text[text.index(f"\n{header}") :].splitlines() if line.startswith("|")]
 
 
 def measured(name: str) -> list[str]:
-    """List the lines that a benchmark has written."""
+    """List the lines of a benchmark's results."""
     results = Path(__file__).parents[1] / "benchmarks" / "results"
     return (results / name).read_text(encoding="utf-8").splitlines()

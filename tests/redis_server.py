@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import pytest
 import redis
-from processes import LONGEST
+from child_processes import TIMEOUT
 
 
 class Server:
-    """A Redis server on loopback that keeps nothing on disk."""
+    """A Redis server on loopback without persistence."""
 
     def __init__(self, directory):
         self._directory = directory
@@ -23,7 +23,7 @@ class Server:
         self._process = None
 
     def start(self):
-        """Start it and wait until it answers."""
+        """Start the server and wait until it answers."""
         program = shutil.which("redis-server")
         if program is None:
             pytest.fail("redis-server is missing: `make test` installs it")
@@ -31,7 +31,7 @@ class Server:
         self._process = subprocess.Popen(
             [program, *options, "--dir", str(self._directory)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + LONGEST
+        deadline = time.monotonic() + TIMEOUT
         while True:
             with suppress(redis.ConnectionError):
                 self.raw.ping()
@@ -41,17 +41,17 @@ class Server:
             time.sleep(0.01)
 
     def stop(self):
-        """End it at once: all it knew is gone."""
+        """Kill the server; its data is lost."""
         self._process.kill()
-        self._process.wait(LONGEST)
+        self._process.wait(TIMEOUT)
 
     def close(self):
-        """End it, and the connections to it."""
+        """Kill the server, and close the connections to it."""
         self.raw.close()
         self.stop()
 
     def commands(self):
-        """Count the commands since the last look, those inside scripts included; looking does not count."""
+        """Count the commands since the last call of this method, including commands inside scripts."""
         counts = {name.removeprefix("cmdstat_"): of["calls"] for name, of in self.raw.info("commandstats").items()}
         self.raw.config_resetstat()
         return {name: calls for name, calls in counts.items() if name not in {"info", "config|resetstat"}}

@@ -1,6 +1,6 @@
-"""A service that counts calls, and a job that makes them, on a clock that only events move.
+"""A simulated service that counts calls, and a job that makes them, on a fake clock.
 
-Written from the API's documentation alone: it shares no code, and no idea of how to count, with the limiter it tests.
+Written from the API's documentation alone: it shares no code and no counting method with the limiter under test.
 """
 
 import heapq
@@ -21,7 +21,7 @@ LONGEST_CALL = UPLINK + ANSWER + BODY
 
 
 class Service:
-    """Counts each call as it arrives, and locks the key for three minutes when there was one too many."""
+    """Counts each call as it arrives, and locks the key for three minutes after a call over the limit."""
 
     def __init__(self, limit, period=PERIOD):
         self.limit = limit

@@ -1,4 +1,4 @@
-"""The line: what travels together, in what order, how many at once, and who sees whose errors."""
+"""The workers of an account: which texts share a request, their order, concurrency, and who gets which error."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 
 from electronhub_embeddings import (
     APIConnectionError,
@@ -30,20 +30,20 @@ def short_window(period, margin=0.05):
 
 
 async def queued(*calls):
-    """Start calls and return their tasks, when all their texts are in the queue."""
+    """Start calls, and return their tasks once all their texts are queued."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     await asyncio.sleep(0)
     return tasks
 
 
 async def sent(service, count):
-    """Wait until the service has counted so many calls."""
+    """Wait until the service has counted `count` calls."""
     while len(service.calls) < count:  # noqa: ASYNC110 - the service has no event of this loop
         await asyncio.sleep(0.002)
 
 
 def inputs(service):
-    """List what each request asked for."""
+    """List the texts of each request."""
     return [call.body["input"] for call in service.calls]
 
 
@@ -51,16 +51,16 @@ def inputs(service):
 
 
 def test_the_limit_is_kept(client, emulator):
-    """A job of many requests goes through a small limit without ever passing it."""
+    """A job of many requests never exceeds a small limit."""
     service = emulator(rpm=2, window=0.4, cooldown=0.6)
     store = short_window(0.4)
     texts = list("abcdef")
-    assert same(client(service, batch_size=1, rate_limit_store=store).embed(texts), right(service, texts))
+    assert same(client(service, batch_size=1, rate_limit_store=store).embed(texts), expected_vectors(service, texts))
     assert [call.status for call in service.calls] == [200] * 6
 
 
 def test_the_limit_is_kept_by_all_clients_together(client, emulator):
-    """Clients with different arguments, in threads, spend one limit."""
+    """Clients with different arguments, in threads, share one limit."""
     service = emulator(rpm=3, window=0.4, cooldown=0.6)
     store = short_window(0.4)
     clients = [client(service, dimensions=8 + number, rate_limit_store=store) for number in range(6)]
@@ -71,7 +71,7 @@ def test_the_limit_is_kept_by_all_clients_together(client, emulator):
 
 
 def test_the_limit_outlives_its_clients(client, emulator):
-    """What a closed client has sent still counts for the next one of the account."""
+    """Requests of a closed client still count for the next client of the account."""
     service = emulator(rpm=1)
     with client(service) as first:
         first.embed_query("one")
@@ -81,19 +81,19 @@ def test_the_limit_outlives_its_clients(client, emulator):
 
 
 def test_a_lone_query_leaves_at_once(client, emulator, monkeypatch):
-    """While a slot is free nothing waits for company."""
+    """While a slot is free, no text waits for a fuller batch."""
     monkeypatch.setattr(rate_limiter, "LINGER_SHARE", 1.0)
     service = emulator(rpm=5)
     assert same(client(service).embed_query("one"), service.vector("one"))
 
 
 def test_nothing_is_sent_during_a_cooldown(client, emulator):
-    """After a 429 all texts wait as long as it says, those of other callers as well."""
+    """After a 429, all texts wait for as long as it says, including those of other callers."""
     service = emulator(rpm=0, faults=[faults.error(429, "Rate limit exceeded. Try again in 0.5 seconds.")])
     shared = client(service, batch_size=1, rate_limit_store=short_window(0.01, 0.001))
     with ThreadPoolExecutor(8) as pool:
         rows = list(pool.map(shared.embed_query, "abcdefgh"))
-    assert same(rows, right(service, "abcdefgh"))
+    assert same(rows, expected_vectors(service, "abcdefgh"))
     refused, *others = service.calls
     assert refused.status == 429
     assert all(call.at - refused.at >= 0.5 for call in others)
@@ -106,7 +106,7 @@ def test_nothing_is_sent_during_a_cooldown(client, emulator):
     ids=["Retry-After", "X-RateLimit-Reset"],
 )
 def test_the_longest_wait_named_counts(client, emulator, headers):
-    """Headers that name a longer wait than the text are believed."""
+    """If the headers name a longer wait than the message, the headers apply."""
     fault = faults.error(429, "Rate limit exceeded. Try again in 0.1 seconds.", headers=headers)
     service = emulator(rpm=0, faults=[fault])
     client(service, rate_limit_store=short_window(0.01, 0.001)).embed_query("one")
@@ -115,7 +115,7 @@ def test_the_longest_wait_named_counts(client, emulator, headers):
 
 
 def test_a_429_that_names_no_wait(client, emulator):
-    """Without any number the documented cooldown of three minutes holds."""
+    """If the 429 names no duration, the documented cooldown of three minutes applies."""
     service = emulator(rpm=0, faults=[faults.empty(429)])
     with pytest.raises(RateLimitError) as caught:
         client(service, max_wait=10).embed_query("one")
@@ -124,26 +124,26 @@ def test_a_429_that_names_no_wait(client, emulator):
 
 
 def test_a_limit_that_others_have_used_up(client, emulator):
-    """When another program has spent the limit the job pays one refusal, waits for the cooldown, and is finished."""
+    """If another program has used up the limit, the job gets one 429, waits for the cooldown, and completes."""
     service = emulator(rpm=2, window=0.4, cooldown=0.6)
     texts, body = list("abc"), {"model": "text-embedding-3-small", "input": "theirs"}
     for _ in range(2):
         httpx.post(f"{service.base_url}/embeddings", json=body, headers={"authorization": f"Bearer {service.api_key}"})
     ours = client(service, batch_size=1, rate_limit_store=short_window(0.4))
-    assert same(ours.embed(texts), right(service, texts))
+    assert same(ours.embed(texts), expected_vectors(service, texts))
     assert not any(call.in_cooldown for call in service.calls)
     assert sum(call.limited for call in service.calls) <= 1
 
 
 class Counting(MemoryStore):
-    """Remembers every slot that was ever taken."""
+    """Records every slot that was acquired."""
 
     def __init__(self, window):
         super().__init__(window)
         self.slots = set()
 
     def update(self, change):
-        """Note the slots after each change."""
+        """Record the slots after each change."""
 
         def noted(window, now):
             result = change(window, now)
@@ -154,7 +154,7 @@ class Counting(MemoryStore):
 
 
 def test_every_attempt_takes_a_slot(client, emulator):
-    """As many slots are taken as requests are on the wire, retries, halvings and refusals included."""
+    """One slot is acquired per request, including retries, bisections and refusals."""
     service = emulator(rpm=0, refuse="bad".__eq__, names_offender=False, faults=[faults.error(503), faults.drop()])
     store = Counting(SlidingWindow())
     with pytest.raises(BadRequestError):
@@ -163,7 +163,7 @@ def test_every_attempt_takes_a_slot(client, emulator):
 
 
 async def test_a_request_that_never_left_takes_no_slot(client, emulator, monkeypatch):
-    """Without a connection nothing is counted: the limit is untouched."""
+    """Failed connections are not counted against the limit."""
     monkeypatch.setattr(rate_limiter, "LINGER_SHARE", 0.0)
     service = emulator(rpm=1)
     service.close()
@@ -179,7 +179,7 @@ async def test_a_request_that_never_left_takes_no_slot(client, emulator, monkeyp
 
 
 async def test_queries_that_wait_travel_together(client, emulator, hold):
-    """50 queries that are asked while a request is under way are one request."""
+    """50 queries submitted while a request is in flight become one request."""
     service = emulator(rpm=5, faults=[hold.fault])
     shared = client(service)
     (first,) = await queued(shared.aembed(hold.texts))
@@ -187,13 +187,13 @@ async def test_queries_that_wait_travel_together(client, emulator, hold):
     queries = [f"query {number}" for number in range(50)]
     tasks = await queued(*map(shared.aembed_query, queries))
     hold.release()
-    assert same(await asyncio.gather(*tasks), right(service, queries))
+    assert same(await asyncio.gather(*tasks), expected_vectors(service, queries))
     await first
     assert inputs(service) == [hold.texts, queries]
 
 
 async def test_queries_that_come_together_travel_together(client, emulator, monkeypatch):
-    """Where nothing is under way the first of many queries leaves at once, and the others wait for one another."""
+    """If nothing is in flight, the first of many queries is sent at once, and the others share a request."""
     monkeypatch.setattr(
         rate_limiter, "LINGER_SHARE", 0.05
     )  # 0.6 s at 5 a minute: longer than starting 200 tasks can take
@@ -202,26 +202,26 @@ async def test_queries_that_come_together_travel_together(client, emulator, monk
     await shared.aembed_query("before")
     queries = [f"query {number}" for number in range(200)]
     rows = await asyncio.gather(*map(shared.aembed_query, queries))
-    assert same(rows, right(service, queries, 8))
+    assert same(rows, expected_vectors(service, queries, 8))
     assert len(service.calls) <= 3
 
 
 async def test_a_query_rides_along(client, emulator, hold):
-    """A query takes the first place in a request of documents that wait longer."""
+    """A query goes first in a request with documents that have waited longer."""
     service = emulator(rpm=5, faults=[hold.fault])
     shared = client(service, query_prefix="q: ", document_prefix="d: ")
     (first,) = await queued(shared.aembed(hold.texts))
     await sent(service, 1)
     documents, query = await queued(shared.aembed(["one", "two"]), shared.aembed_query("who?"))
     hold.release()
-    assert same(await documents, right(service, ["d: one", "d: two"]))
+    assert same(await documents, expected_vectors(service, ["d: one", "d: two"]))
     assert same(await query, service.vector("q: who?"))
     await first
     assert inputs(service)[1:] == [["q: who?", "d: one", "d: two"]]
 
 
 async def test_a_query_leaves_before_queued_documents(client, emulator, hold):
-    """Asked while many requests of documents are queued, a query is in the next one."""
+    """A query submitted while many requests of documents are queued is in the next request."""
     service = emulator(rpm=5, faults=[hold.fault])
     shared = client(service, batch_size=32, dimensions=8, max_concurrency=2)
     texts = [*hold.texts, *(f"document {number}" for number in range(64))]
@@ -230,13 +230,13 @@ async def test_a_query_leaves_before_queued_documents(client, emulator, hold):
     (query,) = await queued(shared.aembed_query("who?"))
     hold.release()
     assert same(await query, service.vector("who?", dimensions=8))
-    assert same(await documents, right(service, texts, 8))
+    assert same(await documents, expected_vectors(service, texts, 8))
     assert ["who?" in asked for asked in inputs(service)] == [False, True, False, False]
     assert [call.texts for call in service.calls] == [32, 32, 32, 1]
 
 
 async def test_a_place_on_the_wire_is_kept_for_queries(client, emulator, hold):
-    """Documents never take the last place: a query is answered while they are under way and more of them wait."""
+    """Documents never use the last connection: a query is answered while documents are in flight and queued."""
     service = emulator(rpm=0, faults=[None, hold.fault])
     shared = client(service, max_concurrency=2, batch_size=32)
     await shared.aembed_query("before")
@@ -250,7 +250,7 @@ async def test_a_place_on_the_wire_is_kept_for_queries(client, emulator, hold):
 
 
 async def test_different_recipes_travel_apart(client, emulator, hold):
-    """Texts whose requests differ in anything but the texts are never mixed."""
+    """Texts whose requests have different options never share a request."""
     service = emulator(rpm=5, faults=[hold.fault])
     one, two = client(service, dimensions=8), client(service, dimensions=9)
     (first,) = await queued(one.aembed(hold.texts))
@@ -264,20 +264,20 @@ async def test_different_recipes_travel_apart(client, emulator, hold):
 
 
 async def test_equal_recipes_travel_together(client, emulator, hold):
-    """Texts of different clients share a request when it would be the same."""
+    """Texts of different clients share a request if its options are the same."""
     service = emulator(rpm=5, faults=[hold.fault])
     one, two = client(service), client(service)
     (first,) = await queued(one.aembed(hold.texts))
     await sent(service, 1)
     tasks = await queued(one.aembed_query("a"), two.aembed_query("b"))
     hold.release()
-    assert same(await asyncio.gather(*tasks), right(service, ["a", "b"]))
+    assert same(await asyncio.gather(*tasks), expected_vectors(service, ["a", "b"]))
     await first
     assert inputs(service)[1:] == [["a", "b"]]
 
 
 async def test_a_cancelled_task_and_its_neighbours(client, emulator, hold):
-    """What a cancelled task had not sent yet is never sent, and those around it get their vectors."""
+    """The unsent texts of a cancelled task are never sent, and the other tasks get their vectors."""
     service = emulator(rpm=5, faults=[hold.fault])
     shared = client(service)
     (first,) = await queued(shared.aembed(hold.texts))
@@ -287,13 +287,13 @@ async def test_a_cancelled_task_and_its_neighbours(client, emulator, hold):
     with pytest.raises(asyncio.CancelledError):
         await two
     hold.release()
-    assert same([*await one, *await three], right(service, ["one", "three"]))
+    assert same([*await one, *await three], expected_vectors(service, ["one", "three"]))
     await first
     assert inputs(service)[1:] == [["one", "three"]]
 
 
 async def test_a_cancelled_task_whose_request_is_under_way(client, emulator, hold):
-    """Cancelling the caller of a request on the wire ends its wait at once, and the others go on."""
+    """Cancelling a caller whose request is in flight ends its wait at once, and the other callers are unaffected."""
     service = emulator(rpm=5, faults=[hold.fault])
     shared = client(service)
     (first,) = await queued(shared.aembed(hold.texts))
@@ -307,7 +307,7 @@ async def test_a_cancelled_task_whose_request_is_under_way(client, emulator, hol
 
 
 async def test_a_call_after_a_wait_that_was_given_up(client, emulator, hold):
-    """When all who waited have gone, the next call is noticed at once and not at the next sweep."""
+    """After all waiting callers were cancelled, the next call is handled at once."""
     service = emulator(rpm=5, faults=[hold.fault])
     shared = client(service)
     (first,) = await queued(shared.aembed(hold.texts))
@@ -337,7 +337,7 @@ async def test_a_timeout_of_the_caller(client, emulator):
 
 @pytest.mark.parametrize("names_offender", [True, False])
 async def test_only_the_guilty_caller_sees_the_error(client, emulator, hold, names_offender):
-    """One bad text in a shared request fails its own call, with its place there; all other texts get vectors."""
+    """One bad text in a shared request fails its own call, with its index there; all other texts get vectors."""
     service = emulator(rpm=0, faults=[hold.fault], refuse="bad".__eq__, names_offender=names_offender)
     shared = client(service, dimensions=8)
     (first,) = await queued(shared.aembed(hold.texts))
@@ -353,17 +353,20 @@ async def test_only_the_guilty_caller_sees_the_error(client, emulator, hold, nam
     error = results[1]
     assert type(error) is BadRequestError
     assert error.index == 1
-    assert {place: same(row, right(service, ["four", "bad", "five"], 8)[place]) for place, row in error.partial.items()}
+    assert {
+        place: same(row, expected_vectors(service, ["four", "bad", "five"], 8)[place])
+        for place, row in error.partial.items()
+    }
     assert sorted(error.partial) == [0, 2]
-    assert same(results[0], right(service, ["one", "two", "three"], 8))
-    assert same(results[2], right(service, ["six", "seven"], 8))
+    assert same(results[0], expected_vectors(service, ["one", "two", "three"], 8))
+    assert same(results[2], expected_vectors(service, ["six", "seven"], 8))
     assert same(results[3], service.vector("eight", dimensions=8))
     await first
 
 
 @pytest.mark.parametrize("names_offender", [True, False])
 def test_one_bad_text_among_many(client, emulator, names_offender):
-    """A bad text in 512 is found by name or by halving, and costs no other text its vector."""
+    """A bad text among 512 is found by its index or by bisection, and no other text loses its vector."""
     service = emulator(rpm=0, refuse="text 200".__eq__, names_offender=names_offender)
     texts = [f"text {number}" for number in range(512)]
     with pytest.raises(BadRequestError) as caught:
@@ -383,7 +386,7 @@ def test_a_text_that_is_too_long(client, emulator):
 
 
 async def test_a_row_that_stays_wrong_is_its_own_callers(client, emulator, hold):
-    """A vector that is not finite however often it is asked for fails the call of its text only."""
+    """A vector that is not finite after all retries fails only the call of its text."""
     service = emulator(rpm=5, faults=[hold.fault], chance=lambda _: faults.edit(spoil))
 
     def spoil(answer):
@@ -401,12 +404,12 @@ async def test_a_row_that_stays_wrong_is_its_own_callers(client, emulator, hold)
     hold.release()
     good, wrong = await asyncio.gather(*tasks, return_exceptions=True)
     assert (type(wrong), wrong.index, sorted(wrong.partial)) == (InvalidResponseError, 1, [0])
-    assert same(good, right(service, ["good"], 8))
+    assert same(good, expected_vectors(service, ["good"], 8))
     await first
 
 
 async def test_texts_that_failed_together_are_sent_again_together(client, emulator, hold, monkeypatch):
-    """A failed request is one request again, however many calls shared it: each attempt spends one of few slots."""
+    """A failed request is retried as one request, however many calls share it, because each attempt uses a slot."""
     monkeypatch.setattr(retry_policy, "INITIAL_PAUSE", 0.3)
     service = emulator(rpm=100, faults=[hold.fault, faults.error(503)])
     shared = client(service, dimensions=8)
@@ -415,7 +418,7 @@ async def test_texts_that_failed_together_are_sent_again_together(client, emulat
     queries = [f"query {number}" for number in range(20)]
     tasks = await queued(*map(shared.aembed_query, queries))
     hold.release()
-    assert same(await asyncio.gather(*tasks), right(service, queries, 8))
+    assert same(await asyncio.gather(*tasks), expected_vectors(service, queries, 8))
     await first
     assert [call.texts for call in service.calls] == [32, 20, 20]
 
@@ -424,10 +427,10 @@ async def test_texts_that_failed_together_are_sent_again_together(client, emulat
 
 
 def test_too_many_inputs_are_learned_from_the_message(client, emulator):
-    """The number in a refusal is used from then on: one refusal in all."""
+    """The limit named in a refusal is used from then on, so there is only one refusal."""
     service = emulator(rpm=0, max_inputs=32)
     shared, texts = client(service, dimensions=8), [f"text {number}" for number in range(1000)]
-    assert same(shared.embed(texts), right(service, texts, 8))
+    assert same(shared.embed(texts), expected_vectors(service, texts, 8))
     assert [call.texts for call in service.calls if call.status == 400] == [1000]
     steady = len(service.calls)
     shared.embed([f"more {number}" for number in range(300)])
@@ -435,21 +438,21 @@ def test_too_many_inputs_are_learned_from_the_message(client, emulator):
 
 
 def test_too_many_inputs_are_found_by_halving(client, emulator):
-    """Where no number is named, at most six refusals find a size that passes, and it is kept."""
+    """If no limit is named, at most six refusals find a size that is accepted, and it is kept."""
     refusals = [faults.error(413, "Request too large.")] * 5
     service = emulator(rpm=0, faults=refusals)
     shared, texts = client(service, dimensions=8), [f"text {number}" for number in range(1000)]
-    assert same(shared.embed(texts), right(service, texts, 8))
+    assert same(shared.embed(texts), expected_vectors(service, texts, 8))
     assert [call.texts for call in service.calls[:5]] == [1000, 500, 250, 125, 62]
     assert max(call.texts for call in service.calls[5:]) == 31
 
 
 @pytest.mark.parametrize("names_offender", [True, False], ids=["new message", "old message"])
 def test_too_many_tokens_are_learned(client, emulator, names_offender):
-    """A refusal for tokens makes requests smaller, at most six times, until they fit for good."""
+    """Refusals for tokens make requests smaller, at most six times, until all later requests fit."""
     service = emulator(rpm=0, max_request_tokens=2000, names_offender=names_offender)
     shared, texts = client(service, dimensions=8), [f"{number} " + "word " * 20 for number in range(1000)]
-    assert same(shared.embed(texts), right(service, texts, 8))
+    assert same(shared.embed(texts), expected_vectors(service, texts, 8))
     assert sum(call.status == 400 for call in service.calls) <= 6
     steady = len(service.calls)
     shared.embed([f"{number} " + "more " * 20 for number in range(300)])
@@ -460,14 +463,14 @@ def test_too_many_tokens_are_learned(client, emulator, names_offender):
 
 
 def peak(calls, seconds):
-    """Return how many calls were under way at once, when each took at least so long."""
+    """Return the most calls that were in flight at once, if each took at least `seconds`."""
     starts = sorted(call.at for call in calls)
     return max(sum(start - seconds < at <= start for at in starts) for start in starts)
 
 
 @pytest.mark.parametrize(("max_concurrency", "documents"), [(1, 1), (2, 1), (4, 3)])
 def test_max_concurrency(client, emulator, max_concurrency, documents):
-    """No more requests are under way at once than allowed, and documents leave one place free."""
+    """No more requests are in flight than allowed, and documents leave one connection free."""
     service = emulator(rpm=0, latency=0.05)
     busy = client(service, max_concurrency=max_concurrency, batch_size=1, dimensions=8)
     busy.embed_query("before")
@@ -490,7 +493,7 @@ def test_a_large_job_is_divided_where_requests_are_free(client, emulator):
     service = emulator(rpm=0)
     free, texts = client(service, dimensions=8), [f"text {number}" for number in range(700)]
     free.embed_query("before")
-    assert same(free.embed(texts), right(service, texts, 8))
+    assert same(free.embed(texts), expected_vectors(service, texts, 8))
     shares = [call.texts for call in service.calls[1:]]
     assert max(shares) == 100
     assert len(shares) >= 7
@@ -506,7 +509,7 @@ def test_a_large_job_is_one_request_where_requests_are_scarce(client, emulator):
 
 
 def test_the_first_request_is_waited_for(client, emulator, hold, until, waiting):
-    """Before any answer has told the limit there is one request on the wire, whoever asks."""
+    """Until an answer shows the limit, only one request is in flight, whatever callers submit."""
     service = emulator(rpm=0, faults=[hold.fault])
     clients = [client(service, dimensions=8 + number) for number in range(3)]
     with ThreadPoolExecutor(3) as pool:
@@ -521,7 +524,7 @@ def test_the_first_request_is_waited_for(client, emulator, hold, until, waiting)
 
 
 def test_threads_are_few(client, emulator, workers):
-    """However many calls wait, there are no more threads than places on the wire and one that leads."""
+    """However many calls wait, there is at most one thread per connection and one leader."""
     service = emulator(rpm=0, latency=0.01)
     shared, most = client(service, max_concurrency=3, batch_size=1, dimensions=8), [0]
 
@@ -554,7 +557,7 @@ class Broken(MemoryStore):
 
 
 def test_a_store_that_fails_strands_nobody(client, emulator):
-    """When the store breaks before a request, the call fails and says so, and nothing is sent."""
+    """If the store fails before a request, the call fails with that error, and nothing is sent."""
     service = emulator(rpm=0)
     with pytest.raises(ElectronHubError, match="no space left"):
         client(service, rate_limit_store=Broken(0)).embed_query("one")
@@ -562,7 +565,7 @@ def test_a_store_that_fails_strands_nobody(client, emulator):
 
 
 def test_a_store_that_fails_loses_nothing(client, emulator):
-    """When the store breaks while a request is under way, its vectors are handed out, and the next call fails."""
+    """If the store fails while a request is in flight, its vectors are returned, and the next call fails."""
     service = emulator(rpm=0)
     broken = client(service, rate_limit_store=Broken(1))
     assert same(broken.embed_query("one"), service.vector("one"))
@@ -572,7 +575,7 @@ def test_a_store_that_fails_loses_nothing(client, emulator):
 
 
 def test_a_fault_of_our_own_strands_nobody(client, emulator, monkeypatch):
-    """An exception that nobody thought of, wherever a worker is, reaches the caller instead of leaving it waiting."""
+    """An unexpected exception anywhere in a worker reaches the caller, which would otherwise wait forever."""
     service = emulator(rpm=0, faults=[faults.error(400, "Something is odd.")])
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
 
@@ -612,17 +615,17 @@ def two_left(client, emulator, monkeypatch):
 
 
 async def test_500_queries_of_one_loop_in_two_slots(two_left):
-    """Any number of tasks that ask at the same time are answered with what is left, and nobody waits a minute."""
+    """Any number of concurrent tasks is answered with the remaining requests, and no task waits a minute."""
     service, shared = two_left
     queries = [f"query {number}" for number in range(500)]
     rows = await asyncio.wait_for(asyncio.gather(*map(shared.aembed_query, queries)), 30)
-    assert same(rows, right(service, queries, 8))
+    assert same(rows, expected_vectors(service, queries, 8))
     assert len(service.calls) - 3 <= 2
     assert {call.status for call in service.calls} == {200}
 
 
 def test_200_queries_of_as_many_threads_in_two_slots(two_left):
-    """Any number of threads that ask at the same time are answered with what is left as well."""
+    """Any number of concurrent threads is answered with the remaining requests."""
     service, shared = two_left
     queries = [f"query {number}" for number in range(200)]
     meeting = threading.Barrier(len(queries))
@@ -634,7 +637,7 @@ def test_200_queries_of_as_many_threads_in_two_slots(two_left):
     with ThreadPoolExecutor(len(queries)) as pool:
         asked = [pool.submit(ask, query) for query in queries]
         rows = [call.result(30) for call in asked]
-    assert same(rows, right(service, queries, 8))
+    assert same(rows, expected_vectors(service, queries, 8))
     assert len(service.calls) - 3 <= 2
     assert {call.status for call in service.calls} == {200}
 
@@ -643,7 +646,7 @@ def test_200_queries_of_as_many_threads_in_two_slots(two_left):
 
 
 def test_a_job_that_cannot_be_done_in_time_sends_one_request(client, emulator):
-    """When the first answer tells the limit, a job whose last request is too far away fails, before the second one."""
+    """Once the first answer shows the limit, a job that cannot finish in time fails before its second request."""
     service = emulator(rpm=5)
     impatient = client(service, batch_size=1, dimensions=8, max_wait=90)
     with pytest.raises(RateLimitError, match="19 requests") as caught:
@@ -654,7 +657,7 @@ def test_a_job_that_cannot_be_done_in_time_sends_one_request(client, emulator):
 
 
 def test_a_job_that_cannot_be_done_in_time_sends_nothing(client, emulator):
-    """When the limit is known before, such a job fails before its first request, and a smaller one is done."""
+    """If the limit is already known, such a job fails before its first request, and a smaller one completes."""
     service = emulator(rpm=5)
     impatient = client(service, batch_size=1, dimensions=8, max_wait=50)
     impatient.embed_query("before")
@@ -662,12 +665,12 @@ def test_a_job_that_cannot_be_done_in_time_sends_nothing(client, emulator):
         impatient.embed(list("abcde"))
     assert caught.value.retry_after == pytest.approx(60.1, abs=10)
     assert (len(service.calls), caught.value.partial) == (1, {})
-    assert same(impatient.embed(list("abcd")), right(service, "abcd", 8))
+    assert same(impatient.embed(list("abcd")), expected_vectors(service, "abcd", 8))
 
 
 def test_a_job_that_can_be_done_in_time_is_done(client, emulator):
     """A job of many requests whose waits fit into `max_wait` goes through all of them."""
     service = emulator(rpm=2, window=0.4)
     patient = client(service, batch_size=1, dimensions=8, max_wait=30, rate_limit_store=short_window(0.4))
-    assert same(patient.embed(list("abcdef")), right(service, "abcdef", 8))
+    assert same(patient.embed(list("abcdef")), expected_vectors(service, "abcdef", 8))
     assert [call.status for call in service.calls] == [200] * 6

@@ -1,4 +1,4 @@
-"""Every argument is checked when an object is made, through the client and both adapters: nothing waits for a text."""
+"""Every argument is checked at construction, by the client and both adapters, not at the first text."""
 
 import sys
 from pathlib import Path
@@ -7,21 +7,21 @@ from types import MappingProxyType
 import httpx
 import numpy as np
 import pytest
-from faces import KINDS
+from entry_points import ENTRY_POINTS
 
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 CANARY = "canary-0123456789"
-SYNC = [name for name in KINDS if name.endswith(" sync")]
+SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 
 
 @pytest.fixture
-def refused(face):
-    """Return a function that makes an object, and gives back the ValueError that it is refused with."""
+def refused(entry_point):
+    """Return a function that creates an object with invalid arguments, and returns the ValueError."""
 
     def refuse(**options):
         with pytest.raises(ValueError) as caught:  # noqa: PT011 - what it says is for the tests
-            face.build(**{"api_key": "ek-test", **options})
+            entry_point.build(**{"api_key": "ek-test", **options})
         said = str(caught.value)
         assert next(iter(options)) in said
         assert CANARY not in said
@@ -86,7 +86,7 @@ BAD_URLS = {
 
 @pytest.mark.parametrize("url", BAD_URLS.values(), ids=BAD_URLS)
 def test_a_base_url_that_httpx_would_not_take(refused, url):
-    """It is refused as it was written: `urlsplit` drops line breaks, and httpx has its own words at the first text."""
+    """A malformed URL is rejected at construction: `urlsplit` drops line breaks, and httpx fails at the first text."""
     said = refused(base_url=url)
     if isinstance(url, str):
         assert "https://api.electronhub.ai/v1" in said
@@ -94,15 +94,15 @@ def test_a_base_url_that_httpx_would_not_take(refused, url):
 
 @pytest.mark.parametrize("url", ["https://user:canary-0123456789@a.example", "https://a.example:canary-0123456789"])
 def test_a_base_url_is_not_quoted(refused, url):
-    """A password may stand in it."""
+    """The URL may contain a password."""
     refused(base_url=url)
 
 
-def test_the_variable_is_named(face, monkeypatch):
-    """What is wrong in the environment is not looked for among the arguments."""
+def test_the_variable_is_named(entry_point, monkeypatch):
+    """An error in an environment variable names the variable, not the argument."""
     monkeypatch.setenv("ELECTRONHUB_BASE_URL", "https://a.example/v1\n")
     with pytest.raises(ValueError, match=r"ELECTRONHUB_BASE_URL has '\\n' at position 20"):
-        face.build(api_key="ek-test")
+        entry_point.build(api_key="ek-test")
 
 
 GOOD_URLS = [
@@ -119,9 +119,9 @@ GOOD_URLS = [
 
 
 @pytest.mark.parametrize("url", GOOD_URLS)
-def test_a_base_url_that_httpx_takes(face, url):
-    """What is accepted, httpx reads: nothing is left to fail at the first text."""
-    face.build(api_key="ek-test", base_url=url)
+def test_a_base_url_that_httpx_takes(entry_point, url):
+    """Every accepted URL is valid for httpx, so it cannot fail at the first text."""
+    entry_point.build(api_key="ek-test", base_url=url)
     assert httpx.URL(f"{url}/embeddings").host
 
 
@@ -206,7 +206,7 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "value"), BAD, ids=[f"{name}-{number}" for number, (name, _) in enumerate(BAD)])
 def test_an_argument_that_cannot_be_meant(refused, name, value):
-    """It is refused by its name, before anything is sent, and never quoted where it may be confidential."""
+    """The error names the argument, nothing is sent, and a confidential value is not quoted."""
     refused(**{name: value})
 
 
@@ -218,14 +218,14 @@ def test_an_argument_that_cannot_be_meant(refused, name, value):
         (type("Session", (), {"__module__": "requests.sessions"}), "not an instance of requests.Session"),
     ],
 )
-def test_another_http_client(face, client, words):
+def test_another_http_client(entry_point, client, words):
     """The message says what to pass."""
     with pytest.raises(ValueError, match=words):
-        face.build(api_key="ek-test", http_client=client())
+        entry_point.build(api_key="ek-test", http_client=client())
 
 
 def test_a_closed_http_client(refused):
-    """No text could be sent with it."""
+    """The client could not send any request."""
     with httpx.Client() as http:
         pass
     assert "is closed" in refused(http_client=http)
@@ -261,7 +261,7 @@ REDIS_URLS = {
 @pytest.mark.parametrize("url", REDIS_URLS.values(), ids=REDIS_URLS)
 @pytest.mark.parametrize("installed", [True, False])
 def test_a_redis_url_that_cannot_be_parsed(refused, url, installed, monkeypatch):
-    """It is refused with or without redis-py, and its password is not quoted."""
+    """An invalid Redis URL is rejected with or without redis-py, and its password is not quoted."""
     if not installed:
         monkeypatch.setitem(sys.modules, "redis", None)
     assert "redis://user:password@host:6379/0" in refused(rate_limit_store=url)
@@ -279,19 +279,19 @@ GOOD_REDIS_URLS = [
 
 
 @pytest.mark.parametrize("url", GOOD_REDIS_URLS)
-def test_a_redis_url_that_redis_py_takes(face, url):
-    """What is accepted, redis-py can make a connection of; nothing is connected yet."""
+def test_a_redis_url_that_redis_py_takes(entry_point, url):
+    """Every accepted Redis URL is valid for redis-py, and no connection is opened."""
     redis = pytest.importorskip("redis")
-    face.build(api_key="ek-test", rate_limit_store=url)
+    entry_point.build(api_key="ek-test", rate_limit_store=url)
     assert redis.ConnectionPool.from_url(url).make_connection()
 
 
 @pytest.mark.parametrize("url", ["redis://localhost", "rediss://localhost", "unix:///run/redis.sock"])
-def test_redis_py_is_missing(face, monkeypatch, url):
-    """The constructor tells what to install."""
+def test_redis_py_is_missing(entry_point, monkeypatch, url):
+    """The constructor's error says what to install."""
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ImportError, match=r'pip install "electronhub-embeddings\[redis\]"'):
-        face.build(api_key="ek-test", rate_limit_store=url)
+        entry_point.build(api_key="ek-test", rate_limit_store=url)
 
 
 GOOD = [
@@ -316,15 +316,15 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("name", "value"), GOOD, ids=[f"{name}-{number}" for number, (name, _) in enumerate(GOOD)])
-def test_an_argument_at_the_edge(face, name, value):
-    """What can be meant is taken, and nothing is opened for it."""
-    face.build(**{"api_key": "ek-test", name: value})
+def test_an_argument_at_the_edge(entry_point, name, value):
+    """The smallest and largest valid values are accepted, and nothing is opened."""
+    entry_point.build(**{"api_key": "ek-test", name: value})
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_an_empty_key_is_none(face, monkeypatch):
-    """As a settings object has it; the environment's is used."""
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_an_empty_key_is_none(entry_point, monkeypatch):
+    """An empty key, as from a settings object, means that the environment's key is used."""
     with pytest.raises(ValueError, match="ELECTRONHUB_API_KEY"):
-        face.build(api_key="")
+        entry_point.build(api_key="")
     monkeypatch.setenv("ELECTRONHUB_API_KEY", "ek-env")
-    face.build(api_key="")
+    entry_point.build(api_key="")

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from bodies import content, envelope
-from characters import CHARACTERS
+from error_bodies import content, envelope
 from hypothesis import given
 from hypothesis import strategies as st
+from unusual_characters import CHARACTERS
 
 from electronhub_embeddings._codec.error_parser import read_error
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
@@ -28,17 +28,17 @@ UNKNOWN = BadRequestCause(Cause.UNKNOWN)
 
 
 def text(index=None):
-    """Return the cause that one text is, named or not."""
+    """Return the cause for one text, with or without its index."""
     return BadRequestCause(Cause.TEXT, index=index)
 
 
 def size(max_inputs=None, *, max_tokens=None, tokens=None):
-    """Return the cause that the size of a request is."""
+    """Return the cause for the size of a request."""
     return BadRequestCause(Cause.SIZE, max_inputs=max_inputs, max_tokens=max_tokens, tokens=tokens)
 
 
 def openai(message, code=None, param=None, kind="invalid_request_error"):
-    """Return a body of OpenAI, and of whoever speaks as it does."""
+    """Return a body of OpenAI or of a compatible vendor."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
@@ -70,13 +70,13 @@ def google(message, status="INVALID_ARGUMENT", *fields):
 
 
 def openrouter(raw, provider="OpenAI"):
-    """Return a body of OpenRouter around one of its vendors'."""
+    """Return a body of OpenRouter, which wraps the body of a vendor."""
     metadata = {"raw": raw if isinstance(raw, str) else json.dumps(raw), "provider_name": provider}
     return {"error": {"message": "Provider returned error", "code": 400, "metadata": metadata}, "user_id": "org_2xf5"}
 
 
 def fastapi(*fields):
-    """Return a body of FastAPI: of (place in the body, kind, message)."""
+    """Return a body of FastAPI, built from (location, type, message) entries."""
     return {"detail": [{"type": kind, "loc": ["body", *place], "msg": message} for place, kind, message in fields]}
 
 
@@ -487,7 +487,7 @@ ROWS = [
 
 
 def refuse(status, body):
-    """Return the error that a body becomes."""
+    """Return the error for a body."""
     error = read_error(status, content(body), RateLimitHeaders())
     assert isinstance(error, BadRequestError)
     return error
@@ -497,7 +497,7 @@ def refuse(status, body):
     ("status", "body", "sent", "cause"), [row[1:] for row in ROWS], ids=[f"{i}-{row[0]}" for i, row in enumerate(ROWS)]
 )
 def test_the_cause_of_a_refusal(status, body, sent, cause):
-    """What each vendor sends tells the cause, with the index and the numbers in it."""
+    """Each vendor's refusal yields its cause, with its index and numbers."""
     assert cause == find_cause(refuse(status, body), sent)
 
 
@@ -518,19 +518,19 @@ def test_the_cause_of_a_refusal(status, body, sent, cause):
     ],
 )
 def test_the_cause_that_a_code_tells(code, cause):
-    """A code of its own says enough; one that stands for any bad request says nothing."""
+    """A specific code determines the cause; a generic one does not."""
     assert cause == find_cause(refuse(400, openai("No.", code, kind=None)), SENT)
 
 
 def test_each_pattern_is_the_first_that_some_wording_matches():
-    """A pattern that decides nothing would be dead, or hidden by one before it."""
+    """Every pattern decides at least one case; otherwise it would be dead, or hidden by an earlier one."""
     messages = [refuse(status, body).message for _vendor, status, body, *_ in ROWS]
     decisive = {next((pattern for _, pattern in _WORDS if pattern.search(words)), None) for words in messages}
     assert {pattern for _, pattern in _WORDS} <= decisive
 
 
 def test_many_vendors_and_wordings_are_known():
-    """The service resells many vendors, and refuses whole requests in many words."""
+    """Refusals of whole requests are recognised in the words of many vendors."""
     assert {vendor for vendor, *_ in WHOLE_REQUEST} >= {
         *("OpenAI", "Azure", "LiteLLM", "vLLM", "Mistral", "Google", "Voyage", "Cohere", "OpenRouter"),
     }
@@ -557,7 +557,7 @@ REFUSED = 'Cannot embed "{}": request {} has {} tokens of an unusual kind (id {}
     ],
 )
 def test_the_same_words(other):
-    """Numbers, quotations and identifiers do not make another refusal."""
+    """Refusals that differ only in numbers, quotations and identifiers are the same."""
     words = REFUSED.format("a text", "req_A7bX", 2048, "0d4f8a7e-1111-4c40-9d0e-000000000000")
     assert same_words(BadRequestError(words), BadRequestError(other))
 
@@ -573,13 +573,13 @@ def test_the_same_words(other):
     ],
 )
 def test_other_words(one, other):
-    """Another sentence, parameter or code is another refusal, also inside the words of a gateway."""
+    """Refusals with different sentences, parameters or codes differ, even inside a gateway's message."""
     assert not same_words(one, other)
     assert same_words(one, one)
 
 
 def test_words_that_are_cut_within_a_quotation_are_the_same():
-    """A message is kept to a length, and a quotation can reach over its end."""
+    """Messages are truncated, and a quotation can be cut off."""
     cut = [refuse(400, openai(f"Cannot embed '{letter * 2000}'")) for letter in "ab"]
     assert same_words(*cut)
 
@@ -605,7 +605,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | MESSAGES, lambda
 
 @given(MESSAGES, st.none() | MESSAGES, st.none() | st.integers() | MESSAGES, JSON, st.integers(1, 3000))
 def test_any_refusal_has_a_cause(words, param, code, body, sent):
-    """Whatever a service says, an index is a position in the request, and a limit is below what was sent."""
+    """For any message, an index is a position in the request, and a limit is below the number sent."""
     error = BadRequestError(words, status_code=400, param=param, code=code, body=body)
     found = find_cause(error, sent)
     assert found.index is None or (found.cause is Cause.TEXT and 0 <= found.index < sent)

@@ -1,11 +1,11 @@
-"""Batching: nothing lost, nothing doubled, nothing too large; and an estimate that learns in the right direction."""
+"""Batching: no text lost, duplicated or oversized; and an estimate that is corrected in the right direction."""
 
 from collections import deque
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from scheduling import make_call, texts_of, waiting_slices, whole
+from scheduler_driver import make_call, texts_of, waiting_slices, whole_slice
 
 from electronhub_embeddings._scheduling.batch import Slice, divide, halve
 from electronhub_embeddings._scheduling.batching import ESTIMATE_MARGIN, MAX_TOKENS, BatchLimits, take, take_one
@@ -23,7 +23,7 @@ def sizes(slices):
 
 @given(waiting_slices(), st.integers(1, 10), st.integers(1, 120))
 def test_join_after_take_is_the_identity(queue, max_inputs, max_bytes):
-    """Batch after batch the texts leave in the order in which they waited, each exactly once."""
+    """The texts leave in the order in which they were queued, each exactly once."""
     before, gone = texts_of(queue), []
     while queue:
         taken = take(queue, max_inputs, max_bytes) or take_one(queue)
@@ -41,7 +41,7 @@ def test_a_batch_keeps_both_bounds(queue, max_inputs, max_bytes):
 
 @given(waiting_slices(), st.integers(1, 10), st.integers(1, 120))
 def test_a_batch_is_as_full_as_can_be(queue, max_inputs, max_bytes):
-    """What stays behind begins with a text that did not fit any more."""
+    """The first remaining text would not have fitted."""
     taken = take(queue, max_inputs, max_bytes)
     if queue and len(texts_of(taken)) < max_inputs:
         assert sizes(taken) + size_of(queue[0], queue[0].start) > max_bytes
@@ -49,7 +49,7 @@ def test_a_batch_is_as_full_as_can_be(queue, max_inputs, max_bytes):
 
 @given(waiting_slices())
 def test_the_first_text_can_always_go(queue):
-    """However large it is, the first text alone makes a batch."""
+    """The first text makes a batch on its own, whatever its size."""
     before = texts_of(queue)
     assert before[:1] == texts_of(take_one(queue))
     assert before[1:] == texts_of(queue)
@@ -57,17 +57,17 @@ def test_the_first_text_can_always_go(queue):
 
 def test_no_empty_part_stays_behind():
     """A queue that was emptied is empty."""
-    queue = deque([whole(1), whole(2)])
+    queue = deque([whole_slice(1), whole_slice(2)])
     assert len(take(queue, 3, 3)) == 2
     assert not queue
-    queue.append(whole(1))
+    queue.append(whole_slice(1))
     take_one(queue)
     assert not queue
 
 
 @given(waiting_slices())
 def test_halves_are_halves(queue):
-    """Two halves have all texts in order, and differ by one text at most."""
+    """The two halves contain all texts in order, and their lengths differ by one at most."""
     left, right = halve(list(queue))
     assert texts_of(queue) == texts_of(left) + texts_of(right)
     assert 0 <= len(texts_of(right)) - len(texts_of(left)) <= 1
@@ -76,7 +76,7 @@ def test_halves_are_halves(queue):
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.data())
 def test_a_part_splits_into_its_texts_of(lengths, data):
-    """Both parts together are the part; sizes are those of the texts, attempts stay."""
+    """The two parts add up to the slice; their sizes are correct, and the attempts are kept."""
     part = Slice(make_call(lengths), 0, len(lengths), attempts=3)
     _, part = part.split(data.draw(st.integers(0, len(part) - 1)))
     count = data.draw(st.integers(0, len(part)))
@@ -89,7 +89,7 @@ def test_a_part_splits_into_its_texts_of(lengths, data):
 
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**6), min_size=1, max_size=20))
 def test_shares_add_up(total, weights):
-    """The parts sum up to the whole, and none is a whole token from its due."""
+    """The parts add up to the total, and each differs from its exact share by less than one."""
     assume(sum(weights))
     parts = divide(total, weights)
     assert total == sum(parts)
@@ -99,23 +99,23 @@ def test_shares_add_up(total, weights):
 
 
 def test_largest_remainders_come_first():
-    """Of two tokens for three texts the larger ones get one each."""
+    """Two tokens for three texts go to the two larger texts."""
     assert divide(2, [1, 3, 2]) == [0, 1, 1]
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=8))
 def test_no_tokens_are_no_tokens_each(weights):
-    """An answer without usage charges nobody."""
+    """An answer without usage charges no client."""
     assert [0] * len(weights) == divide(0, weights)
 
 
 def test_the_first_estimate_is_one_token_a_byte():
-    """Before the first answer no request can be too large, whatever the texts are."""
+    """Before the first answer, no request can be too large, whatever its texts."""
     assert BatchLimits(2048).max_bytes == MAX_TOKENS == 300_000
 
 
 def test_the_first_answer_counts_in_full():
-    """From the first charge on requests are as full as the texts allow, with a margin."""
+    """After the first answer with usage, requests are as full as the texts allow, minus a margin."""
     limits = BatchLimits(2048)
     limits.learn_tokens_per_byte(1000, 250)
     assert pytest.approx(ESTIMATE_MARGIN * 0.25) == limits.tokens_per_byte
@@ -124,7 +124,7 @@ def test_the_first_answer_counts_in_full():
 
 @given(st.floats(0.05, 0.5), st.floats(0.05, 0.8))
 def test_the_price_rises_at_once_and_falls_slowly(first, second):
-    """Denser texts are believed at once, for a refusal costs a request; lighter ones only bit by bit."""
+    """More tokens per byte are adopted at once, because a refusal costs a request; fewer are adopted gradually."""
     limits = BatchLimits(2048)
     limits.learn_tokens_per_byte(10**6, int(first * 10**6))
     before, due = limits.tokens_per_byte, min(1.0, ESTIMATE_MARGIN * second)
@@ -137,7 +137,7 @@ def test_the_price_rises_at_once_and_falls_slowly(first, second):
 
 @given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 10**7)), min_size=1))
 def test_a_price_never_passes_a_token_a_byte(answers):
-    """Whatever is charged, the estimate is positive and at most one token for each byte."""
+    """For any usage, the estimate is positive and at most one token per byte."""
     limits = BatchLimits(2048)
     for size, tokens in answers:
         limits.learn_tokens_per_byte(size, tokens)
@@ -157,7 +157,7 @@ def test_an_answer_without_a_charge_teaches_nothing(size, tokens):
     [(2048, 100, 100), (2048, None, 1024), (3, None, 1), (1, None, 1), (500, 2048, 500), (2, 1, 1)],
 )
 def test_a_refusal_of_inputs_tells_the_limit(refused, named, left):
-    """The number in the message counts, else half of what was refused; a limit never grows, and never is 0."""
+    """The number in the message applies, else half of the refused number; a limit never grows and is never 0."""
     limits = BatchLimits(min(refused, 500) if named == 2048 else 2048)
     limits.learn_max_inputs(refused, named)
     assert left == limits.max_inputs
@@ -177,7 +177,7 @@ TOKENS = st.none() | st.integers(1, 10**7)
 @given(st.floats(0.01, 2.0), st.integers(2, 10**7), TOKENS, TOKENS)
 @example(1.0, 16_384, 21_000, 20_000)  # with the margin the sum is the limit to the last bit
 def test_a_refusal_of_tokens_makes_the_next_request_smaller(price, size, named, requested):
-    """After any refusal fewer bytes fit, whatever numbers stand in it: so a loop of refusals ends."""
+    """After any refusal fewer bytes fit, whatever numbers it names, so a series of refusals ends."""
     limits = BatchLimits(2048, tokens_per_byte=price)
     assume(size <= limits.max_bytes)
     limits.learn_max_tokens(size, named, requested)
@@ -194,14 +194,14 @@ def test_a_refusal_of_tokens_tells_the_limit_and_the_price():
 
 @pytest.mark.parametrize("size", [1000, 200_000, 1_200_000])
 def test_a_refusal_of_tokens_without_numbers_halves(size):
-    """Where the message names no number, the next request has half the bytes, not less."""
+    """If the message names no number, the next request has half the bytes, not fewer."""
     limits = BatchLimits(2048, tokens_per_byte=0.25)
     limits.learn_max_tokens(size, None, None)
     assert (size // 2, MAX_TOKENS) == (limits.max_bytes, limits.max_tokens)
 
 
 def test_a_limit_of_tokens_never_grows():
-    """The smallest limit that was ever named holds."""
+    """The smallest limit named so far applies."""
     limits = BatchLimits(2048)
     limits.learn_max_tokens(10_000, 5_000, 10_000)
     limits.learn_max_tokens(4_000, 300_000, 6_000)

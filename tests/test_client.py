@@ -1,4 +1,4 @@
-"""The client as an object: it lives anywhere, each of its arguments does something, and it leaves nothing behind."""
+"""The client as an object: it works anywhere, each argument takes effect, and nothing is left behind."""
 
 import asyncio
 import copy
@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 
 from electronhub_embeddings import (
     APITimeoutError,
@@ -63,7 +63,7 @@ def test_a_hundred_threads(client, emulator):
         texts = [f"{number} one", f"{number} two"]
         ready.wait()
         rows, row = shared.embed(texts), shared.embed_query(f"{number} query")
-        return same([*rows, row], right(service, [*texts, f"{number} query"], 8))
+        return same([*rows, row], expected_vectors(service, [*texts, f"{number} query"], 8))
 
     with ThreadPoolExecutor(100) as pool:
         assert list(pool.map(work, range(100))) == [True] * 100
@@ -77,27 +77,27 @@ async def test_a_hundred_tasks(client, emulator):
     async def work(number):
         texts = [f"{number} one", f"{number} two"]
         rows, row = await asyncio.gather(shared.aembed(texts), shared.aembed_query(f"{number} query"))
-        return same([*rows, row], right(service, [*texts, f"{number} query"], 8))
+        return same([*rows, row], expected_vectors(service, [*texts, f"{number} query"], 8))
 
     assert await asyncio.gather(*map(work, range(100))) == [True] * 100
 
 
 def test_several_event_loops_in_a_row(client, emulator):
-    """A client outlives the event loops in which it was used, and keeps its connection over them."""
+    """A client can be used in several event loops one after the other, over the same connection."""
     service = emulator(rpm=0)
     shared = client(service)
     rows = [asyncio.run(shared.aembed_query(text)) for text in ("one", "two", "three")]
-    assert same(rows, right(service, ["one", "two", "three"]))
+    assert same(rows, expected_vectors(service, ["one", "two", "three"]))
 
 
 async def test_sync_calls_inside_an_event_loop(client, emulator):
-    """As in a notebook: a sync method works where a loop is running."""
+    """A sync method works while an event loop is running, as in a notebook."""
     service = emulator(rpm=0)
     assert same(client(service).embed_query("one"), service.vector("one"))
 
 
 def test_the_constructor_starts_nothing(client, emulator, workers):
-    """No request, no thread before the first text."""
+    """Nothing is sent and no thread is started before the first text."""
     service = emulator(rpm=0)
     with client(service):
         assert workers() == []
@@ -105,7 +105,7 @@ def test_the_constructor_starts_nothing(client, emulator, workers):
 
 
 def test_rows_are_arrays(client, emulator):
-    """Documents come as one float32 array, also none of them, and a query as one row."""
+    """Documents are returned as one float32 array, even if there are none, and a query as one row."""
     service = emulator(rpm=0)
     shared = client(service, dimensions=8)
     arrays = [shared.embed(["one", "two", "one"]), shared.embed([]), shared.embed_query("one")]
@@ -117,7 +117,7 @@ def test_rows_are_arrays(client, emulator):
 
 
 def test_one_string_is_no_list(client, emulator):
-    """A text where a list of texts belongs is a mistake, not a list of characters."""
+    """A string in place of a list of texts is an error, not a list of characters."""
     service = emulator(rpm=0)
     for embed in (client(service).embed, lambda texts: list(client(service).iter_embed(texts))):
         with pytest.raises(InputError):
@@ -127,7 +127,7 @@ def test_one_string_is_no_list(client, emulator):
 
 @pytest.mark.parametrize("double", [copy.copy, copy.deepcopy, pickled], ids=["copy", "deepcopy", "pickle"])
 def test_a_copy_keeps_an_explicit_key(client, closing, emulator, monkeypatch, double):
-    """A copy uses the key of its original, whatever the environment says, and counts for itself."""
+    """A copy uses the key of its original, whatever the environment says, and has its own usage counters."""
     service = emulator(rpm=0)
     original = client(service, dimensions=8)
     original.embed_query("before")
@@ -140,7 +140,7 @@ def test_a_copy_keeps_an_explicit_key(client, closing, emulator, monkeypatch, do
 
 @pytest.mark.parametrize("double", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
 def test_a_copy_shares_what_cannot_be_doubled(client, closing, emulator, double):
-    """A copy keeps the limit where its original does, and uses the same HTTP client."""
+    """A copy uses the same rate limit store and the same HTTP client as its original."""
     service = emulator(rpm=0)
     with httpx.Client() as http:
         original = client(service, http_client=http, rate_limit_store=MemoryStore())
@@ -164,7 +164,7 @@ def forked(child):
 
 @linux
 def test_fork_while_nothing_happens(client, emulator):
-    """A forked child starts workers of its own: those of its parent it has not got."""
+    """A forked child starts its own workers, because its parent's threads do not exist there."""
     service = emulator(rpm=0)
     shared = client(service)
     shared.embed_query("before")
@@ -174,7 +174,7 @@ def test_fork_while_nothing_happens(client, emulator):
 
 @linux
 def test_fork_while_a_request_is_under_way(client, emulator, hold, until, waiting):
-    """Whatever locks are held and texts are queued, the child sends its own, and the parent goes on with the others."""
+    """Whatever locks are held and texts are queued, the child sends only its own texts, and the parent the others."""
     service = emulator(rpm=0, faults=[hold.fault])
     shared = client(service)
     with ThreadPoolExecutor(2) as pool:
@@ -184,7 +184,7 @@ def test_fork_while_a_request_is_under_way(client, emulator, hold, until, waitin
         until(lambda: waiting(shared))
         assert forked(lambda: same(shared.embed_query("child"), service.vector("child"))) == 0
         hold.release()
-        assert same(rows.result(), right(service, hold.texts))
+        assert same(rows.result(), expected_vectors(service, hold.texts))
         assert same(row.result(), service.vector("parent"))
     assert [call.body["input"] for call in service.calls] == [hold.texts, ["child"], ["parent"]]
 
@@ -207,7 +207,7 @@ def test_nothing_is_left_after_close(emulator, workers):
 
 @counts_descriptors
 def test_nothing_is_left_after_garbage_collection(emulator, until, workers):
-    """A client that is only forgotten takes its threads and sockets with it, some seconds later."""
+    """The threads and sockets of a garbage-collected client end some seconds later."""
     before = descriptors()
     service = emulator(rpm=0)
     client = EmbeddingsClient(api_key=service.api_key, base_url=service.base_url)
@@ -232,7 +232,7 @@ def test_the_rest_of_an_account_lives_on(client, emulator, workers):
 
 
 def test_a_closed_client_refuses(client, emulator):
-    """What is closed stays closed, sends nothing, and may be closed again."""
+    """A closed client stays closed, sends nothing, and may be closed again."""
     service = emulator(rpm=0)
     closed = client(service)
     closed.embed_query("one")
@@ -251,7 +251,7 @@ def test_a_closed_client_refuses(client, emulator):
 
 
 def test_close_while_a_call_waits(client, emulator, until):
-    """A call that waits for the limit fails at once, with what it had got."""
+    """A call that waits for the limit fails at once on close, with its finished vectors."""
     service = emulator(rpm=1)
     waiting = client(service, batch_size=2)
     with ThreadPoolExecutor(1) as pool:
@@ -261,12 +261,12 @@ def test_close_while_a_call_waits(client, emulator, until):
         error = rows.exception()
     assert type(error) is ElectronHubError
     assert sorted(error.partial) == [0, 1]
-    assert same([error.partial[0], error.partial[1]], right(service, ["one", "two"]))
+    assert same([error.partial[0], error.partial[1]], expected_vectors(service, ["one", "two"]))
     assert len(service.calls) == 1
 
 
 def test_close_while_a_request_is_under_way(client, emulator, hold, until, workers):
-    """What is on the wire is paid for: it is awaited and handed out, and then everything ends."""
+    """Requests in flight are finished and their vectors returned, because they are charged; then everything ends."""
     service = emulator(rpm=0, faults=[hold.fault])
     closed = client(service)
     with ThreadPoolExecutor(2) as pool:
@@ -275,18 +275,18 @@ def test_close_while_a_request_is_under_way(client, emulator, hold, until, worke
         end = pool.submit(closed.close)
         until(lambda: closed._lifecycle._closed)  # the only sign that close() has begun
         hold.release()
-        assert same(rows.result(), right(service, hold.texts))
+        assert same(rows.result(), expected_vectors(service, hold.texts))
         end.result()
     assert workers() == []
 
 
 class Interruption(BaseException):
-    """Stands for Ctrl-C."""
+    """Represents Ctrl-C."""
 
 
 @linux
 def test_an_interrupted_call_takes_its_texts_back(client, emulator, hold, until, waiting):
-    """An exception out of a signal handler ends the wait, and what was not sent yet never is."""
+    """An exception from a signal handler ends the wait, and unsent texts are never sent."""
     service = emulator(rpm=0, faults=[hold.fault])
     shared = client(service)
     main = threading.main_thread().ident
@@ -320,38 +320,38 @@ def test_an_interrupted_call_takes_its_texts_back(client, emulator, hold, until,
 
 
 def test_a_stream_keeps_the_order(client, emulator):
-    """A generator goes in, vectors come out one by one in its order, in requests of a batch."""
+    """Vectors of a generator's texts are yielded one by one, in order, and sent in batches."""
     service = emulator(rpm=0, jitter=0.01)
     texts = [f"text {number}" for number in range(50)]
     rows = list(client(service, batch_size=4, dimensions=8).iter_embed(text for text in texts))
-    assert same(rows, right(service, texts, 8))
+    assert same(rows, expected_vectors(service, texts, 8))
     assert {row.shape for row in rows} == {(8,)}
     assert max(call.texts for call in service.calls) == 4
 
 
 def test_a_stream_reads_a_few_batches_ahead(client, emulator):
-    """An endless source is never read further than the batches that can be under way."""
+    """An endless source is read no further than the batches that can be in flight."""
     service, read = emulator(rpm=0), itertools.count()
     endless = (f"text {next(read)}" for _ in itertools.count())
     stream = client(service, batch_size=2, max_concurrency=3, dimensions=8).iter_embed(endless)
     got = list(itertools.islice(stream, 20))
     stream.close()
-    assert same(got, right(service, [f"text {number}" for number in range(20)], 8))
+    assert same(got, expected_vectors(service, [f"text {number}" for number in range(20)], 8))
     assert next(read) <= 20 + 2 * (3 + 1)
 
 
 def test_a_stream_names_the_bad_text(client, emulator):
-    """All batches before a bad text are yielded, then it is named by its place in the whole stream."""
+    """All batches before a bad text are yielded; the error has its index in the whole stream."""
     service = emulator(rpm=0)
     stream, got = client(service, batch_size=2, dimensions=8).iter_embed(["a", "b", "c", "d", "e", "", "g"]), []
     with pytest.raises(InputError) as caught:
         got.extend(stream)
     assert caught.value.index == 5
-    assert same(got, right(service, list("abcd"), 8))
+    assert same(got, expected_vectors(service, list("abcd"), 8))
 
 
 def test_a_stream_whose_source_fails(client, emulator):
-    """The source's own exception comes after the vectors of what it gave before."""
+    """The source's own exception is raised after the vectors of its earlier texts."""
     service = emulator(rpm=0)
 
     def source():
@@ -361,11 +361,11 @@ def test_a_stream_whose_source_fails(client, emulator):
     stream, got = client(service, batch_size=2, dimensions=8).iter_embed(source()), []
     with pytest.raises(OSError, match="no more"):
         got.extend(stream)
-    assert same(got, right(service, list("abc"), 8))
+    assert same(got, expected_vectors(service, list("abc"), 8))
 
 
 def test_a_stream_that_fails_carries_the_rest(client, emulator):
-    """The error of a later batch has its vectors by place in the whole stream, none that were yielded are lost."""
+    """The error of a later batch has its vectors by index in the whole stream, and no yielded vector is lost."""
     service = emulator(rpm=0, faults=[None, faults.balance_spent()])
     stream, got = client(service, batch_size=2, max_concurrency=1, dimensions=8).iter_embed(iter("abcdefgh")), []
     with pytest.raises(InsufficientBalanceError) as caught:
@@ -382,7 +382,7 @@ def test_a_stream_that_fails_carries_the_rest(client, emulator):
 
 @pytest.mark.parametrize("head", [False, True], ids=["body", "headers"])
 def test_timeout_holds_for_the_whole_answer(client, emulator, head):
-    """An answer that keeps trickling is given up when its time is over."""
+    """A trickling answer is abandoned when its time-out is over."""
     service = emulator(rpm=0, faults=[faults.trickle(4.0, head=head)])
     with pytest.raises(APITimeoutError, match=r"0\.3 s"):
         client(service, timeout=0.3, max_retries=0).embed_query("one")
@@ -390,7 +390,7 @@ def test_timeout_holds_for_the_whole_answer(client, emulator, head):
 
 
 def test_default_headers(client, emulator):
-    """Headers of the user's own are on every request, beside the key."""
+    """The user's headers are in every request, in addition to the key."""
     service = emulator(rpm=0)
     client(service, default_headers={"X-Team": "search"}).embed_query("one")
     assert [call.headers["x-team"] for call in service.calls] == ["search"]
@@ -398,7 +398,7 @@ def test_default_headers(client, emulator):
 
 
 def test_http_client(client, emulator):
-    """A client that the user brings carries every request, to the URL and with the key given, and stays open."""
+    """The user's own HTTP client sends every request, to the given URL and with the given key, and stays open."""
     service, seen = emulator(rpm=0), []
 
     def answer(request):
@@ -409,7 +409,7 @@ def test_http_client(client, emulator):
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as http:
         brought = client(service, base_url="https://api.example/v1/", api_key="ek-own", http_client=http)
-        assert same(brought.embed(["one", "two"]), right(service, ["one", "two"]))
+        assert same(brought.embed(["one", "two"]), expected_vectors(service, ["one", "two"]))
         asyncio.run(brought.aembed_query("three"))
         brought.close()
         assert not http.is_closed
@@ -418,7 +418,7 @@ def test_http_client(client, emulator):
 
 
 def test_requests_per_minute(client, emulator):
-    """The user's own limit holds where the service has none: never more than so many in any period."""
+    """The user's own limit applies if the service has none, in every period."""
     service = emulator(rpm=0)
     store = MemoryStore(SlidingWindow(period=0.2, margin=0.01))
     capped = client(service, requests_per_minute=2, batch_size=1, dimensions=8, rate_limit_store=store)
@@ -429,15 +429,15 @@ def test_requests_per_minute(client, emulator):
 
 
 def test_batch_size(client, emulator):
-    """No request has more inputs than the user wants, and no more requests are sent than that takes."""
+    """No request has more inputs than `batch_size`, and no more requests are sent than necessary."""
     service = emulator(rpm=100)
     texts = [f"text {number}" for number in range(10)]
-    assert same(client(service, batch_size=4).embed(texts), right(service, texts))
+    assert same(client(service, batch_size=4).embed(texts), expected_vectors(service, texts))
     assert sorted(call.texts for call in service.calls) == [2, 4, 4]
 
 
 def test_environment(closing, emulator, monkeypatch):
-    """Key and address come from the environment where they are not given."""
+    """Key and address are taken from the environment if they are not given."""
     service = emulator(rpm=0)
     monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
     monkeypatch.setenv("ELECTRONHUB_BASE_URL", service.base_url)
@@ -445,7 +445,7 @@ def test_environment(closing, emulator, monkeypatch):
 
 
 def test_arguments_go_before_the_environment(client, emulator, monkeypatch):
-    """What is given is used, whatever the environment says."""
+    """Given arguments take precedence over the environment."""
     service = emulator(rpm=0)
     monkeypatch.setenv("ELECTRONHUB_API_KEY", "ek-another")
     monkeypatch.setenv("ELECTRONHUB_BASE_URL", "https://another.example/v1")
@@ -453,7 +453,7 @@ def test_arguments_go_before_the_environment(client, emulator, monkeypatch):
 
 
 def test_the_wrong_key(client, emulator):
-    """A key that the service does not know is told as such, after one request."""
+    """A key that the service does not know is reported as such, after one request."""
     service = emulator(rpm=0)
     with pytest.raises(AuthenticationError, match="ELECTRONHUB_API_KEY"):
         client(service, api_key="ek-wrong").embed_query("one")
@@ -482,7 +482,7 @@ def test_no_bar_unless_asked_for(client, emulator, capsys):
 
 
 def test_usage_adds_up_to_what_the_service_counted(client, emulator, hold, until):
-    """Two clients whose texts shared requests, retries and refusals included, have used what the service served."""
+    """The usage of two clients that shared requests, retries and refusals adds up to what the service counted."""
     soon = "Rate limit exceeded. Try again in 0.01 seconds."
     service = emulator(rpm=0, faults=[hold.fault, faults.error(503), faults.error(429, soon)])
     store = MemoryStore(SlidingWindow(period=0.01, margin=0.001))
@@ -504,7 +504,7 @@ def test_usage_adds_up_to_what_the_service_counted(client, emulator, hold, until
 
 
 def test_usage_counts_the_wait_for_the_limit(client, emulator):
-    """Seconds of standing still for the limit are counted, those of waiting for answers are not."""
+    """Seconds of waiting for the limit are counted, those of waiting for answers are not."""
     service = emulator(rpm=1, window=0.3)
     patient = client(service, rate_limit_store=MemoryStore(SlidingWindow(period=0.3, margin=0.01)))
     patient.embed_query("one")
@@ -514,7 +514,7 @@ def test_usage_counts_the_wait_for_the_limit(client, emulator):
 
 
 def test_usage_is_a_snapshot(client, emulator):
-    """What was read does not change with what comes later."""
+    """A usage snapshot does not change later."""
     shared = client(emulator(rpm=0))
     shared.embed_query("one")
     before = shared.usage
@@ -527,7 +527,7 @@ def test_usage_is_a_snapshot(client, emulator):
 
 @pytest.mark.parametrize("max_wait", [0, 5])
 def test_a_wait_that_is_too_long(client, emulator, max_wait):
-    """A call that may not wait as long as it would have to fails at once, says how long, and sends nothing."""
+    """A call whose `max_wait` is too short fails at once, names the wait, and sends nothing."""
     service = emulator(rpm=1)
     impatient = client(service, max_wait=max_wait)
     impatient.embed_query("one")
@@ -538,16 +538,16 @@ def test_a_wait_that_is_too_long(client, emulator, max_wait):
 
 
 def test_a_wait_that_is_short_enough(client, emulator):
-    """A call waits for the limit when that takes less than it may."""
+    """A call waits for the limit if the wait is shorter than its `max_wait`."""
     service = emulator(rpm=1, window=0.3)
     store = MemoryStore(SlidingWindow(period=0.3, margin=0.05))
     patient = client(service, max_wait=30, rate_limit_store=store)
-    assert same([patient.embed_query(text) for text in "abc"], right(service, list("abc")))
+    assert same([patient.embed_query(text) for text in "abc"], expected_vectors(service, list("abc")))
     assert [call.limited for call in service.calls] == [False] * 3
 
 
 def test_an_impatient_call_keeps_what_it_got(client, emulator):
-    """As soon as the limit is known a call that cannot end in time fails, and its exception has what came before."""
+    """Once the limit is known, a call that cannot finish in time fails with its finished vectors."""
     service = emulator(rpm=2)
     with pytest.raises(RateLimitError) as caught:
         client(service, max_wait=1, batch_size=1).embed(["one", "two", "three"])
@@ -555,7 +555,7 @@ def test_an_impatient_call_keeps_what_it_got(client, emulator):
 
 
 def test_stores_that_differ(client, emulator):
-    """Two limiters for one account would pass the limit together, so the second client is refused."""
+    """Two limiters for one account would exceed the limit together, so the second client is rejected."""
     service = emulator(rpm=0)
     client(service, rate_limit_store=MemoryStore()).embed_query("one")
     with pytest.raises(ValueError, match="same store"):

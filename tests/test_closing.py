@@ -1,4 +1,4 @@
-"""Objects that end: closed while others use them, or made, used and forgotten by the thousand."""
+"""The end of objects: closed while others use them, or created, used and garbage-collected by the thousand."""
 
 import gc
 import sys
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from faces import KINDS, right, same
+from entry_points import ENTRY_POINTS, expected_vectors, same
 
 from electronhub_embeddings import APIConnectionError, ElectronHubError, EmbeddingsClient
 from electronhub_embeddings.emulator import faults
@@ -21,7 +21,7 @@ pytestmark = [
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # pytest's word for the SystemExit
 def test_a_thread_that_leaves(client, emulator, until, waiting):
-    """A thread that ends by `sys.exit` in the middle of a stream takes back the rest; the others' calls go on."""
+    """A thread that ends by `sys.exit` in the middle of a stream withdraws the rest; other calls are unaffected."""
     service = emulator(rpm=0)
     shared = client(service, batch_size=1, max_concurrency=1, dimensions=8)
 
@@ -31,15 +31,15 @@ def test_a_thread_that_leaves(client, emulator, until, waiting):
 
     thread = threading.Thread(target=leave)
     thread.start()
-    assert same(shared.embed(["one", "two"]), right(service, ["one", "two"], 8))
+    assert same(shared.embed(["one", "two"]), expected_vectors(service, ["one", "two"], 8))
     thread.join()
     until(lambda: waiting(shared) == 0)
     assert len(service.calls) < 10
 
 
-def test_no_connection_is_opened_after_the_end(recorder):
-    """Who comes too late, in another thread, is told so: nobody would close that connection."""
-    server = recorder()
+def test_no_connection_is_opened_after_the_end(recording_server):
+    """Opening a connection after `close` fails, because nothing would close it again."""
+    server = recording_server()
     closing = EmbeddingsClient(api_key="ek-test", base_url=server.base_url)
     closing.embed(["one"])
     (connection,) = closing._lifecycle._connections.values()
@@ -58,10 +58,10 @@ def descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name.endswith(" sync")])
+@pytest.mark.parametrize("name", [name for name in ENTRY_POINTS if name.endswith(" sync")])
 def test_a_thousand_objects_made_and_dropped(emulator, until, workers, name):
-    """Of many objects with arguments of their own, used and forgotten, no thread, socket or file stays or piles up."""
-    kind, count = KINDS[name], 1000 if name.startswith("client") else 100
+    """Many objects with different arguments, used and garbage-collected, leave no thread, socket or file behind."""
+    kind, count = ENTRY_POINTS[name], 1000 if name.startswith("client") else 100
     before, most, most_threads = descriptors(), 0, 0
     service = emulator(rpm=0)
     for number in range(count):
@@ -77,10 +77,10 @@ def test_a_thousand_objects_made_and_dropped(emulator, until, workers, name):
     assert (most < before + 60, most_threads < 20) == (True, True)
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name.endswith(" sync")])
+@pytest.mark.parametrize("name", [name for name in ENTRY_POINTS if name.endswith(" sync")])
 def test_one_that_failed_is_dropped(emulator, until, workers, name):
-    """An object whose last call failed is forgotten like any other: no thread remembers the error that knows it."""
-    service, kind = emulator(rpm=0, faults=[faults.error(402)]), KINDS[name]
+    """An object whose last call failed is garbage-collected like any other: no thread references the error."""
+    service, kind = emulator(rpm=0, faults=[faults.error(402)]), ENTRY_POINTS[name]
     thing = kind.cls(api_key=service.api_key, base_url=service.base_url)
     with pytest.raises(ElectronHubError):
         kind.query(thing, "one")
@@ -90,7 +90,7 @@ def test_one_that_failed_is_dropped(emulator, until, workers, name):
 
 
 def test_vectors_are_freed_with_their_last_user(client, emulator, until):
-    """What a call has returned is kept by nobody else: its memory is free before a garbage collector comes."""
+    """Nothing else references the result of a call: its memory is freed without the garbage collector."""
     ours = client(emulator(rpm=0))
     ours.embed(["one"])
     gc.collect()
@@ -103,7 +103,7 @@ def test_vectors_are_freed_with_their_last_user(client, emulator, until):
 
 
 def test_accounts_made_and_dropped(emulator, until, workers):
-    """The same for clients with a key each, which have nothing in common; their files for the limit are closed too."""
+    """The same for clients with different keys, which share nothing; their rate limit files are closed as well."""
     before = descriptors()
     services = [emulator(rpm=0, api_key=f"ek-{number}") for number in range(20)]
     for service in services * 3:
@@ -120,14 +120,14 @@ def test_accounts_made_and_dropped(emulator, until, workers):
 # Close.
 
 
-def test_close_while_calls_wait(face, emulator, until, waiting):
-    """Several threads close an object at once while calls of others wait for the limit: those fail, nobody hangs."""
+def test_close_while_calls_wait(entry_point, emulator, until, waiting):
+    """If several threads close an object while other calls wait for the limit, those calls fail and nothing hangs."""
     service = emulator(rpm=1)
-    thing = face.make(service)
-    face.query(thing, "before")
+    thing = entry_point.make(service)
+    entry_point.query(thing, "before")
     client = thing if isinstance(thing, EmbeddingsClient) else thing._client()
     with ThreadPoolExecutor(16) as pool:
-        calls = [pool.submit(face.query, thing, f"query {number}") for number in range(8)]
+        calls = [pool.submit(entry_point.query, thing, f"query {number}") for number in range(8)]
         until(lambda: waiting(client) == 8)
         for closed in [pool.submit(client.close) for _ in range(8)]:
             closed.result()
@@ -137,16 +137,16 @@ def test_close_while_calls_wait(face, emulator, until, waiting):
     assert len(service.calls) == 1
 
 
-def test_use_after_close(face, emulator):
-    """A closed client refuses; an adapter, whose framework may keep it for ever, opens anew. Closing twice is fine."""
+def test_use_after_close(entry_point, emulator):
+    """A closed client raises; an adapter, which its framework may keep, reopens. Closing twice is allowed."""
     service = emulator(rpm=0)
-    thing = face.make(service)
-    face.query(thing, "before")
+    thing = entry_point.make(service)
+    entry_point.query(thing, "before")
     thing.close()
     thing.close()
     if isinstance(thing, EmbeddingsClient):
         with pytest.raises(ElectronHubError, match="closed"):
-            face.embed(thing, ["after"])
+            entry_point.embed(thing, ["after"])
         assert len(service.calls) == 1
     else:
-        assert same(face.embed(thing, ["after"]), right(service, ["after"]))
+        assert same(entry_point.embed(thing, ["after"]), expected_vectors(service, ["after"]))

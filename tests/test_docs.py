@@ -1,4 +1,4 @@
-"""The pages in docs/ tell the truth."""
+"""The pages in docs/ are correct."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from pages import DOCS, blocks, read, table_rows
+from docs_pages import DOCS, blocks, read, table_rows
 from readme import README, errors
 
 pytestmark = [
@@ -21,7 +21,7 @@ SNIPPETS, EXAMPLES = blocks(tests=False), blocks(tests=True)
 
 @pytest.mark.parametrize("place", SNIPPETS)
 def test_snippet_runs(place, monkeypatch, tmp_path, emulator):
-    """Each snippet runs as it stands, against the service that the environment names or the one that it starts."""
+    """Each snippet runs unchanged, against the service in the environment or one that it starts."""
     monkeypatch.chdir(tmp_path)
     service = emulator(plan="pro")
     monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
@@ -34,7 +34,7 @@ def test_snippet_runs(place, monkeypatch, tmp_path, emulator):
 
 @pytest.mark.parametrize("place", EXAMPLES)
 def test_example_of_a_test_passes(place, tmp_path):
-    """Each example of a test passes where it is somebody's own."""
+    """Each example of a test passes as a user's own test."""
     (tmp_path / "test_example.py").write_text(EXAMPLES[place], encoding="utf-8")
     alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-W", "error", "test_example.py"]
@@ -44,31 +44,31 @@ def test_example_of_a_test_passes(place, tmp_path):
 
 
 def test_every_kind_of_page_has_snippets():
-    """The search for blocks finds them: a page that teaches code has some."""
+    """The search for code blocks finds some on each page with code."""
     pages = {place.partition(":")[0] for place in {**SNIPPETS, **EXAMPLES}}
     assert pages >= {"caching.md", "errors.md", "index.md", "migration.md", "rate-limits.md", "recipes.md"}
 
 
 def test_the_tree_is_the_readme_s():
-    """The tree of errors is the one that the README's tests hold true."""
+    """The tree of errors is the same as in the README."""
     assert README.split("## Errors")[1].split("```")[1] == read("errors.md").split("```")[1]
 
 
 def test_every_error_has_its_remedy():
-    """The table of errors has a row for each one, and for nothing else."""
+    """The table of errors has exactly one row per error."""
     rows = [row.split("|")[1].strip() for row in table_rows(read("errors.md").split("## Each error")[1])]
     assert sorted(rows[1:]) == sorted(f"`{name}`" for name in errors() if name != "ElectronHubError")
 
 
 def test_what_was_survived_stands_in_the_readme():
-    """The table of what the tests of endurance have shown is the README's."""
+    """The table of endurance results is the same as in the README."""
     table = [row for row in table_rows(read("reliability.md")) if not row.startswith("| | what happened")]
     assert len(table) == 3
     assert [row for row in table if row not in README] == []
 
 
 def test_figures_of_pacing_stand_in_the_readme():
-    """Each duration and share in the section on pacing is one of the README's."""
+    """Each duration and share in the section on pacing is also in the README."""
     section = read("benchmarks.md").split("## Pacing")[1].split("\n## ")[0]
     figures = re.findall(r"\d+\.\d+ (?:to \d+\.\d+ %|s)|\d+ s\b", section)
     assert len(figures) == 6
@@ -76,6 +76,6 @@ def test_figures_of_pacing_stand_in_the_readme():
 
 
 def test_every_page_is_in_the_menu():
-    """No page is left out of the site, which is built with what mkdocs.yml names."""
+    """Every page is in the navigation of mkdocs.yml."""
     menu = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
     assert [path.name for path in DOCS.glob("*.md") if f": {path.name}\n" not in menu] == []

@@ -22,7 +22,7 @@ SERVER = str(Path(PACKAGE, "emulator"))
 
 
 class Calls:
-    """Counts the calls of this package's functions, in this thread and in those that start meanwhile."""
+    """Counts calls of this package's functions, in this thread and in threads started meanwhile."""
 
     def __init__(self):
         self.count = 0
@@ -49,7 +49,7 @@ class Calls:
 
 
 def test_a_query_takes_few_calls(emulator, client):
-    """From text to vector one query is about 250 calls of ours, spans included: the number does not grow unseen."""
+    """One query takes about 250 calls of this package's functions, spans included; an increase is noticed."""
     service = emulator(rpm=0)
     with Calls() as calls:
         asking = client(service)
@@ -59,7 +59,7 @@ def test_a_query_takes_few_calls(emulator, client):
 
 
 def test_texts_take_few_calls_of_their_own(emulator, client):
-    """A thousand texts more take one call more for each: to decode its vector."""
+    """Each further text of a thousand takes one further function call, to decode its vector."""
     service = emulator(rpm=0)
     with Calls() as calls:
         embedding = client(service, dimensions=8)
@@ -70,7 +70,7 @@ def test_texts_take_few_calls_of_their_own(emulator, client):
 
 
 class Rows(httpx.SyncByteStream):
-    """The body of an answer, made while it is read: it takes no memory of its own."""
+    """The body of an answer, generated while it is read, so that it takes no memory."""
 
     def __init__(self, count):
         self.count = count
@@ -90,7 +90,7 @@ def answer(request):
 
 @pytest.fixture
 def options(monkeypatch):
-    """Return how to reach a service that takes no memory."""
+    """Return the options to reach a service that takes no memory."""
     monkeypatch.setattr(response_body, "DECODE_LOCK_TIMEOUT", 60)  # this wire is slow, for Python writes the answers
     with httpx.Client(transport=httpx.MockTransport(answer)) as http:
         yield {"api_key": "ek-test", "base_url": "http://127.0.0.1:9/v1", "http_client": http}
@@ -108,7 +108,7 @@ def peak(embed, count):
 
 
 def test_an_array_is_held_once(options):
-    """Beside the result there is one answer, and what is known of the texts: no second array, no pieces."""
+    """Peak memory is the result, one answer, and the data about the texts: no second array, no chunks."""
     with EmbeddingsClient(**options) as client:
         rows, most = peak(client.embed, 20_000)
     assert rows.shape == (20_000, 1536)
@@ -116,7 +116,7 @@ def test_an_array_is_held_once(options):
 
 
 def test_lists_are_held_once(options):
-    """Beside lists there is no array of all that is in them."""
+    """For lists, no array of all their numbers is created."""
     model = ElectronHubEmbeddings(**options, batch_size=100, max_concurrency=1)
     rows, most = peak(model.embed_documents, 2000)
     size = sum(sys.getsizeof(row) + sum(map(sys.getsizeof, row)) for row in rows)

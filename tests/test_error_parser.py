@@ -1,12 +1,12 @@
-"""Refusals: every status in every body shape ends in its exception, with the best words and the named field in it."""
+"""The error parser: every status with every body shape becomes its exception, with the message and the named field."""
 
 import json
 
 import pytest
-from bodies import content, envelope
-from characters import CHARACTERS
+from error_bodies import content, envelope
 from hypothesis import given
 from hypothesis import strategies as st
+from unusual_characters import CHARACTERS
 
 from electronhub_embeddings._codec.error_parser import read_error
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
@@ -127,7 +127,7 @@ SHAPES = {
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_status_in_every_shape(status, shape):
-    """The status decides the class; message, param and code are found wherever they stand."""
+    """The status determines the class; message, param and code are found anywhere in the body."""
     body, message, param, code = SHAPES[shape]
     error = read_error(status, content(body), RateLimitHeaders())
     assert STATUSES[status] is type(error)
@@ -136,7 +136,7 @@ def test_every_status_in_every_shape(status, shape):
 
 @pytest.mark.parametrize("status", [200, *STATUSES])
 def test_json_that_is_not_utf_8_is_read_all_the_same(status):
-    """A byte of another encoding in the message hides neither the status nor the words around it."""
+    """An invalid byte in the message hides neither the status nor the words around it."""
     error = read_error(status, b'{"error": {"message": "caf\xe9 closed", "code": 7}}', RateLimitHeaders())
     assert STATUSES.get(status, APIStatusError) is type(error) or status == 200
     assert "closed" in error.message
@@ -145,7 +145,7 @@ def test_json_that_is_not_utf_8_is_read_all_the_same(status):
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("body", [b"", b"   ", b"null", b"{}", b'{"error": {}}', b'{"detail": ""}'])
 def test_an_empty_body_has_words_too(status, body):
-    """Without any word of the service the message at least tells the status."""
+    """If the service sends no message, the error at least names the status."""
     error = read_error(status, body, RateLimitHeaders())
     assert STATUSES[status] is type(error)
     assert f"no message (status {status})" == error.message
@@ -169,7 +169,7 @@ def test_an_empty_body_has_words_too(status, body):
     ],
 )
 def test_an_error_inside_a_200_is_typed_by_its_code(code, kind, status):
-    """A gateway's 200 with an error is what its code says, and trouble of the service when it says nothing."""
+    """A gateway's 200 with an error is classified by its code; without a code, it is a server error."""
     error = read_error(200, envelope("No.", code, error_type=None), RateLimitHeaders())
     assert (kind, status) == (type(error), error.status_code)
 
@@ -203,7 +203,7 @@ def test_a_rate_limit_inside_a_200_is_known_by_its_words():
     ],
 )
 def test_a_wait_is_the_longest_that_anything_says(message, report, seconds):
-    """Text, Retry-After and reset header all count; when nothing speaks it is the documented 180 s."""
+    """Message, Retry-After and reset header are all considered; without any of them, the documented 180 s apply."""
     error = read_error(429, envelope(message, 429), report)
     assert (RateLimitError, seconds) == (type(error), error.retry_after)
 
@@ -220,7 +220,7 @@ def test_a_wait_is_the_longest_that_anything_says(message, report, seconds):
     ],
 )
 def test_a_spent_budget_is_no_wait(message, code):
-    """A 429 that names a plan's or day's budget is not cured by seconds, whatever the headers say."""
+    """A 429 about a plan's or a day's budget is not retried after seconds, whatever the headers say."""
     error = read_error(429, envelope(message, code), RateLimitHeaders(reset=30.0))
     assert QuotaExceededError is type(error)
     assert error.retry_after is None
@@ -236,7 +236,7 @@ def test_a_spent_budget_is_no_wait(message, code):
     ],
 )
 def test_a_spent_budget_tells_when_it_is_back(message, report, seconds):
-    """Nobody waits for it, but whoever wants to know is told what the service said."""
+    """A budget error is not retried, but it has the service's `retry_after`."""
     error = read_error(429, envelope(message), report)
     assert (QuotaExceededError, seconds) == (type(error), error.retry_after)
 
@@ -251,31 +251,31 @@ def test_a_spent_budget_tells_when_it_is_back(message, report, seconds):
     ],
 )
 def test_a_wait_of_several_words_counts_in_full(message, seconds):
-    """Minutes and seconds written out are added up: who comes back too early prolongs the cooldown."""
+    """Minutes and seconds in words are added up, because a retry that is too early prolongs the cooldown."""
     assert pytest.approx(seconds) == read_error(429, envelope(message), RateLimitHeaders()).retry_after
 
 
 def test_a_server_error_keeps_its_retry_after():
-    """A 503 can ask for time as well."""
+    """A 503 can also name a wait."""
     assert read_error(503, b"", RateLimitHeaders(retry_after=12.0)).retry_after == 12.0
     assert read_error(503, b"", RateLimitHeaders(reset=12.0)).retry_after is None
 
 
 @pytest.mark.parametrize("wrap", [envelope, str.encode], ids=["envelope", "plain text"])
 def test_a_long_message_is_cut(wrap):
-    """Of a message of megabytes the beginning is kept."""
+    """Only the beginning of a very long message is kept."""
     error = read_error(500, wrap("x" * 1_000_000), RateLimitHeaders())
     assert error.message == "x" * 500 + "…"
     assert read_error(500, wrap("x" * 500), RateLimitHeaders()).message == "x" * 500
 
 
 def test_a_long_text_body_is_cut():
-    """An error page does not travel through logs and pickles as a whole."""
+    """An error page is truncated, because it would end up in logs and pickles."""
     assert len(read_error(500, b"x" * 1_000_000, RateLimitHeaders()).body) <= 4000
 
 
 def test_the_body_is_kept():
-    """Whoever needs more than the message finds the decoded body."""
+    """The error has the decoded body."""
     assert read_error(400, content(ENVELOPE), RateLimitHeaders()).body == ENVELOPE
 
 
@@ -350,14 +350,14 @@ FIELDS = {
 
 @pytest.mark.parametrize("fields", FIELDS)
 def test_of_several_fields_the_one_that_explains_most_is_named(fields):
-    """FastAPI complains once for each form that the input could have; only one of them was sent."""
+    """FastAPI reports one error for each allowed form of the input; only the one that was sent is used."""
     items, param = FIELDS[fields]
     error = read_error(422, content({"detail": items}), RateLimitHeaders())
     assert (param, f"{param}: ") == (error.param, error.message[: len(param) + 2])
 
 
 def test_errors_inside_errors_are_read_to_an_end():
-    """A body that is nested deeper than any gateway does it keeps the words that were reached."""
+    """A body that is nested too deeply keeps the words down to the maximum depth."""
     body = {"message": "innermost"}
     for _ in range(20):
         body = {"message": body}
@@ -366,7 +366,7 @@ def test_errors_inside_errors_are_read_to_an_end():
 
 @given(st.integers(100, 599), st.binary() | JSON.map(content), st.integers(0, 3000))
 def test_any_body_becomes_an_error_with_a_cause(status, body, inputs):
-    """No body breaks the reading, nor the search for its cause."""
+    """No body crashes the parser or the search for the cause."""
     error = read_error(status, body, RateLimitHeaders())
     assert isinstance(error, APIStatusError)
     assert 0 < len(error.message) <= 501
@@ -375,14 +375,14 @@ def test_any_body_becomes_an_error_with_a_cause(status, body, inputs):
 
 
 def test_a_code_of_many_digits_has_an_unknown_cause():
-    """A code that is no sane number is no reason to fall over it."""
+    """A code that is not a valid number does not crash the parser."""
     error = read_error(400, envelope("No.", "9" * 5000), RateLimitHeaders())
     assert BadRequestCause(Cause.UNKNOWN) == find_cause(error, 3)
 
 
 @pytest.mark.parametrize(("status", "leads"), [(299, False), (300, True), (308, True), (399, True), (400, False)])
 def test_a_redirect_says_where_it_leads(status, leads):
-    """Whoever has a base_url that has moved is told so, after the service's own words."""
+    """The error for a base_url that has moved says so, after the service's own message."""
     error = read_error(status, envelope("Moved."), RateLimitHeaders(location="https://moved.example/v1"))
     assert "Moved." in error.message
     assert ("https://moved.example/v1" in error.message) == leads
@@ -391,7 +391,7 @@ def test_a_redirect_says_where_it_leads(status, leads):
 @pytest.mark.parametrize("error", [{"code": "model_not_found"}, {"param": "model"}])
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_an_unknown_model_leads_to_the_list(status, error):
-    """Whatever status a gateway has for it, the next step is to see what models there are."""
+    """For any status of an unknown model, the error suggests listing the models."""
     assert (
         "list_models()"
         in read_error(status, content({"error": {"message": WORDS, **error}}), RateLimitHeaders()).next_step
@@ -402,6 +402,6 @@ def test_an_unknown_model_leads_to_the_list(status, error):
     ("status", "error"), [(400, {"code": "model_not_loaded", "param": "input"}), (403, {"code": "model_not_found"})]
 )
 def test_other_errors_keep_their_next_step(status, error):
-    """Where the model is known, or is refused to this key alone, a list does not help."""
+    """If the model exists, or only this key may not use it, the error does not suggest a list."""
     found = read_error(status, content({"error": {"message": WORDS, **error}}), RateLimitHeaders())
     assert found.next_step == type(found).next_step

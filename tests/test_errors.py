@@ -1,4 +1,4 @@
-"""The exception tree: as its docstring draws it, and each error survives copying, pickling and sharing."""
+"""The exception tree: it matches its docstring, and each error can be copied, pickled and shared."""
 
 import copy
 import inspect
@@ -66,20 +66,20 @@ def test_tree_is_as_drawn():
 
 
 def test_every_error_is_public():
-    """What a user may have to catch can be imported from the package itself."""
+    """All public errors can be imported from the package itself."""
     assert {kind.__name__ for kind in CLASSES} <= set(electronhub_embeddings.__all__)
     assert all(getattr(electronhub_embeddings, kind.__name__) is kind for kind in CLASSES)
 
 
 def test_input_error_is_a_value_error():
-    """Whoever catches ValueError for a wrong argument catches a wrong text too."""
+    """`except ValueError` for invalid arguments also catches invalid texts."""
     assert issubclass(InputError, ValueError)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("twin", COPIES, ids=["pickle", "copy", "deepcopy"])
 def test_copies_keep_everything(kind, twin):
-    """A copy says the same, and carries the same vectors, index and status."""
+    """A copy has the same message, vectors, index and status."""
     error = make(kind)
     other = twin(error)
     assert type(error) is type(other)
@@ -90,7 +90,7 @@ def test_copies_keep_everything(kind, twin):
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_caller_gets_a_copy_of_its_own(kind):
-    """Callers of a shared request get the words and the cause, their own index, and nobody's vectors."""
+    """Callers of a shared request get the same message and cause, their own index, and no other caller's vectors."""
     error = make(kind)
     error.__cause__ = OSError("reset")
     mine, other = error.for_caller(7), error.for_caller()
@@ -104,26 +104,26 @@ def test_a_caller_gets_a_copy_of_its_own(kind):
 
 @pytest.mark.parametrize("kind", STATUS_CLASSES)
 def test_a_status_error_says_status_message_index_and_what_to_do(kind):
-    """One line tells what happened, where, and what to do about it."""
+    """The message is one line: what happened, where, and what to do about it."""
     assert f"418: No (your input 3). {kind.next_step}".rstrip() == str(make(kind))
 
 
 @pytest.mark.parametrize("kind", sorted(set(CLASSES) - set(STATUS_CLASSES), key=lambda kind: kind.__name__))
 def test_another_error_says_message_index_and_what_to_do(kind):
-    """An error without a status begins with its message."""
+    """An error without a status starts with its message."""
     where = " (your input 3)" if make(kind).index is not None else ""
     assert f"No{where}. {kind.next_step}".rstrip() == str(make(kind))
 
 
 def test_sentences_do_not_run_together():
-    """Words of a service that end without a full stop are ended before what to do is said."""
+    """A service's message without a full stop gets one before the advice."""
     assert str(AuthenticationError("No such key", status_code=401)).startswith("401: No such key. Check")
     assert str(AuthenticationError("No such key!", status_code=401)).startswith("401: No such key! Check")
 
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_an_error_without_index_names_none(kind):
-    """Where no text is known to be guilty, no input is named."""
+    """If no text is known to be at fault, no input is named."""
     assert "input " not in str(kind("No.")).replace(kind.next_step, "")
     assert kind("No.").index is None
 
@@ -138,12 +138,12 @@ def test_two_errors_share_no_vectors(kind):
 
 @pytest.mark.parametrize("kind", [APIConnectionError, APITimeoutError])
 def test_a_broken_connection_counts_unless_said_otherwise(kind):
-    """Where nothing is known, the call is taken to be counted."""
+    """By default, the call is assumed to be counted."""
     assert kind("No.").sent is True
     assert kind("No.", sent=False).sent is False
 
 
 def test_the_words_of_the_service_are_the_message():
-    """The message stays apart from what the package adds to it."""
+    """The service's message is kept separately from what the package adds to it."""
     error = BadRequestError("Bad text.", status_code=400, index=2)
     assert (error.message, error.args, str(error)) == ("Bad text.", ("Bad text.",), "400: Bad text (your input 2).")

@@ -1,4 +1,4 @@
-"""Processes that end: with texts in the queue, in finalisers, by Ctrl-C."""
+"""The end of processes: with queued texts, in finalisers, by Ctrl-C."""
 
 import os
 import signal
@@ -6,14 +6,14 @@ import subprocess
 import sys
 
 import pytest
-from faces import KINDS
+from entry_points import ENTRY_POINTS
 
 pytestmark = [
     pytest.mark.usefixtures("quick_retries"),
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and signals as Linux has them"),
 ]
 
-LONGEST = 40.0
+TIMEOUT = 40.0
 """Seconds after which a process that should have ended hangs: less than the minute that its calls have to wait."""
 
 MAKERS = {
@@ -67,9 +67,9 @@ def begin(kind, script, service, *arguments, flags=("-X", "dev", "-W", "error::R
 
 
 def end(child):
-    """Wait for a process; return its status and what it wrote."""
+    """Wait for a process; return its exit status and its output."""
     try:
-        out, err = child.communicate(timeout=LONGEST)
+        out, err = child.communicate(timeout=TIMEOUT)
     finally:
         child.kill()
         child.wait()
@@ -109,8 +109,8 @@ asyncio.run(main())
     ids=MAKERS,
 )
 def test_leaving_with_work_in_the_line(emulator, kind, ask, crowd):
-    """A program that ends while 20 calls wait a minute for the limit ends at once, with its own status, in silence."""
-    if kind not in {name.split()[0] for name in KINDS}:
+    """A program that exits while 20 calls wait for the limit ends at once, silently, with its own exit status."""
+    if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
     service = emulator(rpm=1)
     script = f"thing = Kind()\nthing.{ask}('first')\n{CROWDS[crowd].format(ask=ask)}\nsys.exit(7)"
@@ -120,7 +120,7 @@ def test_leaving_with_work_in_the_line(emulator, kind, ask, crowd):
 
 @pytest.mark.parametrize("store", [None, "limits.db"], ids=["memory", "file"])
 def test_leaving_without_closing(emulator, tmp_path, store):
-    """What was used sync and async and never closed leaves nothing to warn of, under every warning that Python has."""
+    """Objects used sync and async and never closed cause no warning, with all of Python's warnings enabled."""
     script = """
 thing = Kind(rate_limit_store=sys.argv[1] or None)
 thing.embed(["one", "two"])
@@ -137,7 +137,7 @@ del other
 @pytest.mark.parametrize("before", ["", "thing.embed_query('before')"], ids=["fresh", "used"])
 @pytest.mark.parametrize("ask", ["thing.embed_query('last')", "asyncio.run(thing.aembed_query('last'))"])
 def test_embedding_at_exit(emulator, before, ask):
-    """A handler of `atexit` can still embed, with a client that has been used or, but for Python 3.12, a new one."""
+    """An `atexit` handler can still embed, with a used client or, except on Python 3.12, a new one."""
     script = f"thing = Kind()\n{before}\natexit.register(lambda: print({ask}.shape))"
     status, out, err = run("client", script, emulator(rpm=0), flags=QUIET)
     if sys.version_info[:2] == (3, 12) and not before:
@@ -149,8 +149,8 @@ def test_embedding_at_exit(emulator, before, ask):
 
 @pytest.mark.parametrize("last", ["self.thing.embed_query('last')", "self.thing.close()"], ids=["embed", "close"])
 def test_finalisers_at_exit(emulator, last, monkeypatch):
-    """An object that embeds or closes in `__del__`, when the interpreter has stopped all threads, does not hang."""
-    monkeypatch.setattr(sys.modules[__name__], "LONGEST", 8.0)  # while it hangs
+    """An object that embeds or closes in `__del__`, after the interpreter has stopped all threads, does not hang."""
+    monkeypatch.setattr(sys.modules[__name__], "TIMEOUT", 8.0)  # while it hangs
     script = f"""
 class Owner:
     def __init__(self):
@@ -197,9 +197,9 @@ for _ in range(2):
     "way", [way for way in BULK if "LlamaIndex" not in way]
 )  # it takes 5 s to import, and is below
 def test_ctrl_c_ends_the_program(emulator, hold, until, way):
-    """SIGINT ends a program that waits for vectors, though a request is on the wire, by KeyboardInterrupt alone."""
+    """SIGINT ends a program that waits for vectors with a KeyboardInterrupt, although a request is in flight."""
     kind, call = BULK[way]
-    if kind not in {name.split()[0] for name in KINDS}:
+    if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
     service = emulator(rpm=0, faults=[hold.fault])
     script = f"texts = {hold.texts + ['more'] * 8}\nthing = Kind(batch_size=32)\n{call}"
@@ -217,9 +217,9 @@ def test_ctrl_c_ends_the_program(emulator, hold, until, way):
 
 @pytest.mark.parametrize("way", BULK)
 def test_ctrl_c_takes_back_what_was_not_sent(emulator, hold, until, way):
-    """A program that goes on after SIGINT never sends the texts of the call that was interrupted."""
+    """A program that continues after SIGINT never sends the unsent texts of the interrupted call."""
     kind, call = BULK[way]
-    if kind not in {name.split()[0] for name in KINDS}:
+    if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
     service = emulator(rpm=0, faults=[hold.fault])
     script = f"""

@@ -1,4 +1,4 @@
-"""How files that processes share are opened: locks hold, whoever else in this process opens the same file."""
+"""Opening files that processes share: locks are kept even if other code in this process opens the same file."""
 
 import contextlib
 import sqlite3
@@ -6,7 +6,7 @@ import stat
 import threading
 
 import pytest
-from processes import begin, finish, release
+from child_processes import begin, finish, release
 
 from electronhub_embeddings._storage import file_opening
 from electronhub_embeddings._storage.file_opening import FileFormat, connect, is_busy
@@ -32,7 +32,7 @@ def open_file(tmp_path):
 
 
 def test_a_second_connection_frees_no_lock(open_file, tmp_path):
-    """What one connection writes is there for all, also after this process has opened the file again.
+    """Writes of one connection are visible to all, even after this process has reopened the file.
 
     Another process that closes the file clears the log away if it believes itself to be the last: our locks tell it
     otherwise.
@@ -49,7 +49,7 @@ def test_a_second_connection_frees_no_lock(open_file, tmp_path):
 
 
 def test_many_may_open_a_new_file_at_once(tmp_path):
-    """Threads that make the file at the same moment all get it, in WAL mode, and only its owner may read it."""
+    """Threads that create the file concurrently all succeed, in WAL mode, with permission 0600."""
     barrier, modes = threading.Barrier(8), []
 
     def work():
@@ -68,7 +68,7 @@ def test_many_may_open_a_new_file_at_once(tmp_path):
 
 @pytest.mark.parametrize("mode", [0o640, 0o644])
 def test_permissions_of_a_file_that_is_there_are_kept(open_file, tmp_path, mode):
-    """Whoever has let others read a file goes on to do so, and what SQLite lays beside it is as open."""
+    """A file's own permissions are kept, and SQLite's additional files have the same ones."""
     (tmp_path / "shared.db").touch()
     (tmp_path / "shared.db").chmod(mode)
     open_file().execute("INSERT INTO things VALUES (1)")
@@ -77,7 +77,7 @@ def test_permissions_of_a_file_that_is_there_are_kept(open_file, tmp_path, mode)
 
 
 def test_a_file_in_another_mode_that_is_in_use(open_file, tmp_path):
-    """Whoever cannot switch a file to WAL within the busy timeout is told so, and leaves no connection open."""
+    """Failing to switch a file to WAL within the busy timeout raises, and leaves no connection open."""
     with contextlib.closing(sqlite3.connect(tmp_path / "shared.db", isolation_level=None)) as other:
         other.execute("CREATE TABLE things (thing)")
         other.execute("PRAGMA application_id = 77")
@@ -104,7 +104,7 @@ class Failing:
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """Return the list of all pauses, none of which lasts; a clock that only they move."""
+    """Return the list of all pauses, which only advance a fake clock."""
     made = []
 
     class Clock:
@@ -128,7 +128,7 @@ def pauses(monkeypatch):
     ],
 )
 def test_what_does_not_get_better_is_not_waited_for(pauses, reason):
-    """A full disk and a read-only one are told at once."""
+    """A full or read-only disk raises at once."""
     with pytest.raises(sqlite3.OperationalError, match=reason):
         file_opening._use_wal(Failing(reason), 30.0)
     assert pauses == []
@@ -138,7 +138,7 @@ def test_what_does_not_get_better_is_not_waited_for(pauses, reason):
     "reason", ["database is locked", "database table is locked", "database table is locked: things"]
 )
 def test_a_lock_is_waited_for_until_the_deadline(pauses, reason):
-    """Somebody else's lock may be gone at the next look."""
+    """A lock of another process is retried."""
     with pytest.raises(sqlite3.OperationalError, match=reason):
         file_opening._use_wal(Failing(reason), 1.0)
     assert sum(pauses) == pytest.approx(1.0, abs=0.01)
@@ -155,7 +155,7 @@ def test_a_lock_is_waited_for_until_the_deadline(pauses, reason):
     ],
 )
 def test_a_code_counts_for_more_than_a_message(code, message, expected):
-    """From Python 3.11 on errors have SQLite's code, extended or not; before, there are only its words."""
+    """Errors are recognised by SQLite's code, extended or not, and before Python 3.11 by the message."""
     error = sqlite3.OperationalError(message)
     if code is not None:
         error.sqlite_errorcode = code

@@ -8,10 +8,10 @@ from email.utils import formatdate
 
 import numpy as np
 import pytest
-from damage import ODD, answers
+from damaged_answers import ODD, answers
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from oracle import find
+from reference_parser import parse
 
 from electronhub_embeddings._codec.response_parser import parse_response
 from electronhub_embeddings._config.secret import Secret, redact
@@ -27,7 +27,7 @@ PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def receive(content, *, status=200, headers=None, count=1, dimensions=None):
-    """Do with an answer what is done with every answer; return the rows, or the error that it is."""
+    """Parse a response like the client does; return the rows or the error."""
     report = read_rate_limit_headers(headers or {}, NOW)
     try:
         rows = parse_response(status, content, report).vectors(count=count, dimensions=dimensions)
@@ -46,19 +46,19 @@ def receive(content, *, status=200, headers=None, count=1, dimensions=None):
 @settings(PATIENT, max_examples=3 * PATIENT.max_examples)
 @given(answers())
 def test_damaged_answers_give_what_is_in_them_or_an_error(damaged):
-    """Vectors are handed out only if the standard library finds the same, and always if nothing is in doubt."""
+    """Vectors are returned only if the reference parser finds the same ones, and always if the body is unambiguous."""
     content, count, dimensions = damaged
-    finding = find(content, count, dimensions)
+    parsed = parse(content, count, dimensions)
     got = receive(content, count=count, dimensions=dimensions)
     if isinstance(got, ElectronHubError):
         event("refused")
         assert isinstance(got, (InvalidResponseError, APIStatusError))
-        assert finding.vectors is None or not finding.clean
+        assert parsed.vectors is None or not parsed.clean
         return
     event("read")
-    assert finding.vectors is not None
-    assert (np.float32, b"".join(finding.vectors)) == (got.dtype, got.tobytes())
-    assert got.shape == (count, len(finding.vectors[0]) // 4)
+    assert parsed.vectors is not None
+    assert (np.float32, b"".join(parsed.vectors)) == (got.dtype, got.tobytes())
+    assert got.shape == (count, len(parsed.vectors[0]) // 4)
 
 
 HEADERS = ["date", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after"]
@@ -84,7 +84,7 @@ BODIES = answers().map(lambda damaged: damaged[0]) | st.binary() | st.sampled_fr
 @PATIENT
 @given(STATUSES, BODIES, st.dictionaries(st.sampled_from(HEADERS), VALUES), st.integers(1, 3))
 def test_anything_at_all_gives_rows_or_an_error(status, content, headers, count):
-    """With any status and any headers too; what is not a 200 is never vectors, and a wait is never negative."""
+    """The same with any status and headers: only a 200 yields vectors, and a wait is never negative."""
     got = receive(content, status=status, headers=headers, count=count)
     if isinstance(got, APIStatusError):
         assert got.retry_after is None or 0 <= got.retry_after < float("inf")
@@ -99,7 +99,7 @@ def test_anything_at_all_gives_rows_or_an_error(status, content, headers, count)
 @PATIENT
 @given(VALUES, VALUES)
 def test_any_date_is_a_date_or_none(date, value):
-    """Broken dates are as good as none, and the figures in the report are sane."""
+    """Broken dates are ignored, and the parsed numbers are plausible."""
     report = read_rate_limit_headers({"date": date, "retry-after": value, "x-ratelimit-reset": value}, NOW)
     assert report.retry_after is None or 0 <= report.retry_after < float("inf")
     assert report.reset is None or 0 <= report.reset <= 3600
@@ -139,7 +139,7 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("filling", FILLINGS)
 def test_memory_is_bounded_by_the_length_of_the_body(filling, place):
-    """No body takes more than seventy times its length to be read or refused, whatever fills it."""
+    """Parsing or rejecting a body takes at most seventy times its length in memory."""
     times = LENGTH // len(FILLINGS[filling]) + 1
     content = PLACES[place].replace(b"%s", FILLINGS[filling].replace(b"%d", b"7") * times)
     for status in (200, 400):
@@ -153,7 +153,7 @@ def test_memory_is_bounded_by_the_length_of_the_body(filling, place):
 
 
 def test_an_error_of_any_depth_is_told():
-    """A refusal nested as deep as can be read, which differs between versions of Python, is one like any other."""
+    """A refusal that is nested as deeply as this Python can parse is handled like any other."""
     for depth in (100, 500, 900, 3000, 9000):
         content = b'{"error":{"message":"No.","code":400,"details":%s}}' % (b"[" * depth + b"]" * depth)
         error = receive(content, status=400)
@@ -163,7 +163,7 @@ def test_an_error_of_any_depth_is_told():
 
 @pytest.mark.parametrize("digits", [310, 400])
 def test_a_charge_of_any_size_is_learned_or_ignored(digits):
-    """Vectors are not lost because their price is nonsense."""
+    """Invalid usage does not cost any vectors."""
     content = b'{"data":[{"index":0,"embedding":[1]}],"usage":{"prompt_tokens":1%s}}' % (b"0" * digits)
     charge = parse_response(200, content, RateLimitHeaders()).tokens
     capacity = BatchLimits(2048)

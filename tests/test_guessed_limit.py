@@ -1,4 +1,4 @@
-"""A guessed limit: what a 429 teaches, and how carefully more is tried."""
+"""A guessed limit: lowered by a 429, and raised carefully."""
 
 from itertools import pairwise
 
@@ -11,13 +11,13 @@ from electronhub_embeddings._rate_limit.guessed_limit import RAISE_AFTER, RETRY_
 
 
 def use_in_full(guess, periods, start=0.0):
-    """Use a guess in full for so many periods of a second."""
+    """Use a guess fully for a number of periods of one second."""
     for number in range(periods + 1):
         guess.note_full(start + number, 1.0)
 
 
 def serve(guess, limit, periods, start=0):
-    """Let a service with a limit answer for so many periods, in bursts; return the periods in which it refused."""
+    """Simulate a service with a limit for a number of periods, with bursts; return the periods with refusals."""
     refused, left = [], False
     for period in range(start, start + periods):
         if guess.value is None or guess.value > limit:
@@ -30,7 +30,7 @@ def serve(guess, limit, periods, start=0):
 
 @pytest.mark.parametrize(("answered", "value", "ceiling"), [(5, 5, 6), (1, 1, 2), (0, 1, None)])
 def test_the_first_refusal_tells_the_limit(answered, value, ceiling):
-    """What was answered is allowed, one more is not; a first call that is refused tells of somebody else."""
+    """The answered number of calls is allowed, one more is not; a refused first call means that others use the key."""
     guess = GuessedLimit()
     assert guess.lower(answered, 3, share_is_left=False)
     assert (guess.value, guess.proven, guess.ceiling) == (value, value, ceiling)
@@ -54,7 +54,7 @@ def test_a_guess_grows_by_a_quarter_where_nothing_was_refused():
 
 
 def test_what_was_refused_is_approached_by_a_tenth_after_half_an_hour():
-    """Just below the ceiling the guess stays once more, before the ceiling itself is tried."""
+    """Just below the ceiling, the guess stays for one more step before the ceiling itself is tried."""
     guess, values = GuessedLimit(value=20, proven=20, ceiling=24), []
     for step in range(3):
         use_in_full(guess, RETRY_AFTER - 1, start=100.0 * step)
@@ -64,7 +64,7 @@ def test_what_was_refused_is_approached_by_a_tenth_after_half_an_hour():
 
 
 def test_a_ceiling_that_has_worked_for_long_is_no_ceiling():
-    """A plan that has grown is followed in quick steps again."""
+    """A limit that was raised is followed in quick steps."""
     guess = GuessedLimit(value=24, proven=23, ceiling=24, failures=1)
     use_in_full(guess, 2 * RETRY_AFTER - 1)
     assert guess.value == 24
@@ -74,7 +74,7 @@ def test_a_ceiling_that_has_worked_for_long_is_no_ceiling():
 
 @pytest.mark.parametrize(("answered", "in_flight", "ceiling"), [(20, 0, 21), (16, 4, 20), (24, 0, 23), (30, 0, 23)])
 def test_a_trial_that_fails_is_taken_back(answered, in_flight, ceiling):
-    """Back to what has worked, also where the calls beyond it are still in flight; the next trial waits for longer."""
+    """A failed trial returns to what has worked, even with calls in flight; the next trial waits longer."""
     guess = GuessedLimit(value=23, proven=19)
     assert guess.lower(answered, in_flight, share_is_left=False)
     assert (guess.value, guess.proven, guess.ceiling, guess.failures) == (19, 19, ceiling, 1)
@@ -82,7 +82,7 @@ def test_a_trial_that_fails_is_taken_back(answered, in_flight, ceiling):
 
 @pytest.mark.parametrize(("answered", "value"), [(19, 18), (11, 11), (30, 18)])
 def test_a_refusal_of_what_has_worked_lowers_the_guess_a_little(answered, value):
-    """When more than half was used, it is a tenth less than that: the limit, or others who always spend."""
+    """If more than half was used, the guess drops to a tenth below the used number."""
     guess = GuessedLimit(value=20, proven=20)
     assert guess.lower(answered, 0, share_is_left=False)
     assert (guess.value, guess.proven, guess.ceiling) == (value, value, min(answered + 1, 20))
@@ -91,7 +91,7 @@ def test_a_refusal_of_what_has_worked_lowers_the_guess_a_little(answered, value)
 
 @pytest.mark.parametrize(("share_is_left", "value"), [(False, 20), (True, 10)])
 def test_a_refusal_of_a_few_is_laid_on_others_first(share_is_left, value):
-    """If their share was left to them already, the guess is halved, and regained quickly where that was wrong."""
+    """If a share is already left to others, the guess is halved, and raised quickly if that was wrong."""
     guess = GuessedLimit(value=20, proven=20, ceiling=21, failures=3)
     assert guess.lower(9, 0, share_is_left=share_is_left) == share_is_left
     assert (guess.value, guess.proven, guess.ceiling, guess.failures) == (value, 20, 21, 3)
@@ -109,7 +109,7 @@ def test_a_lone_call_refused_is_never_the_limits_fault():
 
 
 def test_a_refusal_begins_the_full_periods_anew():
-    """Also one that others are to blame for."""
+    """A refusal caused by others also restarts the good periods."""
     guess = GuessedLimit(value=20, proven=20)
     use_in_full(guess, RAISE_AFTER - 1)
     guess.lower(0, 0, share_is_left=False)
@@ -120,7 +120,7 @@ def test_a_refusal_begins_the_full_periods_anew():
 @settings(max_examples=15)
 @given(limit=st.integers(1, 300), guessed=st.integers(1, 300))
 def test_trials_that_fail_are_an_hour_apart_and_then_a_day(limit, guessed):
-    """Whatever the guess begins with, once it is within the limit; in a month it comes within a tenth of the limit."""
+    """From any initial guess within the limit, the guess comes within a tenth of the limit in a month."""
     guess = GuessedLimit(value=min(guessed, limit), proven=min(guessed, limit))
     refused = serve(guess, limit, 30 * 1440)
     gaps = [later - earlier for earlier, later in pairwise(refused)]
@@ -132,7 +132,7 @@ def test_trials_that_fail_are_an_hour_apart_and_then_a_day(limit, guessed):
 @settings(max_examples=15)
 @given(st.lists(st.integers(1, 60), min_size=2, max_size=5))
 def test_a_limit_that_changes_is_followed(limits):
-    """A limit that is changed again and again without a word is learned each time, at the cost of a few refusals."""
+    """A limit that changes repeatedly without notice is learned each time, at the cost of a few refusals."""
     guess = GuessedLimit()
     for number, limit in enumerate(limits):
         refused = serve(guess, limit, 20 * 1440, start=number * 20 * 1440)

@@ -1,4 +1,4 @@
-"""A hostile service: whatever it answers is only data, and takes a bounded amount of memory."""
+"""A hostile service: its answers are only treated as data, and take a bounded amount of memory."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import pybase64
 import pytest
 from audit import WAYS, audited
-from recorder import Told, rows
+from recording_server import Answer, answer_with_vectors
 
 from electronhub_embeddings import APIConnectionError, APIStatusError, InvalidResponseError
 
@@ -20,36 +20,36 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 class Trap:
-    """Would write a file wherever it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __reduce__(self):
         return os.system, ("touch canary",)
 
 
 @pytest.mark.parametrize("kind", WAYS)
-def test_answers_are_only_data(recorder, kind):
+def test_answers_are_only_data(recording_server, kind):
     """No answer, good or bad, makes the process write a file, start a program, unpickle or import anything."""
     trap = pickle.dumps(Trap())
     code = "__import__('os').system('touch canary')"
     answers = [
-        Told(200, {"Content-Disposition": "attachment; filename=canary", "Link": "</x>; rel=preload"}, b"{}"),
-        Told(200, {"Content-Type": "application/x-python-pickle"}, trap),
-        Told(200, {}, json.dumps({"data": [{"index": 0, "embedding": pybase64.b64encode(trap).decode()}]}).encode()),
-        Told(200, {}, json.dumps({"data": [{"index": 0, "embedding": code}], "__class__": code}).encode()),
-        Told(200, {"Content-Type": "application/x-yaml"}, b"!!python/object/apply:os.system ['touch canary']"),
-        Told(200, {"Content-Type": "text/html; charset=utf-7"}, b"+ADw-script+AD4-"),
-        Told(200, {"Content-Type": f"text/plain; charset={'x' * 5000}"}, b"{}"),
-        Told(400, {"Content-Type": "text/html; charset=idna"}, b"<html><script src='http://evil.invalid'></script>"),
-        Told(500, {"Content-Encoding": "x-python"}, code.encode()),
-        Told(418, {"X-RateLimit-Limit": code, "Retry-After": code}, json.dumps({"error": {"code": code}}).encode()),
+        Answer(200, {"Content-Disposition": "attachment; filename=canary", "Link": "</x>; rel=preload"}, b"{}"),
+        Answer(200, {"Content-Type": "application/x-python-pickle"}, trap),
+        Answer(200, {}, json.dumps({"data": [{"index": 0, "embedding": pybase64.b64encode(trap).decode()}]}).encode()),
+        Answer(200, {}, json.dumps({"data": [{"index": 0, "embedding": code}], "__class__": code}).encode()),
+        Answer(200, {"Content-Type": "application/x-yaml"}, b"!!python/object/apply:os.system ['touch canary']"),
+        Answer(200, {"Content-Type": "text/html; charset=utf-7"}, b"+ADw-script+AD4-"),
+        Answer(200, {"Content-Type": f"text/plain; charset={'x' * 5000}"}, b"{}"),
+        Answer(400, {"Content-Type": "text/html; charset=idna"}, b"<html><script src='http://evil.invalid'></script>"),
+        Answer(500, {"Content-Encoding": "x-python"}, code.encode()),
+        Answer(418, {"X-RateLimit-Limit": code, "Retry-After": code}, json.dumps({"error": {"code": code}}).encode()),
     ]
-    warm = [Told(400, {}, b'{"error": {"message": "no"}}'), Told(200, {}, b"no"), Told(500, {}, b"<html>")]
+    warm = [Answer(400, {}, b'{"error": {"message": "no"}}'), Answer(200, {}, b"no"), Answer(500, {}, b"<html>")]
     left = iter([*warm, *answers])
 
-    def answer(seen):
-        return rows(seen) if len(server.seen) == 1 else next(left)
+    def answer(request):
+        return answer_with_vectors(request) if len(server.requests) == 1 else next(left)
 
-    server = recorder(answer)
+    server = recording_server(answer)
     script = f"""
 failed = 0
 for number in range({1 + len(warm) + len(answers)}):
@@ -70,7 +70,7 @@ LONG = 10_000_000
 
 
 def size(error):
-    """Count the characters that an error holds."""
+    """Return the number of characters in an error."""
     return len(f"{error!s}{error!r}{vars(error)}")
 
 
@@ -86,24 +86,24 @@ def size(error):
     ids=["text", "html", "json", "nested", "zeros"],
 )
 @pytest.mark.parametrize("status", [400, 503])
-def test_error_pages_are_cut(face, recorder, ask, status, body):
-    """However long an error page is, what the exception holds of it is short."""
-    error = ask(face, recorder(lambda _: Told(status, {}, body)), max_retries=0)
+def test_error_pages_are_cut(entry_point, recording_server, ask, status, body):
+    """However long an error page is, the exception holds only a short part of it."""
+    error = ask(entry_point, recording_server(lambda _: Answer(status, {}, body)), max_retries=0)
     assert isinstance(error, APIStatusError)
     assert size(error) < 30_000
 
 
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("field", ["param", "code", "other"])
-@pytest.mark.parametrize("face", ["client sync"], indirect=True)
-def test_errors_in_json_are_cut(face, recorder, ask, status, field):
-    """The same for every field of an error that is JSON, also of one with status 200."""
+@pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
+def test_errors_in_json_are_cut(entry_point, recording_server, ask, status, field):
+    """The same for every field of a JSON error, including one with status 200."""
     body = json.dumps({"error": {"message": "no", field: "x" * 60_000}}).encode()
-    assert size(ask(face, recorder(lambda _: Told(status, {}, body)), max_retries=0)) < 30_000
+    assert size(ask(entry_point, recording_server(lambda _: Answer(status, {}, body)), max_retries=0)) < 30_000
 
 
 def zeros(gigabytes):
-    """Return a deflate stream of so many GB, about a megabyte for each: one compressed block again and again."""
+    """Return a deflate stream that expands to `gigabytes`, about a megabyte for each: one block repeated."""
     packer = zlib.compressobj(9, wbits=31)
     start = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -149,10 +149,10 @@ except ElectronHubError as error:
     ],
     ids=["gzip", "gzip twice", "zstd"],
 )
-def test_decompression_bombs(recorder, status, encoding, make):
-    """10 GB of zeros in a small body end as a typed error, in a few megabytes."""
-    bomb = Told(status, {"Content-Encoding": encoding}, make())
-    server = recorder(lambda seen: rows(seen) if len(server.seen) == 1 else bomb)
+def test_decompression_bombs(recording_server, status, encoding, make):
+    """A small body that expands to 10 GB of zeros raises an error of this package, and takes a few megabytes."""
+    bomb = Answer(status, {"Content-Encoding": encoding}, make())
+    server = recording_server(lambda request: answer_with_vectors(request) if len(server.requests) == 1 else bomb)
     env = {**os.environ, "ELECTRONHUB_API_KEY": server.api_key, "ELECTRONHUB_BASE_URL": server.base_url}
     command = [sys.executable, "-c", BOMBED]
     ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
@@ -161,14 +161,20 @@ def test_decompression_bombs(recorder, status, encoding, make):
     assert megabytes < 250
 
 
-def test_headers_without_end(face, recorder, ask):
-    """An answer whose headers never stop is given up as a broken one."""
-    server = recorder(lambda seen: Told(200, {f"X-{number}": "x" * 1000 for number in range(1000)}, rows(seen).body))
-    assert type(ask(face, server, max_retries=0)) is APIConnectionError
+def test_headers_without_end(entry_point, recording_server, ask):
+    """An answer with endless headers is rejected as broken."""
+    server = recording_server(
+        lambda request: Answer(
+            200, {f"X-{number}": "x" * 1000 for number in range(1000)}, answer_with_vectors(request).body
+        )
+    )
+    assert type(ask(entry_point, server, max_retries=0)) is APIConnectionError
 
 
-def test_broken_encodings(face, recorder, ask):
-    """A body that is not encoded as it says is refused for that reason."""
-    error = ask(face, recorder(lambda _: Told(200, {"Content-Encoding": "gzip"}, b"no gzip")), max_retries=0)
+def test_broken_encodings(entry_point, recording_server, ask):
+    """A body that does not match its Content-Encoding is rejected for that reason."""
+    error = ask(
+        entry_point, recording_server(lambda _: Answer(200, {"Content-Encoding": "gzip"}, b"no gzip")), max_retries=0
+    )
     assert type(error) is InvalidResponseError
     assert "encoding" in str(error)

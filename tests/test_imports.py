@@ -1,4 +1,4 @@
-"""What an import brings with it: nothing that takes time, until the first text; and what each folder may import."""
+"""Imports: nothing slow is imported before the first text, and each folder imports only what it may."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ OURS = {"electronhub_embeddings", "langchain_electronhub", "llama_index_electron
 
 
 def installed(base):
-    """Say whether a framework is there: the name `llama_index` alone may be our own second path."""
+    """Return whether a framework is installed; the name `llama_index` alone may be this package's namespace."""
     return find_spec(base.partition(".")[0]) and (not base.startswith("llama_index.") or find_spec("llama_index.core"))
 
 
@@ -44,7 +44,7 @@ CASES = {
     ids=[name for name, case in CASES.items() if installed(case[0])],
 )
 def test_nothing_heavy_is_imported(base, module, name):
-    """Neither an import nor a constructor brings numpy, httpx or anything else that the framework has not brought."""
+    """Neither an import nor a constructor imports numpy, httpx or other modules that the framework has not imported."""
     script = SCRIPT.format(base=base, module=module, name=name)
     lines = subprocess.check_output([sys.executable, "-c", script], text=True).splitlines()
     for line in lines:
@@ -91,7 +91,7 @@ NO_IO = {"http.HTTPStatus"}
 
 
 def imports(path):
-    """List what a module imports, anywhere in it and for types as well: module and name."""
+    """List all imports of a module, including nested ones and those for types, as (module, name)."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
@@ -148,7 +148,7 @@ PUBLIC = {
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names(name):
-    """Nothing becomes public, or ceases to be, unnoticed."""
+    """No name becomes public or private unnoticed."""
     base = {"langchain": "langchain_core", "llama": "llama_index.core"}.get(name.partition("_")[0], "sys")
     if not installed(base):
         pytest.skip(f"{base} is not installed")

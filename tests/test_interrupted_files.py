@@ -1,4 +1,4 @@
-"""An interruption at any line of the code around SQLite: nothing is left locked, in this process or for others."""
+"""An interruption at any line of the SQLite code leaves nothing locked, in this or other processes."""
 
 import contextlib
 import itertools
@@ -8,8 +8,8 @@ import threading
 
 import numpy as np
 import pytest
-from changes import count_one
-from processes import LONGEST, begin, kill, release
+from child_processes import TIMEOUT, begin, kill, release
+from window_changes import count_one
 
 from electronhub_embeddings._storage import database, file_opening
 from electronhub_embeddings._storage import vector_cache as cache
@@ -43,12 +43,12 @@ for path in sys.stdin:
 
 
 class Interruption(BaseException):
-    """What interrupts, as Ctrl-C does."""
+    """An interruption, like Ctrl-C."""
 
 
 @pytest.fixture
 def other_process():
-    """Return a function that lets another process write to a file, with next to no patience."""
+    """Return a function that makes another process write to a file, with a very short busy timeout."""
     (child,) = begin(OTHER)
     release([child])
 
@@ -74,7 +74,7 @@ def is_release(frame):
 
 
 def interrupted(number, action):
-    """Raise at the line of that number; return the interruption, or None if the action has ended before."""
+    """Raise at the n-th line; return the interruption, or None if the action ended before."""
     lines = itertools.count(1)
 
     def at_line(frame, event, _):
@@ -97,30 +97,30 @@ def interrupted(number, action):
 
 
 def in_another_thread(action):
-    """Call a function in a thread that may hang, and hand back what it returns."""
+    """Call a function in a thread that may hang, and return its result."""
     results = []
     thread = threading.Thread(target=lambda: results.append(action()), daemon=True)
     thread.start()
-    thread.join(LONGEST)
+    thread.join(TIMEOUT)
     assert not thread.is_alive(), "it hangs"
     return results[0]
 
 
 def reading(path):
-    """Return a cache, a call that reads it, and one that says whether it works."""
+    """Return a cache, a function that reads it, and a function that checks that it works."""
     ours = VectorCache(path, "a namespace")
     return ours, lambda: ours.recall(prepare_texts(TEXTS)), lambda: works(ours)
 
 
 def writing(path):
-    """Return a cache, a call that writes to it, and one that says whether it works."""
+    """Return a cache, a function that writes to it, and a function that checks that it works."""
     ours = VectorCache(path, "a namespace")
     new = ours.recall(prepare_texts(TEXTS))
     return ours, lambda: new.keep(0, 2, ROWS), lambda: works(ours)
 
 
 def updating(path):
-    """Return a store, a call that changes its window, and one that says whether it works."""
+    """Return a store, a function that changes its window, and a function that checks that it works."""
     ours = SQLiteStore(str(path), "an account")
 
     def counts():
@@ -132,7 +132,7 @@ def updating(path):
 
 
 def works(ours):
-    """Say whether what is written to a cache can be read from it."""
+    """Return whether a cache can be written and read."""
     ours.recall(prepare_texts(TEXTS)).keep(0, 2, ROWS)
     return ours.recall(prepare_texts(TEXTS)).rows.tolist() == ROWS.tolist()
 
@@ -140,7 +140,7 @@ def works(ours):
 @pytest.mark.parametrize("is_open", [False, True], ids=["a new file", "an open file"])
 @pytest.mark.parametrize("scene", [reading, writing, updating])
 def test_an_interruption_at_any_line(tmp_path, other_process, monkeypatch, scene, is_open):
-    """After it, another process writes, then another thread and this one, and no line is left out."""
+    """After an interruption at each line, another process, another thread and this thread can write."""
     monkeypatch.setattr(cache, "BUSY_TIMEOUT", 1.0)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 1.0)
     for number in itertools.count(1):

@@ -1,4 +1,4 @@
-"""An exception out of a signal handler, at any line of a caller's thread: it is the caller's, and leaves nothing."""
+"""A signal handler's exception, at any line of a caller's thread, reaches the caller and leaves nothing behind."""
 
 import json
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from faces import KINDS
+from entry_points import ENTRY_POINTS
 
 import electronhub_embeddings
 from electronhub_embeddings import ElectronHubError
@@ -20,16 +20,16 @@ from electronhub_embeddings import ElectronHubError
 linux = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals are those of POSIX")
 
 PACKAGE = str(Path(electronhub_embeddings.__file__).parent)
-SYNC = [name for name in KINDS if name.endswith(" sync")]
-LONGEST = 20
+SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
+TIMEOUT = 20
 
 
 class Interruption(Exception):  # noqa: N818 - an exception that no `except` of ours may take for its own
-    """What a signal handler raises; like Celery's soft time limit an `Exception`."""
+    """An exception raised by a signal handler; an `Exception`, like Celery's soft time limit."""
 
 
 class Interrupter:
-    """Raises at the n-th line of the package that this thread runs."""
+    """Raises an exception at the n-th line of the package that this thread runs."""
 
     def __init__(self, number):
         self.left = number
@@ -63,17 +63,17 @@ with EmbeddingsClient(api_key=key, base_url=url, cache=cache, rate_limit_store=s
 """
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize("ask", ["query", "embed"])
-def test_at_every_line(face, emulator, tmp_path, ask):
-    """Whichever line of a call is the last one, the next call works: here, in another thread, in another process."""
+def test_at_every_line(entry_point, emulator, tmp_path, ask):
+    """After an interruption at any line of a call, the next call works, in this and other threads and processes."""
     service = emulator(rpm=0)
     cache, store = str(tmp_path / "cache.sqlite"), str(tmp_path / "limit.sqlite")
-    thing = face.make(service, cache=cache, rate_limit_store=store, dimensions=8)
-    face.query(thing, "before")
+    thing = entry_point.make(service, cache=cache, rate_limit_store=store, dimensions=8)
+    entry_point.query(thing, "before")
 
     def call(text):
-        return face.query(thing, text) if ask == "query" else face.embed(thing, [text])
+        return entry_point.query(thing, text) if ask == "query" else entry_point.embed(thing, [text])
 
     number, interrupted = 0, 0
     with ThreadPoolExecutor(1) as pool:
@@ -89,49 +89,49 @@ def test_at_every_line(face, emulator, tmp_path, ask):
                 break
             if number % 10 == 0:
                 call(f"next {number}")
-                pool.submit(call, f"in a thread {number}").result(LONGEST)
-        pool.submit(call, "the last").result(LONGEST)
+                pool.submit(call, f"in a thread {number}").result(TIMEOUT)
+        pool.submit(call, "the last").result(TIMEOUT)
     assert interrupted > 50
     thing.close()
     arguments = (service.api_key, service.base_url, cache, store)
-    subprocess.run([sys.executable, "-c", OTHER_PROCESS, *arguments], check=True, timeout=LONGEST)
+    subprocess.run([sys.executable, "-c", OTHER_PROCESS, *arguments], check=True, timeout=TIMEOUT)
 
 
 @linux
-@pytest.mark.parametrize("face", SYNC, indirect=True)
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize("ask", ["query", "embed"])
 @pytest.mark.parametrize("kind", [Interruption, TimeoutError, KeyboardInterrupt, ConnectionError])
-def test_the_callers_exception_arrives_as_it_is(face, ask, kind):
-    """What a signal handler raises while a call waits is what the caller catches, whatever it is called."""
+def test_the_callers_exception_arrives_as_it_is(entry_point, ask, kind):
+    """The caller catches the exception that a signal handler raises while a call waits, whatever its type."""
     asked, release, main = threading.Event(), threading.Event(), threading.get_ident()
 
     def answer(request):
         texts = json.loads(request.content)["input"]
         if "held" in texts:
             asked.set()
-            assert release.wait(LONGEST)
+            assert release.wait(TIMEOUT)
         return httpx.Response(200, json={"data": [{"index": i, "embedding": [1.0, 2.0]} for i in range(len(texts))]})
 
     def handler(*_):
         raise kind("mine")
 
     def interrupt():
-        assert asked.wait(LONGEST)
+        assert asked.wait(TIMEOUT)
         signal.pthread_kill(main, signal.SIGUSR1)
 
     usual = signal.signal(signal.SIGUSR1, handler)
     try:
         with httpx.Client(transport=httpx.MockTransport(answer)) as http, ThreadPoolExecutor(1) as pool:
-            thing = face.build(api_key="ek-test", base_url="http://127.0.0.1:9/v1", http_client=http)
+            thing = entry_point.build(api_key="ek-test", base_url="http://127.0.0.1:9/v1", http_client=http)
             for number in range(3):
-                face.query(thing, f"before {number}")
+                entry_point.query(thing, f"before {number}")
             interruption = pool.submit(interrupt)
             with pytest.raises(kind, match="mine") as caught:
-                face.query(thing, "held") if ask == "query" else face.embed(thing, ["held"])
-            interruption.result(LONGEST)
+                entry_point.query(thing, "held") if ask == "query" else entry_point.embed(thing, ["held"])
+            interruption.result(TIMEOUT)
             release.set()
             assert not isinstance(caught.value, ElectronHubError)
-            assert len(face.query(thing, "after"))
+            assert len(entry_point.query(thing, "after"))
             thing.close()
     finally:
         release.set()
@@ -159,7 +159,7 @@ while True:
 
 
 def test_close_in_a_signal_handler(emulator, request):
-    """A process that is told to end in the middle of a query, and closes its client in the handler, ends."""
+    """A process that is terminated in the middle of a query, and closes its client in the handler, ends."""
     service = emulator(rpm=0)
     dice = np.random.default_rng(1)
     for _ in range(200 if request.config.getoption("--full") else 10):
@@ -172,7 +172,7 @@ def test_close_in_a_signal_handler(emulator, request):
         assert child.stdout.readline() == "ready\n"
         time.sleep(dice.uniform(0, 0.5))  # at any moment: from the first import to the hundredth query
         child.send_signal(signal.SIGTERM)
-        _, errors = child.communicate(timeout=LONGEST)
+        _, errors = child.communicate(timeout=TIMEOUT)
         assert (child.returncode, errors) == (0, "")
 
 
@@ -207,19 +207,19 @@ def test_close_in_a_signal_handler_many_times(emulator, client):
     assert len(ours.embed_query("after")) == 8
 
 
-@pytest.mark.parametrize("face", [name for name in KINDS if name.endswith(" sync")], indirect=True)
-def test_a_text_embedded_inside_on_request_is_refused(face, emulator):
-    """A worker would wait for itself, for ever: the hook is told so, and the call gets its vectors."""
+@pytest.mark.parametrize("entry_point", [name for name in ENTRY_POINTS if name.endswith(" sync")], indirect=True)
+def test_a_text_embedded_inside_on_request_is_refused(entry_point, emulator):
+    """Embedding inside the hook raises, because the worker would wait for itself; the call gets its vectors."""
     service, refusals = emulator(rpm=0), []
 
     def hook(_info):
         try:
-            face.query(thing, "inside")
+            entry_point.query(thing, "inside")
         except ElectronHubError as error:
             refusals.append(str(error))
 
-    thing = face.make(service, on_request=hook)
-    assert len(face.query(thing, "one"))
-    assert len(face.embed(thing, ["two"]))
+    thing = entry_point.make(service, on_request=hook)
+    assert len(entry_point.query(thing, "one"))
+    assert len(entry_point.embed(thing, ["two"]))
     assert [("on_request" in words, "thread" in words) for words in refusals] == [(True, True)] * 2
     assert len(service.calls) == 2

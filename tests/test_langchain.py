@@ -6,7 +6,7 @@ import json
 import pickle
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from langchain_core.load import dumps, loads
 from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import SecretStr, ValidationError
@@ -35,7 +35,7 @@ def embeddings(closing):
 
 
 def test_vector_store(embeddings, emulator):
-    """A store finds what is near, and asks once for all documents and once for the query."""
+    """A store finds the nearest text, with one request for all documents and one for the query."""
     service = emulator(rpm=5)
     store = InMemoryVectorStore(embeddings(service))
     store.add_texts(TEXTS)
@@ -62,7 +62,7 @@ ALLOWED = (
 
 @pytest.mark.filterwarnings("ignore:The function `loads` is in beta")
 def test_round_trip_through_dumps(embeddings, closing, emulator):
-    """What LangChain has serialised makes the same vectors again, given the key apart."""
+    """A model restored from LangChain's serialised form and the key produces the same vectors."""
     service = emulator(rpm=0)
     model = embeddings(service, dimensions=8, document_prefix="passage: ", query_prefix="query: ")
     again = closing(
@@ -78,7 +78,7 @@ def test_round_trip_through_dumps(embeddings, closing, emulator):
 
 
 def test_dumps_tells_what_is_set_now(embeddings, emulator):
-    """The serialised form follows assignments and copies with changes."""
+    """The serialised form reflects assignments and updates of copies."""
     model = embeddings(emulator(rpm=0))
     model.dimensions = 8
     assert json.loads(dumps(model))["kwargs"]["dimensions"] == 8
@@ -95,7 +95,7 @@ def test_unknown_arguments_are_refused():
     "options", [{"batch_size": 0}, {"max_retries": -1}, {"timeout": 0}, {"max_wait": -1}, {"encoding_format": "hex"}]
 )
 def test_arguments_out_of_range_are_refused(options):
-    """What the client refuses is refused when the model is made, not when it is used."""
+    """Arguments that the client rejects are rejected at construction, not at the first call."""
     with pytest.raises(ValidationError):
         ElectronHubEmbeddings(api_key="ek-test", **options)
 
@@ -118,7 +118,7 @@ def test_secret_keys_are_taken(embeddings, emulator):
 
 
 def test_changed_copies_take_effect(embeddings, closing, emulator):
-    """A copy with a change embeds with it, and the original without."""
+    """A copy with an update embeds with the update, and the original without."""
     service = emulator(rpm=0)
     model = embeddings(service)
     shorter = closing(model.model_copy(update={"dimensions": 8}))
@@ -127,7 +127,7 @@ def test_changed_copies_take_effect(embeddings, closing, emulator):
 
 
 def test_assignments_take_effect(embeddings, emulator):
-    """A field that is assigned holds from the next call on."""
+    """An assigned field applies from the next call on."""
     service = emulator(rpm=0)
     model = embeddings(service)
     model.embed_query("one")
@@ -148,7 +148,7 @@ def test_copies_keep_an_explicit_key(embeddings, closing, emulator, monkeypatch,
 
 
 def test_deep_copies_share_the_store(embeddings, closing, emulator):
-    """A limiter cannot be doubled: the copy uses the same."""
+    """A rate limit store cannot be copied: the copy of a model uses the same one."""
     service = emulator(rpm=0)
     model = embeddings(service, rate_limit_store=MemoryStore())
     model.embed_query("one")
@@ -156,16 +156,16 @@ def test_deep_copies_share_the_store(embeddings, closing, emulator):
 
 
 def test_used_again_after_close(embeddings, emulator):
-    """Closing ends connections; the next call opens new ones."""
+    """Closing closes the connections; the next call opens new ones."""
     service = emulator(rpm=0)
     model = embeddings(service)
     model.embed_documents(["one"])
     model.close()
-    assert same(model.embed_documents(["two"]), right(service, ["two"]))
+    assert same(model.embed_documents(["two"]), expected_vectors(service, ["two"]))
 
 
 def test_usage(embeddings, emulator):
-    """The counters are those of the object's client."""
+    """The usage counters are those of the object's client."""
     model = embeddings(emulator(rpm=0))
     model.embed_documents(["one", "two"])
     model.embed_query("three")
@@ -184,7 +184,7 @@ async def test_show_progress(embeddings, emulator, capsys):
 
 
 def test_the_same_arguments_as_the_client():
-    """Every argument of the client is a field with the same default, and nothing else but the bar."""
+    """Every argument of the client is a field with the same default; the only other field is `show_progress`."""
     client = {name: it.default for name, it in inspect.signature(EmbeddingsClient).parameters.items()}
     fields = {name: field.default for name, field in ElectronHubEmbeddings.model_fields.items()}
     assert fields == {**client, "show_progress": False}

@@ -13,17 +13,17 @@ class TestUnit(EmbeddingsUnitTests):
 
     @property
     def embeddings_class(self):
-        """Tell what is tested."""
+        """Return the class under test."""
         return ElectronHubEmbeddings
 
     @property
     def embedding_model_params(self):
-        """Give the least that is needed."""
+        """Return the minimum arguments."""
         return {"api_key": "ek-test", "model": "text-embedding-3-small"}
 
     @property
     def init_from_env_params(self):
-        """Give the environment, further arguments, and what must come of them."""
+        """Return the environment, further arguments, and the expected attributes."""
         return (
             {"ELECTRONHUB_API_KEY": "ek-env", "ELECTRONHUB_BASE_URL": "https://gateway.example/v1"},
             {"base_url": "https://api.example/v1", "dimensions": 8},
@@ -41,15 +41,15 @@ class TestIntegration(EmbeddingsIntegrationTests):
 
     @pytest.fixture
     def model(self, _service, closing):
-        """Make a model that is closed after the test."""
+        """Return a model that is closed after the test."""
         return closing(self.embeddings_class(**self.embedding_model_params))
 
     @property
     def embeddings_class(self):
-        """Tell what is tested."""
+        """Return the class under test."""
         return ElectronHubEmbeddings
 
     @property
     def embedding_model_params(self):
-        """Give what reaches the service."""
+        """Return the arguments for the service."""
         return {"api_key": self.service.api_key, "base_url": self.service.base_url}

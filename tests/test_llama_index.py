@@ -6,7 +6,7 @@ import inspect
 import pickle
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from llama_index.core import Settings, VectorStoreIndex
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
 from llama_index.core.ingestion import IngestionCache, IngestionPipeline
@@ -46,7 +46,7 @@ def test_sync_methods(embedding, emulator):
     model = embedding(service, query_prefix="q: ", document_prefix="d: ")
     assert same(model.get_text_embedding("one"), service.vector("d: one"))
     assert same(model.get_query_embedding("one"), service.vector("q: one"))
-    assert same(model.get_text_embedding_batch(TEXTS), right(service, [f"d: {text}" for text in TEXTS]))
+    assert same(model.get_text_embedding_batch(TEXTS), expected_vectors(service, [f"d: {text}" for text in TEXTS]))
 
 
 async def test_async_methods(embedding, emulator):
@@ -55,11 +55,13 @@ async def test_async_methods(embedding, emulator):
     model = embedding(service, query_prefix="q: ", document_prefix="d: ")
     assert same(await model.aget_text_embedding("one"), service.vector("d: one"))
     assert same(await model.aget_query_embedding("one"), service.vector("q: one"))
-    assert same(await model.aget_text_embedding_batch(TEXTS), right(service, [f"d: {text}" for text in TEXTS]))
+    assert same(
+        await model.aget_text_embedding_batch(TEXTS), expected_vectors(service, [f"d: {text}" for text in TEXTS])
+    )
 
 
 async def test_small_batches_of_the_framework_travel_together(embedding, emulator, hold, waiting):
-    """What LlamaIndex hands over in small batches leaves in few requests all the same."""
+    """Texts that LlamaIndex passes on in small batches are sent in few requests."""
     service = emulator(rpm=5, faults=[hold.fault])
     model = embedding(service, embed_batch_size=10)
     first = asyncio.ensure_future(model._aget_text_embeddings(hold.texts))  # one batch of 32, to hold back
@@ -70,13 +72,13 @@ async def test_small_batches_of_the_framework_travel_together(embedding, emulato
     while waiting(model._client()) < 100:  # noqa: ASYNC110
         await asyncio.sleep(0.002)
     hold.release()
-    assert same(await batches, right(service, texts))
+    assert same(await batches, expected_vectors(service, texts))
     await first
     assert [call.texts for call in service.calls] == [32, 100]
 
 
 def test_settings(embedding, emulator, monkeypatch):
-    """As the default model of everything it is used by an index."""
+    """An index uses the model from LlamaIndex's global settings."""
     service = emulator(rpm=5)
     monkeypatch.setattr(Settings, "_embed_model", None)
     Settings.embed_model = embedding(service)
@@ -86,7 +88,7 @@ def test_settings(embedding, emulator, monkeypatch):
 
 
 async def test_index_async(embedding, emulator):
-    """An index that is searched without blocking the event loop."""
+    """An index can be searched without blocking the event loop."""
     service = emulator(rpm=5)
     index = VectorStoreIndex(nodes(), embed_model=embedding(service))
     (found,) = await index.as_retriever(similarity_top_k=1).aretrieve("garbage collector of Rust")
@@ -94,17 +96,17 @@ async def test_index_async(embedding, emulator):
 
 
 def test_ingestion_pipeline(embedding, emulator):
-    """A pipeline embeds nodes in one request, and its cache spares the second run, whatever the timeout is by then."""
+    """A pipeline embeds nodes in one request, and its cache makes a second run free, even with another timeout."""
     service, cache = emulator(rpm=5), IngestionCache()
     one = IngestionPipeline(transformations=[embedding(service)], cache=cache).run(nodes=nodes())
-    assert same([node.embedding for node in one], right(service, TEXTS))
+    assert same([node.embedding for node in one], expected_vectors(service, TEXTS))
     two = IngestionPipeline(transformations=[embedding(service, timeout=5.0)], cache=cache).run(nodes=nodes())
     assert [node.embedding for node in two] == [node.embedding for node in one]
     assert len(service.calls) == 1
 
 
 def test_what_is_embedded_of_a_node(embedding, emulator):
-    """Nodes travel with the metadata that LlamaIndex adds, to the byte."""
+    """Nodes are sent with the metadata that LlamaIndex adds, byte for byte."""
     service = emulator(rpm=0)
     node = TextNode(text="a\nb", metadata={"file": "x.md"})
     embedding(service)([node])
@@ -112,7 +114,7 @@ def test_what_is_embedded_of_a_node(embedding, emulator):
 
 
 def test_round_trip_through_to_dict(embedding, closing, emulator, monkeypatch):
-    """What LlamaIndex has serialised makes the same vectors again, with the key of the environment."""
+    """A model restored from LlamaIndex's serialised form and the environment's key produces the same vectors."""
     service = emulator(rpm=0)
     model = embedding(service, dimensions=8, document_prefix="d: ", query_prefix="q: ")
     monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
@@ -122,7 +124,7 @@ def test_round_trip_through_to_dict(embedding, closing, emulator, monkeypatch):
 
 
 def test_round_trip_with_a_key(embedding, closing, emulator):
-    """`from_dict` takes the key, and whatever else is not serialised, as an argument."""
+    """`from_dict` takes the key, and all other options that are not serialised, as arguments."""
     service = emulator(rpm=0)
     again = ElectronHubEmbedding.from_dict(embedding(service).to_dict(), api_key=service.api_key, max_retries=0)
     assert same(closing(again).get_query_embedding("one"), service.vector("one"))
@@ -166,14 +168,14 @@ def test_unknown_arguments_are_refused():
     ids=repr,
 )
 def test_arguments_out_of_range_are_refused(options):
-    """What cannot work is refused when the model is made, not when it is used."""
+    """Invalid arguments are rejected at construction, not at the first call."""
     with pytest.raises(ValueError, match=next(iter(options))):
         ElectronHubEmbedding(api_key="ek-test", **options)
 
 
 @pytest.mark.parametrize("name", ["embeddings_cache", "rate_limiter"])
 def test_features_of_newer_cores(name):
-    """A feature that the installed core does not know is refused; where it knows it, nothing is preset."""
+    """A feature that the installed core does not have is rejected; otherwise, it is unset by default."""
     known = set(getattr(ElectronHubEmbedding, "model_fields", None) or ElectronHubEmbedding.__fields__)
     if name in known:
         assert getattr(ElectronHubEmbedding(api_key="ek-test"), name) is None
@@ -199,7 +201,7 @@ def test_copies_keep_an_explicit_key(embedding, closing, emulator, monkeypatch, 
 
 
 def test_deep_copies_share_what_cannot_be_doubled(embedding, closing, emulator):
-    """A limiter and callbacks are the same in the copy."""
+    """A copy shares the rate limiter and the callbacks."""
     service, debug = emulator(rpm=0), LlamaDebugHandler(print_trace_on_end=False)
     model = embedding(service, rate_limit_store=MemoryStore(), callback_manager=CallbackManager([debug]))
     model.get_query_embedding("one")
@@ -208,7 +210,7 @@ def test_deep_copies_share_what_cannot_be_doubled(embedding, closing, emulator):
 
 
 def test_assignments_take_effect(embedding, emulator):
-    """A field that is assigned holds from the next call on; a callback manager too, as a service context assigns it."""
+    """An assigned field applies from the next call on, as does a callback manager assigned by a service context."""
     service, debug = emulator(rpm=0), LlamaDebugHandler(print_trace_on_end=False)
     model = embedding(service)
     model.get_query_embedding("one")
@@ -219,7 +221,7 @@ def test_assignments_take_effect(embedding, emulator):
 
 
 def test_callbacks(embedding, emulator):
-    """LlamaIndex's callbacks are told of texts and vectors."""
+    """LlamaIndex's callbacks receive texts and vectors."""
     debug = LlamaDebugHandler(print_trace_on_end=False)
     model = embedding(emulator(rpm=0), dimensions=8, callback_manager=CallbackManager([debug]))
     rows = model.get_text_embedding_batch(TEXTS)
@@ -239,7 +241,7 @@ def test_callbacks(embedding, emulator):
     ids=["positional", "model", "model_name", "both"],
 )
 def test_both_names_of_the_model(closing, emulator, args, options):
-    """`model` and `model_name` are one thing, on the wire and to read."""
+    """`model` and `model_name` are the same, in requests and as attributes."""
     service = emulator(rpm=0)
     model = closing(ElectronHubEmbedding(*args, api_key=service.api_key, base_url=service.base_url, **options))
     assert same(model.get_query_embedding("one"), service.vector("one", "mistral-embed"))
@@ -247,13 +249,13 @@ def test_both_names_of_the_model(closing, emulator, args, options):
 
 
 def test_two_models_are_refused():
-    """Two names that disagree are a mistake."""
-    with pytest.raises(ValueError, match="two names"):
+    """Different values of `model` and `model_name` are an error."""
+    with pytest.raises(ValueError, match="name the same option"):
         ElectronHubEmbedding("mistral-embed", model="text-embedding-3-small", api_key="ek-test")
 
 
 def test_used_again_after_close(embedding, emulator):
-    """Closing ends connections; the next call opens new ones."""
+    """Closing closes the connections; the next call opens new ones."""
     service = emulator(rpm=0)
     model = embedding(service)
     model.get_query_embedding("one")
@@ -262,7 +264,7 @@ def test_used_again_after_close(embedding, emulator):
 
 
 def test_usage(embedding, emulator):
-    """The counters are those of the object's client."""
+    """The usage counters are those of the object's client."""
     model = embedding(emulator(rpm=0))
     model.get_text_embedding_batch(["one", "two"])
     model.get_query_embedding("three")
@@ -270,7 +272,7 @@ def test_usage(embedding, emulator):
 
 
 def test_the_same_arguments_as_the_client():
-    """Every argument of the client is one here with the same default, beside those of LlamaIndex."""
+    """Every argument of the client is an argument here with the same default, in addition to LlamaIndex's own."""
     client = {name: it.default for name, it in inspect.signature(EmbeddingsClient).parameters.items()}
     ours = {name: it.default for name, it in inspect.signature(ElectronHubEmbedding).parameters.items()}
     own = {"model_name", "embed_batch_size", "callback_manager", "num_workers", "embeddings_cache", "rate_limiter"}

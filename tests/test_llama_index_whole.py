@@ -1,9 +1,9 @@
-"""However LlamaIndex cuts a list into batches, it is one call: full requests, one error, one bar."""
+"""However LlamaIndex splits a list into batches, it is one call: full requests, one error, one progress bar."""
 
 import asyncio
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
 
 from electronhub_embeddings import BadRequestError, InputError
@@ -38,17 +38,17 @@ def model(closing):
 
 @pytest.mark.parametrize("options", [{}, {"num_workers": 2}], ids=["one", "workers"])
 def test_small_batches_fill_requests(embed, model, emulator, options):
-    """A thousand texts in batches of ten are one request where requests are scarce; equal texts have equal vectors."""
+    """A thousand texts in batches of ten are one request under a limit; equal texts have equal vectors."""
     service = emulator(rpm=1)
     texts = [*TEXTS, TEXTS[5], "text 7"]
     rows = embed(model(service, embed_batch_size=10, dimensions=8, max_wait=0, **options), texts)
-    assert same(rows, right(service, texts, 8))
+    assert same(rows, expected_vectors(service, texts, 8))
     assert [call.texts for call in service.calls] == [1000]
     assert len({id(row) for row in rows}) == len(rows)  # whoever changes one changes no other
 
 
 def test_an_error_speaks_of_the_whole_list(embed, model, emulator):
-    """The index and the finished vectors are counted from the list's first text, not from that of a batch."""
+    """`.index` and `.partial` count from the first text of the list, not of a batch."""
     service = emulator(rpm=0, faults=[None, faults.error(400, "Invalid 'input[3]': maximum input length is 8192.")])
     with pytest.raises(BadRequestError) as caught:
         embed(model(service, embed_batch_size=7, batch_size=20, max_concurrency=1), TEXTS[:50])
@@ -69,18 +69,18 @@ def test_bad_input_is_refused_before_anything_is_sent(embed, model, emulator):
 
 
 def test_every_batch_has_its_event(embed, model, emulator):
-    """Callbacks hear of each batch, with its texts and vectors."""
+    """Callbacks receive each batch, with its texts and vectors."""
     debug = LlamaDebugHandler(print_trace_on_end=False)
     service = emulator(rpm=0)
     embed(model(service, embed_batch_size=10, callback_manager=CallbackManager([debug])), TEXTS[:25])
     ends = [end for _, end in debug.get_event_pairs(CBEventType.EMBEDDING)]
     heard = {tuple(end.payload[EventPayload.CHUNKS]): end.payload[EventPayload.EMBEDDINGS] for end in ends}
     assert sorted(map(len, heard)) == [5, 10, 10]
-    assert all(same(rows, right(service, texts)) for texts, rows in heard.items())
+    assert all(same(rows, expected_vectors(service, texts)) for texts, rows in heard.items())
 
 
 def test_others_embed_meanwhile(embed, model, emulator):
-    """A model that is used while another's batches are handed over, in a callback, say, gets its own vectors."""
+    """A model used in between another model's batches, for example in a callback, returns its own vectors."""
     service = emulator(rpm=0)
     inner, got = model(service, dimensions=8), []
 
@@ -90,12 +90,12 @@ def test_others_embed_meanwhile(embed, model, emulator):
             return super().on_event_start(*args, **options)
 
     outer = model(service, embed_batch_size=10, callback_manager=CallbackManager([Nosy(print_trace_on_end=False)]))
-    assert same(embed(outer, TEXTS[:20]), right(service, TEXTS[:20]))
-    assert [same(rows, right(service, TEXTS[:3], 8)) for rows in got] == [True, True]
+    assert same(embed(outer, TEXTS[:20]), expected_vectors(service, TEXTS[:20]))
+    assert [same(rows, expected_vectors(service, TEXTS[:3], 8)) for rows in got] == [True, True]
 
 
 def test_one_bar_for_the_whole_list(embed, model, emulator, capsys):
-    """Progress is shown once, by us: it ticks as vectors come."""
+    """Progress is shown once, by this package, and advances with the vectors."""
     embed(model(emulator(rpm=0), embed_batch_size=10), TEXTS[:30], show_progress=True)
     shown = capsys.readouterr().err
     assert "Embedding: 100%" in shown
@@ -103,7 +103,7 @@ def test_one_bar_for_the_whole_list(embed, model, emulator, capsys):
 
 
 def test_a_cancelled_call_is_taken_back(model, emulator, hold, until):
-    """Cancelling the task of a list takes back all of its texts that were not sent yet."""
+    """Cancelling the task of a list withdraws all of its unsent texts."""
     service = emulator(rpm=0, faults=[hold.fault])
     slow = model(service, embed_batch_size=10, batch_size=32, max_concurrency=1)
 

@@ -1,4 +1,4 @@
-"""A shared store that fails: first it is the caller's to see, later the limiter goes on alone and comes back."""
+"""A failing shared store: early errors are raised; later, the limiter falls back to memory and returns to the store."""
 
 import copy
 import logging
@@ -17,12 +17,12 @@ from electronhub_embeddings.rate_limit_stores.memory_fallback import RETRY_INTER
 HOLD = 60.1
 """Seconds for which a call that was counted holds its slot."""
 
-FAILED = "the rate limit store failed (it is gone): limiting in this process alone until it is back"
-BACK = "the rate limit store is back"
+FAILED = "the rate limit store failed (it is gone): until it works again, this process limits itself alone"
+BACK = "the rate limit store works again"
 
 
 class Shared(MemoryStore):
-    """A store that fails when it is told to."""
+    """A store that fails on demand."""
 
     poll = 0.25
 
@@ -44,13 +44,13 @@ class Shared(MemoryStore):
         return Shared(self._window, self._clock)
 
     def close(self):
-        """Note that it was closed."""
+        """Record that the store was closed."""
         self.closed = True
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Return the time of this process, which only the test moves."""
+    """Replace the process's clock by one that only the test advances."""
     fake = SimpleNamespace(now=100.0)
     fake.monotonic = lambda: fake.now
     monkeypatch.setattr(memory_fallback, "time", fake)
@@ -59,29 +59,29 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def shared(clock):
-    """Return a store for two calls a minute, on a clock of its own."""
+    """Return a store for two calls per minute, with its own clock."""
     return Shared(SlidingWindow(limit=2, probing=False), lambda: clock.now + 5000.0)
 
 
 @pytest.fixture
 def logged(caplog):
-    """Return a function that lists what was logged."""
+    """Return a function that lists the log messages."""
     caplog.set_level(logging.INFO, "electronhub_embeddings")
     return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
 def look(window, now):
-    """Return what a change is given."""
+    """Return the arguments of a change."""
     return window, now
 
 
 def acquire(slot):
-    """Return a change that takes a slot."""
+    """Return a change that acquires a slot."""
     return lambda window, now: window.acquire(now, slot, max_duration=70.0)
 
 
 def complete(slot):
-    """Return a change that completes a slot, counted now."""
+    """Return a change that completes a slot of a call that was counted now."""
     return lambda window, now: window.complete(now, slot, RateLimitHeaders(), counted=now, good=True)
 
 
@@ -91,13 +91,13 @@ def wait(store):
 
 
 def test_it_is_a_store(shared):
-    """It has what the rate limiter asks of any store, and looks again as often as the one it guards."""
+    """It implements `RateLimitStore`, and polls as often as the shared store."""
     assert isinstance(MemoryFallback(shared), RateLimitStore)
     assert MemoryFallback(shared).poll == 0.25
 
 
 def test_while_all_is_well_the_shared_store_counts(shared, logged):
-    """Changes are applied where all who share it see them, on its clock."""
+    """Changes are applied in the shared store, with its clock."""
     store = MemoryFallback(shared)
     assert store.update(acquire("a")) is None
     window, now = shared.update(look)
@@ -106,7 +106,7 @@ def test_while_all_is_well_the_shared_store_counts(shared, logged):
 
 
 def test_the_first_failure_is_raised(shared, logged):
-    """A store that never worked is a mistake to be seen, as often as it is tried."""
+    """The errors of a store that has never worked are always raised."""
     shared.down, store = True, MemoryFallback(shared)
     for _ in range(2):
         with pytest.raises(OSError, match="it is gone"):
@@ -118,7 +118,7 @@ def test_the_first_failure_is_raised(shared, logged):
 
 
 def test_a_later_failure_is_a_warning(shared, logged):
-    """The limiter goes on in memory with the slots it knew, and says so once."""
+    """The limiter continues in memory with the known slots, and logs that once."""
     store = MemoryFallback(shared)
     store.update(acquire("a"))
     shared.down = True
@@ -129,7 +129,7 @@ def test_a_later_failure_is_a_warning(shared, logged):
 
 
 def test_time_goes_on_alone(shared, clock):
-    """A slot that was counted in the shared store comes free in memory when it would have there."""
+    """A slot of the shared store is released in memory at the same time as it would have been there."""
     store = MemoryFallback(shared)
     for slot in "ab":
         store.update(acquire(slot))
@@ -144,7 +144,7 @@ def test_time_goes_on_alone(shared, clock):
 
 
 def test_a_change_that_was_not_kept_is_applied_once(clock):
-    """A store that fails when it has seen the change, as by a lost connection, costs no second slot."""
+    """A store that fails after it has applied a change, as by a lost connection, costs no second slot."""
 
     class Forgetful(Shared):
         def update(self, change):
@@ -162,7 +162,7 @@ def test_a_change_that_was_not_kept_is_applied_once(clock):
 
 
 def test_threads_that_fail_together_go_alone_together(clock, logged):
-    """Calls that meet the failure at the same moment are counted in one memory, with one warning."""
+    """Calls that hit the failure at the same time share one fallback, with one warning."""
     meeting = threading.Barrier(2)
 
     class Hanging(Shared):
@@ -187,7 +187,7 @@ def test_threads_that_fail_together_go_alone_together(clock, logged):
 
 
 def test_it_is_tried_again_after_a_while(shared, clock, logged):
-    """Between two attempts to come back RETRY_INTERVAL seconds pass, and a failed one is not announced again."""
+    """Attempts to return to the store are RETRY_INTERVAL seconds apart, and failed ones are not logged."""
     store = MemoryFallback(shared)
     store.update(acquire("a"))
     shared.down = True
@@ -202,7 +202,7 @@ def test_it_is_tried_again_after_a_while(shared, clock, logged):
 
 
 def test_what_was_counted_alone_is_adopted(shared, clock, logged):
-    """When the store is back it learns of every slot taken meanwhile, and keeps those that others took."""
+    """When the store works again, the slots acquired meanwhile are merged with those of other processes."""
     shared.update(lambda window, _: setattr(window, "limit", 10))
     store = MemoryFallback(shared)
     store.update(acquire("a"))
@@ -223,7 +223,7 @@ def test_what_was_counted_alone_is_adopted(shared, clock, logged):
 
 
 def test_a_store_that_comes_back_with_another_clock(shared, clock):
-    """What was counted alone is held as long as it must be, whatever the store's clock says now."""
+    """Slots acquired in memory are held for their full time, whatever the store's clock says."""
     store = MemoryFallback(shared)
     store.update(acquire("a"))
     shared.down = True
@@ -238,7 +238,7 @@ def test_a_store_that_comes_back_with_another_clock(shared, clock):
 
 
 def test_it_may_fail_again(shared, clock, logged):
-    """Each failure is announced, and so is each return."""
+    """Each failure and each return is logged."""
     store = MemoryFallback(shared)
     store.update(look)
     for _ in range(2):
@@ -251,7 +251,7 @@ def test_it_may_fail_again(shared, clock, logged):
 
 
 def test_a_child_process_guards_a_store_of_its_own(shared):
-    """After a fork a new store is guarded, whose first failure is raised again."""
+    """After a fork, the child has a new store, whose first failure is raised."""
     store = MemoryFallback(shared)
     store.update(acquire("a"))
     child = store.after_fork()
@@ -263,6 +263,6 @@ def test_a_child_process_guards_a_store_of_its_own(shared):
 
 
 def test_closing_closes_what_is_guarded(shared):
-    """Also while it is failing."""
+    """The same while the store is failing."""
     MemoryFallback(shared).close()
     assert shared.closed

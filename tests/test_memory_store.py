@@ -1,4 +1,4 @@
-"""The store of one process: every change is whole, on the store's own clock, and a fork finds it usable."""
+"""The store of one process: changes are atomic, use the store's own clock, and work after a fork."""
 
 import sys
 import threading
@@ -13,13 +13,13 @@ from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 
 def look(window, now):
-    """Return what a change is given."""
+    """Return the arguments of a change."""
     return window, now
 
 
 @pytest.fixture
 def quick_switching():
-    """Let threads change places as often as can be."""
+    """Make the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -27,13 +27,13 @@ def quick_switching():
 
 
 def test_it_is_a_store():
-    """It has what the rate limiter asks of any store."""
+    """It implements `RateLimitStore`."""
     assert isinstance(MemoryStore(), RateLimitStore)
     assert MemoryStore.poll is None
 
 
 def test_changes_are_kept_and_answered_on_the_store_s_clock():
-    """A change sees the window as the one before left it, and the time of the injected clock."""
+    """A change sees the window as left by the previous change, and the time of the injected clock."""
     times = iter([5.0, 6.5])
     store = MemoryStore(clock=lambda: next(times))
     assert store.update(lambda window, now: window.acquire(now, "a", max_duration=70.0)) is None
@@ -42,14 +42,14 @@ def test_changes_are_kept_and_answered_on_the_store_s_clock():
 
 
 def test_two_stores_share_nothing():
-    """Each account has a window of its own."""
+    """Each account has its own window."""
     one, other = MemoryStore(clock=float), MemoryStore(clock=float)
     one.update(lambda window, now: window.acquire(now, "a", max_duration=70.0))
     assert SlidingWindow() == other.update(look)[0]
 
 
 def test_a_window_to_begin_with():
-    """A service with another period is told by its window."""
+    """A window can have another period."""
     store = MemoryStore(SlidingWindow(limit=1, period=10.0, probing=False), clock=float)
     store.update(lambda window, now: window.acquire(now, "a", max_duration=70.0))
     store.update(lambda window, now: window.complete(now, "a", RateLimitHeaders(), counted=now, good=True))
@@ -57,7 +57,7 @@ def test_a_window_to_begin_with():
 
 
 def test_a_change_that_raises_leaves_the_store_usable():
-    """The error is the caller's; the next change goes through."""
+    """An error in a change is raised to the caller; the next change works."""
     store = MemoryStore(clock=float)
     with pytest.raises(ZeroDivisionError):
         store.update(lambda *_: 1 / 0)
@@ -66,7 +66,7 @@ def test_a_change_that_raises_leaves_the_store_usable():
 
 @pytest.mark.usefixtures("quick_switching")
 def test_no_two_changes_at_once():
-    """Of many threads that take the last slot, exactly as many get one as there are."""
+    """If many threads compete for the last slots, exactly as many get one as there are slots."""
     store = MemoryStore(SlidingWindow(limit=100, probing=False), clock=float)
     inside, most, started, names = 0, 0, [], count()
 
@@ -90,7 +90,7 @@ def test_no_two_changes_at_once():
 
 
 def test_a_child_process_finds_what_was_counted_and_no_lock():
-    """A fork while another thread held the lock leaves a store that works, and calls in flight count as lost."""
+    """After a fork while another thread holds the lock, the child's store works, and calls in flight count as lost."""
     store = MemoryStore(SlidingWindow(limit=1, probing=False), clock=lambda: 5.0)
     store.update(lambda window, now: window.acquire(now, "of the parent", max_duration=70.0))
     children = []

@@ -1,16 +1,16 @@
-"""What can be seen of requests from outside: a hook, spans, totals. Never a text, never a key."""
+"""Observability: a hook, spans and totals, none of which contains a text or a key."""
 
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faces import KINDS
+from entry_points import ENTRY_POINTS
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from recorder import Told
+from recording_server import Answer
 
 from electronhub_embeddings import (
     AuthenticationError,
@@ -27,14 +27,14 @@ from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 TEXTS = ["a text that nobody must see", "another secret", "a third one"]
-MODELS = [name for name in KINDS if name.endswith(" sync") and not name.startswith("client")]
+MODELS = [name for name in ENTRY_POINTS if name.endswith(" sync") and not name.startswith("client")]
 
 BAD_DAY = [faults.short(), faults.error(503), faults.error_with_200()]
 
 
 @pytest.fixture(scope="session")
 def exporter():
-    """Collect the spans of this process: OpenTelemetry lets its provider be set once."""
+    """Collect the spans of this process; OpenTelemetry's provider can only be set once."""
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
@@ -49,10 +49,10 @@ def spans(exporter):
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_the_hook_is_told_of_each_request(face, emulator):
-    """Attempt by attempt, with what the service has said of it; the sums are what the service counted."""
+def test_the_hook_is_told_of_each_request(entry_point, emulator):
+    """The hook gets each attempt and its result; the sums equal what the service counted."""
     service, infos = emulator(rpm=0, faults=BAD_DAY), []
-    face.embed(face.make(service, model="text-embedding-3-large", on_request=infos.append), TEXTS)
+    entry_point.embed(entry_point.make(service, model="text-embedding-3-large", on_request=infos.append), TEXTS)
     assert [(info.attempt, info.status, info.error) for info in infos] == [
         (1, 200, "InvalidResponseError"),
         (2, 503, "ServerError"),
@@ -65,12 +65,12 @@ def test_the_hook_is_told_of_each_request(face, emulator):
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_totals_are_what_the_service_counted_on_a_bad_day(face, emulator):
-    """Answers that had to be refused were paid for: they are in the totals as well."""
+def test_totals_are_what_the_service_counted_on_a_bad_day(entry_point, emulator):
+    """Rejected answers are charged, so they are in the totals as well."""
     service = emulator(rpm=0, faults=BAD_DAY)
-    model = face.make(service)
-    face.embed(model, TEXTS)
-    face.query(model, "a question")
+    model = entry_point.make(service)
+    entry_point.embed(model, TEXTS)
+    entry_point.query(model, "a question")
     charged = sum(call.prompt_tokens for call in service.calls)
     usage = model.usage
     assert (usage.attempts, usage.prompt_tokens, usage.total_tokens) == (len(service.calls), charged, charged)
@@ -78,7 +78,7 @@ def test_totals_are_what_the_service_counted_on_a_bad_day(face, emulator):
 
 
 def test_each_client_is_told_of_its_own_texts(client, emulator, hold, until):
-    """Clients that share a request get a share of its tokens each, and the shares add up."""
+    """Clients that share a request each get a share of its tokens, and the shares add up."""
     service, one, two = emulator(rpm=0, faults=[hold.fault]), [], []
     store = MemoryStore(SlidingWindow(period=0.01, margin=0.001))
     first = client(service, rate_limit_store=store, on_request=one.append)
@@ -96,7 +96,7 @@ def test_each_client_is_told_of_its_own_texts(client, emulator, hold, until):
 
 
 def test_the_hook_is_told_of_the_wait(client, emulator):
-    """A request that had to wait for the limit says how long."""
+    """`RequestInfo` has the time that a request waited for the limit."""
     service, infos = emulator(rpm=1, window=0.3), []
     store = MemoryStore(SlidingWindow(period=0.3, margin=0.01))
     waiting = client(service, rate_limit_store=store, on_request=infos.append)
@@ -106,37 +106,37 @@ def test_the_hook_is_told_of_the_wait(client, emulator):
     assert 0 < infos[1].waited <= waiting.usage.seconds_waited
 
 
-def test_a_hook_that_fails_loses_nothing(face, emulator, caplog):
-    """Its error is logged, and the vectors come."""
+def test_a_hook_that_fails_loses_nothing(entry_point, emulator, caplog):
+    """An error in the hook is logged, and the vectors are returned."""
 
     def fail(info):
         raise RuntimeError(info.model)
 
     with caplog.at_level(logging.ERROR, "electronhub_embeddings"):
-        assert len(face.embed(face.make(emulator(rpm=0), on_request=fail), TEXTS)) == len(TEXTS)
+        assert len(entry_point.embed(entry_point.make(emulator(rpm=0), on_request=fail), TEXTS)) == len(TEXTS)
     assert "on_request failed" in caplog.text
 
 
-def test_spans_that_fail_lose_nothing(face, emulator, monkeypatch, caplog):
-    """An exporter's error is logged, and the vectors come."""
+def test_spans_that_fail_lose_nothing(entry_point, emulator, monkeypatch, caplog):
+    """An exporter's error is logged, and the vectors are returned."""
 
     def fail(*_):
         raise RuntimeError("no collector")
 
     monkeypatch.setattr(trace, "get_tracer", fail)
     with caplog.at_level(logging.ERROR, "electronhub_embeddings"):
-        assert len(face.embed(face.make(emulator(rpm=0)), TEXTS)) == len(TEXTS)
+        assert len(entry_point.embed(entry_point.make(emulator(rpm=0)), TEXTS)) == len(TEXTS)
     assert "OpenTelemetry failed" in caplog.text
 
 
-def test_a_hook_is_something_to_call(face, emulator):
-    """Anything else is refused before a text is sent."""
+def test_a_hook_is_something_to_call(entry_point, emulator):
+    """A hook that is not callable is rejected before a text is sent."""
     with pytest.raises(ValueError, match="on_request must be callable"):
-        face.make(emulator(rpm=0), on_request="print")
+        entry_point.make(emulator(rpm=0), on_request="print")
 
 
 def test_infos_hold_no_text_and_no_key(client, emulator):
-    """What is told can be logged anywhere."""
+    """A `RequestInfo` contains nothing confidential and can be logged."""
     service, infos = emulator(rpm=0), []
     client(service, on_request=infos.append).embed(TEXTS)
     assert isinstance(infos[0], RequestInfo)
@@ -144,12 +144,12 @@ def test_infos_hold_no_text_and_no_key(client, emulator):
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_each_request_is_a_span(face, emulator, spans):
-    """Below the caller's span, named and described after the conventions, with the error where there was one."""
+def test_each_request_is_a_span(entry_point, emulator, spans):
+    """Spans are children of the caller's span, follow the semantic conventions, and record errors."""
     service = emulator(rpm=0, faults=[faults.error(503, "TEXTS and keys may stand here")])
-    model = face.make(service, dimensions=256)
+    model = entry_point.make(service, dimensions=256)
     with trace.get_tracer("test").start_as_current_span("the application"):
-        face.embed(model, TEXTS)
+        entry_point.embed(model, TEXTS)
     failed, good, outer = spans()
     assert outer.name == "the application"
     for span in (failed, good):
@@ -177,7 +177,7 @@ def test_each_request_is_a_span(face, emulator, spans):
 
 
 def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, spans, waiting):  # noqa: PLR0917
-    """The span hangs below the first caller's, and knows the others."""
+    """The span is a child of the first caller's span, with links to the others."""
     service = emulator(rpm=1, window=0.1, faults=[hold.fault])
     store = MemoryStore(SlidingWindow(period=0.1, margin=0.01))
     sharing = client(service, rate_limit_store=store)
@@ -200,7 +200,7 @@ def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, 
 
 
 def test_a_cached_call_is_traced_below_its_task(client, emulator, spans, tmp_path):
-    """The cache is read in another thread, and the caller's span is not lost there."""
+    """The caller's span is kept although the cache is read in another thread."""
     caching = client(emulator(rpm=0), cache=tmp_path / "cache")
 
     async def main():
@@ -213,7 +213,7 @@ def test_a_cached_call_is_traced_below_its_task(client, emulator, spans, tmp_pat
 
 
 def test_models_that_embed_are_listed(client, emulator):
-    """Those of the service, without the key, and without a call that the limit counts."""
+    """`list_models` returns the service's models, without the key, and does not count against the limit."""
     service = emulator(plan="free")
     asking = client(service)
     assert "text-embedding-3-large" in asking.list_models()
@@ -222,19 +222,19 @@ def test_models_that_embed_are_listed(client, emulator):
     assert service.calls == []
 
 
-def test_the_key_is_not_sent_for_a_public_list(client, recorder):
-    """What needs no key gets none."""
-    heard = recorder(lambda _: Told(body=b'{"data":[{"id":"m"}]}'))
+def test_the_key_is_not_sent_for_a_public_list(client, recording_server):
+    """A request that needs no key does not contain one."""
+    heard = recording_server(lambda _: Answer(body=b'{"data":[{"id":"m"}]}'))
     assert client(heard).list_models() == ["m"]
-    assert heard.seen[0].target.endswith("/models")
-    assert heard.seen[0].header("authorization") == []
+    assert heard.requests[0].target.endswith("/models")
+    assert heard.requests[0].header("authorization") == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_list_that_wants_a_key(face, recorder, status):
-    """The error tells that no key was sent, lest a good one is thought to be wrong, and what to do."""
-    heard = recorder(lambda _: Told(status, body=b'{"error":{"message":"Missing key."}}'))
-    thing = face.make(heard)
+def test_a_list_that_wants_a_key(entry_point, recording_server, status):
+    """The error says that no key was sent, so that the key is not suspected, and what to do."""
+    heard = recording_server(lambda _: Answer(status, body=b'{"error":{"message":"Missing key."}}'))
+    thing = entry_point.make(heard)
     client = thing if isinstance(thing, EmbeddingsClient) else thing._client()
     for ask in (client.list_models, lambda: asyncio.run(client.alist_models())):
         with pytest.raises(
@@ -242,41 +242,41 @@ def test_a_list_that_wants_a_key(face, recorder, status):
         ) as caught:
             ask()
         assert "ELECTRONHUB_API_KEY" not in str(caught.value)
-    assert [seen.header("authorization") for seen in heard.seen] == [[], []]
+    assert [request.header("authorization") for request in heard.requests] == [[], []]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(400, BadRequestError), (404, NotFoundError)])
-def test_an_unknown_model_costs_one_request(face, recorder, ask, status, kind):
-    """The error says where the models are listed, and asks for no list itself."""
+def test_an_unknown_model_costs_one_request(entry_point, recording_server, ask, status, kind):
+    """The error says how to list the models, and sends no request to list them."""
     body = b'{"error":{"message":"No such model.","code":"model_not_found"}}'
-    heard = recorder(lambda _: Told(status, body=body))
-    error = ask(face, heard, model="text-embedding-3-smal")
+    heard = recording_server(lambda _: Answer(status, body=body))
+    error = ask(entry_point, heard, model="text-embedding-3-smal")
     assert type(error) is kind
     assert "list_models()" in str(error)
-    assert [seen.method for seen in heard.seen] == ["POST"]
+    assert [request.method for request in heard.requests] == ["POST"]
 
 
-@pytest.mark.parametrize("face", MODELS, indirect=True)
-def test_a_model_goes_on_counting_when_it_is_used_again(face, emulator):
-    """Closed means that connections are: the totals stay, and the next call opens new ones."""
-    model = face.make(emulator(rpm=0))
-    face.query(model, "one")
+@pytest.mark.parametrize("entry_point", MODELS, indirect=True)
+def test_a_model_goes_on_counting_when_it_is_used_again(entry_point, emulator):
+    """Closing a model closes its connections: the totals stay, and the next call opens new ones."""
+    model = entry_point.make(emulator(rpm=0))
+    entry_point.query(model, "one")
     model.close()
     assert model.usage.requests == 1
-    face.query(model, "two")
+    entry_point.query(model, "two")
     assert model.usage.requests == 2
 
 
-def test_what_a_fault_of_ours_cost_is_counted(face, emulator, monkeypatch):
-    """Where rows cannot be handed out, for want of memory, say, the call fails, and its charge is known."""
+def test_what_a_fault_of_ours_cost_is_counted(entry_point, emulator, monkeypatch):
+    """If vectors cannot be returned, for example for lack of memory, the call fails and its usage is counted."""
 
     def fail(*_):
         raise MemoryError("no room")
 
     infos = []
-    thing = face.make(emulator(rpm=0), on_request=infos.append)
+    thing = entry_point.make(emulator(rpm=0), on_request=infos.append)
     monkeypatch.setattr(VectorOutput, "put", fail)
     with pytest.raises(ElectronHubError, match="Unexpected MemoryError: no room"):
-        face.embed(thing, TEXTS)
+        entry_point.embed(thing, TEXTS)
     assert thing.usage.attempts == 1
     assert thing.usage.total_tokens == infos[0].tokens > 0

@@ -5,7 +5,7 @@ import os
 from dataclasses import fields
 
 import pytest
-from described import arguments
+from class_docstrings import arguments
 
 from electronhub_embeddings import EmbeddingsClient
 from electronhub_embeddings._config.account import Account
@@ -44,17 +44,17 @@ def test_the_client_describes_what_is_declared():
 
 
 def test_each_option_is_described_in_sentences():
-    """And none of them goes without."""
+    """Every option has a description."""
     assert [name for name, it in DECLARED.items() if not it.metadata["description"].endswith(".")] == []
 
 
 def test_requests_are_made_of_declared_options():
-    """What a request is made of has the names of options, and no values of its own."""
+    """The fields of a request configuration are options, without defaults of their own."""
     assert {it.name for it in fields(RequestConfig)} <= set(DECLARED)
 
 
 def test_options_do_not_show_what_is_confidential():
-    """Neither the key, nor where a password may stand, nor what may hold one, is in their repr."""
+    """The repr contains neither the key nor any value that may contain a password."""
     options = Options(
         api_key=CANARY,
         default_headers={"X-Token": CANARY},
@@ -69,13 +69,13 @@ def test_options_do_not_show_what_is_confidential():
 
 
 def test_two_keys_are_two_accounts():
-    """Requests are counted for each key apart."""
+    """Requests are counted separately for each key."""
     assert account("ek-a", None) != account("ek-b", None)
     assert Secret("ek-a") != "ek-a"
 
 
 def test_arguments_win_over_the_environment(monkeypatch):
-    """What is passed counts; what is not comes from the environment, then from the default."""
+    """Arguments take precedence over the environment, and the environment over the defaults."""
     assert account("ek-a", None) == Account("https://api.electronhub.ai/v1", Secret("ek-a"))
     monkeypatch.setenv("ELECTRONHUB_API_KEY", "ek-env")
     monkeypatch.setenv("ELECTRONHUB_BASE_URL", "https://env.example/v1")
@@ -102,7 +102,7 @@ class Watched(dict):
 
 
 def test_no_other_variable_is_ever_read(monkeypatch):
-    """OPENAI_API_KEY and OPENAI_BASE_URL are another service's; without a key of this one there is none."""
+    """OPENAI_API_KEY and OPENAI_BASE_URL belong to another service and are ignored."""
     watched = Watched({"OPENAI_API_KEY": CANARY, "OPENAI_BASE_URL": "https://openai.example", "OPENAI_API_BASE": "x"})
     monkeypatch.setattr(os, "environ", watched)
     with pytest.raises(ValueError, match="ELECTRONHUB_API_KEY") as caught:
@@ -115,7 +115,7 @@ def test_no_other_variable_is_ever_read(monkeypatch):
 @pytest.mark.parametrize("junk", ["\n", " ", "\t", "\r", "\0", "é", "\N{ZERO WIDTH SPACE}"])
 @pytest.mark.parametrize("place", ["{0}{1}", "{1}{0}"])
 def test_a_key_that_cannot_stand_in_a_header_is_refused(junk, place):
-    """A key that was copied with a newline is found before it is sent, and not quoted."""
+    """A key with a newline is rejected before it is sent, and not quoted."""
     key = place.format(CANARY, junk)
     with pytest.raises(ValueError, match="api_key") as caught:
         account(key, None)
@@ -162,7 +162,7 @@ def test_good_urls(url, kept):
     ],
 )
 def test_urls_that_would_betray_or_mislead_the_key_are_refused(url):
-    """A key never travels in the clear, and to no host that is hidden behind a user name."""
+    """URLs that would send the key unencrypted, or hide the host behind a user name, are rejected."""
     with pytest.raises(ValueError, match="base_url") as caught:
         account(CANARY, url)
     assert "word" not in str(caught.value)
@@ -203,7 +203,7 @@ def test_urls_that_would_betray_or_mislead_the_key_are_refused(url):
     ],
 )
 def test_an_argument_out_of_range_is_refused_by_name(name, value):
-    """The message names the argument, so that a wrong setting is found where it was made."""
+    """The message names the argument."""
     with pytest.raises(ValueError, match=name):
         config({name: value})
 
@@ -223,12 +223,12 @@ def test_an_argument_out_of_range_is_refused_by_name(name, value):
     ],
 )
 def test_the_edges_of_the_ranges_are_allowed(name, value):
-    """The smallest and the largest value of each argument make a configuration of their own."""
+    """The smallest and the largest value of each argument are accepted."""
     assert config({}) != config({name: value})
 
 
 def test_equal_configurations_travel_together():
-    """Two clients made alike share their requests: headers in another order and case are the same."""
+    """Clients with the same options share requests; the order and case of headers do not matter."""
     one, two = {"X-A": "1", "x-b": "2"}, {"X-B": "2", "x-a": "1"}
     assert config({"default_headers": one}) == config({"default_headers": two})
     assert len({config({"default_headers": headers}) for headers in (one, two)}) == 1
@@ -242,12 +242,12 @@ def test_no_headers_are_no_headers(headers):
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
 def test_the_key_has_its_own_way(name):
-    """A key among the headers would be shown by whoever shows headers."""
+    """A key among the headers is rejected, because tools that show headers would show it."""
     with pytest.raises(ValueError, match="api_key") as caught:
         Options(api_key="ek-test", default_headers={name: f"Bearer {CANARY}"})
     assert CANARY not in str(caught.value)
 
 
 def test_headers_do_not_show():
-    """A header can hold a secret as well."""
+    """A header can contain a secret as well."""
     assert CANARY not in repr(config({"default_headers": {"X-Token": CANARY}}))

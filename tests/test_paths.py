@@ -1,4 +1,4 @@
-"""What a path means: one file from the making of a client on, and ours alone; else it is refused."""
+"""Paths: resolved once at construction, and only files of this package are accepted."""
 
 import contextlib
 import copy
@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from changes import look
-from faces import right, same
+from entry_points import expected_vectors, same
+from window_changes import look
 
 from electronhub_embeddings import CacheError, ElectronHubError, RateLimitError
 from electronhub_embeddings._config.paths import absolute_path, file_identity
@@ -77,18 +77,18 @@ def elsewhere(tmp_path):
     ],
     ids=repr,
 )
-def test_what_cannot_be_a_file_is_refused_at_once(face, emulator, here, *, argument, wrong, why):
-    """The error names the argument, says what is wrong and what None would do; nothing is made."""
+def test_what_cannot_be_a_file_is_refused_at_once(entry_point, emulator, here, *, argument, wrong, why):
+    """The error names the argument, says what is wrong and what None would do; no file is created."""
     (here / "folder").mkdir()
     service = emulator(rpm=0)
     with pytest.raises(ValueError, match=rf"{argument} must be a path to a file, not .*{why}.*None keeps") as caught:
-        face.make(service, **{argument: wrong})
+        entry_point.make(service, **{argument: wrong})
     assert "null byte" in why or "embedded" not in str(caught.value)
     assert os.listdir(here) == ["folder"]  # noqa: PTH208 - the names are enough
 
 
 def test_a_url_is_not_quoted():
-    """It may hold a password."""
+    """The value may contain a password."""
     with pytest.raises(ValueError, match="a URL") as caught:
         absolute_path("cache", "postgresql://me:canary@localhost/limit", "None keeps no vectors")
     assert "canary" not in str(caught.value)
@@ -107,19 +107,19 @@ DOUBLES = {
 @pytest.mark.parametrize("double", DOUBLES.values(), ids=DOUBLES)
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_a_relative_path_means_the_same_after_a_change_of_directory(
-    face, closing, emulator, here, elsewhere, *, monkeypatch, argument, double
+    entry_point, closing, emulator, here, elsewhere, *, monkeypatch, argument, double
 ):
-    """An object and its doubles use the file that was meant when the first was made, and make no other."""
+    """An object and its copies use the file as resolved at construction, and create no other."""
     service = emulator(rpm=0)
-    thing = face.make(service, **{argument: "file.sqlite"})
+    thing = entry_point.make(service, **{argument: "file.sqlite"})
     monkeypatch.chdir(elsewhere)
-    face.query(closing(double(thing)), "one")
+    entry_point.query(closing(double(thing)), "one")
     assert (here / "file.sqlite").exists()
     assert list(elsewhere.iterdir()) == []
 
 
 def test_a_closed_client_opens_the_same_file_again(client, emulator, here, elsewhere, monkeypatch):
-    """What was sent before the change of directory counts after it."""
+    """Requests sent before a change of directory count after it."""
     service = emulator(rpm=1)
     ours = client(service, rate_limit_store="limit.sqlite", max_wait=0)
     ours.embed_query("one")
@@ -136,7 +136,7 @@ def test_a_closed_client_opens_the_same_file_again(client, emulator, here, elsew
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of a fork with threads
 def test_a_child_process_elsewhere_uses_the_same_file(client, emulator, elsewhere):
-    """A fork opens the file anew: after a chdir it is still the parent's."""
+    """A forked child that changes its directory still opens its parent's file."""
     service = emulator(rpm=0)
     ours = client(service, rate_limit_store="limit.sqlite")
     ours.embed_query("before")
@@ -149,7 +149,7 @@ def test_a_child_process_elsewhere_uses_the_same_file(client, emulator, elsewher
 
 
 def test_names_of_one_file_are_one_store(client, emulator, here, elsewhere):
-    """Strings and paths, relative, absolute and over links: clients that name one file share it."""
+    """Clients that name the same file share it: as strings or paths, relative, absolute or through links."""
     service = emulator(rpm=0)
     (elsewhere / "link.sqlite").symlink_to(here / "limit.sqlite")
     (elsewhere / "linked").symlink_to(here)
@@ -170,7 +170,7 @@ def test_names_of_one_file_are_one_store(client, emulator, here, elsewhere):
 
 
 def test_what_is_one_store(here):
-    """URLs are compared as they are given, stores by themselves."""
+    """URLs are compared as strings, and stores by identity."""
     store = MemoryStore()
     assert same_store(store, store)
     assert not same_store(store, MemoryStore())
@@ -184,29 +184,29 @@ def test_what_is_one_store(here):
 # A mistyped path.
 
 
-def fail(face, thing):
-    """Ask a question whose store cannot be opened."""
+def fail(entry_point, thing):
+    """Embed a query with a store that cannot be opened."""
     with pytest.raises(ElectronHubError, match="rate limit store failed"):
-        face.query(thing, "one")
+        entry_point.query(thing, "one")
 
 
 @pytest.mark.parametrize("corrected", ["limit.sqlite", None], ids=["a path", "none"])
-def test_a_mistyped_path_does_not_lock_out_the_corrected_one(face, emulator, here, corrected):
-    """As in a notebook, where the first object lives on; that one is told so when it is used again."""
+def test_a_mistyped_path_does_not_lock_out_the_corrected_one(entry_point, emulator, here, corrected):
+    """A corrected path works although the first object still exists, as in a notebook; the first object then raises."""
     service = emulator(rpm=0)
-    mistyped = face.make(service, rate_limit_store=here / "nowhere" / "limit.sqlite")
+    mistyped = entry_point.make(service, rate_limit_store=here / "nowhere" / "limit.sqlite")
     for _ in range(2):
-        fail(face, mistyped)
-    thing = face.make(service, rate_limit_store=corrected)
-    assert same(face.query(thing, "one"), service.vector("one"))
+        fail(entry_point, mistyped)
+    thing = entry_point.make(service, rate_limit_store=corrected)
+    assert same(entry_point.query(thing, "one"), service.vector("one"))
     with pytest.raises(ValueError, match="same store"):
-        face.query(mistyped, "two")
-    assert same(face.query(thing, "three"), service.vector("three"))
+        entry_point.query(mistyped, "two")
+    assert same(entry_point.query(thing, "three"), service.vector("three"))
     assert len(service.calls) == 2
 
 
 def test_a_path_that_works_is_kept(client, emulator, here):
-    """Two files that both work would pass the limit together, also after a failure of the first."""
+    """Two working files would exceed the limit together, even after a failure of the first."""
     service = emulator(rpm=0)
     first = client(service, rate_limit_store=here / "later" / "limit.sqlite")
     with pytest.raises(ElectronHubError, match="rate limit store failed"):
@@ -221,7 +221,7 @@ def test_a_path_that_works_is_kept(client, emulator, here):
 
 @pytest.mark.usefixtures("here")
 def test_a_client_that_is_gone_keeps_no_path(client, emulator):
-    """A path goes with its last client, whether that was closed or garbage collected."""
+    """A path is released with its last client, whether closed or garbage-collected."""
     service = emulator(rpm=0)
     first = client(service, rate_limit_store="one.sqlite")
     first.embed_query("one")
@@ -236,7 +236,7 @@ def test_a_client_that_is_gone_keeps_no_path(client, emulator):
 
 @pytest.mark.usefixtures("here")
 def test_a_call_that_waits_for_its_store_keeps_it(client, emulator, monkeypatch):
-    """A store is not taken from under a call: it may be opening its file just now."""
+    """A store is not replaced during a call, which may be opening the file."""
     service = emulator(rpm=0)
     asked, answer = threading.Event(), threading.Event()
     update = SQLiteStore.update
@@ -261,7 +261,7 @@ def test_a_call_that_waits_for_its_store_keeps_it(client, emulator, monkeypatch)
 
 
 def test_only_what_never_worked_is_replaceable():
-    """A store of the user's own is never given up, nor is one that has worked, in the parent of a fork either."""
+    """A custom store is never replaced, nor is one that has worked, even in the parent of a fork."""
     path, other = "/limits/one.sqlite", "/limits/two.sqlite"
     assert not is_replaceable(MemoryStore(), None, path)
     guarded = MemoryFallback(MemoryStore())
@@ -289,26 +289,26 @@ def line(path):
 
 
 def database(path):
-    """Make a database as most programs do."""
+    """Create an ordinary database."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE diary (day TEXT)")
 
 
 def database_in_wal_mode(path):
-    """Make a database in the mode in which ours are."""
+    """Create a database in WAL mode, like those of this package."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE diary (day TEXT)")
 
 
 def numbered_database(path):
-    """Make an empty database that says whose it is."""
+    """Create an empty database with another program's application id."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA application_id = 252006674")
 
 
 def interrupted_database(path):
-    """Make a database whose program was killed: its newest change is in the log beside it."""
+    """Create a database whose program was killed: its newest change is only in the WAL."""
     whole = path.with_name("whole")
     with contextlib.closing(sqlite3.connect(whole, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE diary (day TEXT)")
@@ -325,7 +325,7 @@ FOREIGN = [text, line, database, database_in_wal_mode, numbered_database, interr
 @pytest.mark.parametrize("make", FOREIGN)
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_a_file_of_something_else_is_left_as_it_is(client, emulator, here, argument, make):
-    """It is refused with a next step, nothing is sent, and no byte of it or beside it is another one."""
+    """Another program's file is rejected with advice; nothing is sent, and no file is changed."""
     make(here / "app.db")
     before = {file.name: file.read_bytes() for file in here.iterdir()}
     service = emulator(rpm=0)
@@ -341,7 +341,7 @@ def test_a_file_of_something_else_is_left_as_it_is(client, emulator, here, argum
 
 @pytest.mark.usefixtures("here")
 def test_a_database_in_use_is_left_as_it_is(client, emulator):
-    """Its program goes on as before, in the mode that it has chosen, and finds no table of ours."""
+    """The other program can still use its file, in its own journal mode, and finds no table of this package."""
     service = emulator(rpm=0)
     with contextlib.closing(sqlite3.connect("app.db", isolation_level=None)) as app:
         app.execute("CREATE TABLE diary (day TEXT)")
@@ -357,7 +357,7 @@ def test_a_database_in_use_is_left_as_it_is(client, emulator):
 
 @pytest.mark.usefixtures("here")
 def test_a_cache_is_not_a_store_nor_a_store_a_cache(client, emulator):
-    """Each of our two kinds of files is refused for the other."""
+    """A cache file is rejected as a rate limit store, and vice versa."""
     service = emulator(rpm=0)
     with client(service, cache="vectors.sqlite", rate_limit_store="limit.sqlite") as ours:
         ours.embed(TEXTS)
@@ -368,12 +368,12 @@ def test_a_cache_is_not_a_store_nor_a_store_a_cache(client, emulator):
 
 
 def test_an_empty_file_becomes_ours(client, emulator, here):
-    """A file that was only touched holds nothing of anybody's."""
+    """An empty file is accepted."""
     service = emulator(rpm=0)
     for name in ("vectors.sqlite", "limit.sqlite"):
         (here / name).touch()
     ours = client(service, cache="vectors.sqlite", rate_limit_store="limit.sqlite")
-    assert same(ours.embed(TEXTS), right(service, TEXTS))
+    assert same(ours.embed(TEXTS), expected_vectors(service, TEXTS))
 
 
 # Permissions.
@@ -381,7 +381,7 @@ def test_an_empty_file_becomes_ours(client, emulator, here):
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_a_link_to_a_file_that_is_not_there_yet(client, emulator, here, elsewhere, argument):
-    """The target is made for its owner alone, as any file of ours is, and so is what SQLite lays beside it."""
+    """The target of a link is created with mode 0600, and so are SQLite's additional files."""
     (here / "link.sqlite").symlink_to(elsewhere / "target.sqlite")
     before = os.umask(0)
     try:

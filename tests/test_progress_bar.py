@@ -1,4 +1,4 @@
-"""The progress of a call: what is counted, what is said while nothing moves, and what the bar shows."""
+"""The progress of a call: the count, the reason for waiting, and what the bar shows."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ REASON = "rate limit"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Put a clock in place that stands until a test moves it."""
+    """Replace the clock by one that only the test advances."""
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
@@ -20,7 +20,7 @@ def clock(monkeypatch):
 
 @pytest.mark.usefixtures("clock")
 def test_a_call_that_moves_says_nothing():
-    """Vectors are counted; there is nothing to explain."""
+    """Vectors are counted, and no reason is shown."""
     progress = Progress()
     progress.advance(3)
     progress.advance(4)
@@ -28,7 +28,7 @@ def test_a_call_that_moves_says_nothing():
 
 
 def test_a_wait_says_why_and_how_long(clock):
-    """The seconds are those that are left now, not those when it began."""
+    """The note shows the remaining seconds, not the initial ones."""
     progress = Progress()
     progress.wait_for_limit(REASON, clock.now + 42.0)
     assert progress.note == "rate limit: next request in 42 s"
@@ -38,14 +38,14 @@ def test_a_wait_says_why_and_how_long(clock):
 
 @pytest.mark.parametrize("left", [1.0, 0.5, 0.0, -5.0])
 def test_a_short_wait_is_not_worth_words(clock, left):
-    """The last second, and all that is over, is silence."""
+    """In the last second and afterwards, no reason is shown."""
     progress = Progress()
     progress.wait_for_limit(REASON, clock.now + left)
     assert progress.note == ""
 
 
 def test_vectors_end_a_wait(clock):
-    """When something comes, the reason is gone."""
+    """The reason disappears when a vector arrives."""
     progress = Progress()
     progress.wait_for_limit(REASON, clock.now + 42.0)
     progress.advance(1)
@@ -54,7 +54,7 @@ def test_vectors_end_a_wait(clock):
 
 @pytest.mark.parametrize("total", [8, None])
 def test_a_bar_ticks_and_says_why_it_stands(clock, capsys, total):
-    """Each drawing shows the count and the note as they are then; the last one is drawn on leaving."""
+    """Each refresh shows the current count and note; the last refresh is at the end."""
     progress = Progress()
     with ProgressBar(progress, total) as bar:
         progress.advance(3)
@@ -71,7 +71,7 @@ def test_a_bar_ticks_and_says_why_it_stands(clock, capsys, total):
 
 @pytest.mark.usefixtures("clock")
 def test_a_bar_that_is_drawn_twice_counts_once(capsys):
-    """Drawing is a look at the counters, not a step."""
+    """Drawing only reads the counters."""
     progress = Progress()
     progress.advance(3)
     with ProgressBar(progress, 8) as bar:

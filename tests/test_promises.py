@@ -1,8 +1,8 @@
-"""What every way to embed keeps, whatever the service does."""
+"""Guarantees of every entry point, whatever the service does."""
 
 import numpy as np
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 
 from electronhub_embeddings import (
     APIConnectionError,
@@ -29,47 +29,47 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 TEXTS = ["Paris is in France.", "rust", "日本語のテキスト", "naïve café 🦀", " ", "a" * 3000, "Rust"]
 
 
-def test_right_vector_for_right_text(face, emulator):
-    """Documents get their vectors in order, a query its own, and a framework gets Python's own floats."""
+def test_right_vector_for_right_text(entry_point, emulator):
+    """Documents and queries get their own vectors, in order, and frameworks get Python floats."""
     service = emulator(rpm=0)
-    model = face.make(service)
-    rows, row = face.embed(model, TEXTS), face.query(model, TEXTS[2])
-    assert same(rows, right(service, TEXTS))
+    model = entry_point.make(service)
+    rows, row = entry_point.embed(model, TEXTS), entry_point.query(model, TEXTS[2])
+    assert same(rows, expected_vectors(service, TEXTS))
     assert same(row, service.vector(TEXTS[2]))
-    assert {type(vector) for vector in (*rows, row)} == {face.kind.row}
-    assert {type(number) for vector in (*rows, row) for number in vector} == {face.kind.number}
+    assert {type(vector) for vector in (*rows, row)} == {entry_point.kind.row}
+    assert {type(number) for vector in (*rows, row) for number in vector} == {entry_point.kind.number}
 
 
-def test_a_thousand_short_texts_are_one_request(face, emulator):
-    """Where requests are scarce none is spent on what fits into another."""
+def test_a_thousand_short_texts_are_one_request(entry_point, emulator):
+    """Under a limit, texts that fit into one request are sent in one request."""
     service = emulator(rpm=5)
     texts = [f"text {number}" for number in range(1000)]
-    rows = face.embed(face.make(service, dimensions=8), texts)
+    rows = entry_point.embed(entry_point.make(service, dimensions=8), texts)
     assert [call.texts for call in service.calls] == [1000]
-    assert same(rows, right(service, texts, 8))
+    assert same(rows, expected_vectors(service, texts, 8))
 
 
-def test_equal_texts_are_sent_once(face, emulator):
+def test_equal_texts_are_sent_once(entry_point, emulator):
     """500 equal texts are one input, and each gets its vector."""
     service = emulator(rpm=5)
-    rows = face.embed(face.make(service), ["same"] * 500)
+    rows = entry_point.embed(entry_point.make(service), ["same"] * 500)
     assert [call.body["input"] for call in service.calls] == [["same"]]
-    assert same(rows, right(service, ["same"] * 500))
+    assert same(rows, expected_vectors(service, ["same"] * 500))
 
 
-def test_repeated_texts_among_others(face, emulator):
-    """Texts that come again between others get the vector of their first appearance."""
+def test_repeated_texts_among_others(entry_point, emulator):
+    """Repeated texts between others get the vector of their first occurrence."""
     service = emulator(rpm=5)
     texts = ["one", "two", "one", "three", "two", "one"]
-    rows = face.embed(face.make(service), texts)
+    rows = entry_point.embed(entry_point.make(service), texts)
     assert [call.body["input"] for call in service.calls] == [["one", "two", "three"]]
-    assert same(rows, right(service, texts))
+    assert same(rows, expected_vectors(service, texts))
 
 
-def test_rows_are_placed_by_their_index(face, emulator):
-    """An answer in another order is legal, and is put right."""
+def test_rows_are_placed_by_their_index(entry_point, emulator):
+    """An answer in another order is valid, and its rows are sorted."""
     service = emulator(rpm=0, faults=[faults.shuffled()])
-    assert same(face.embed(face.make(service), TEXTS), right(service, TEXTS))
+    assert same(entry_point.embed(entry_point.make(service), TEXTS), expected_vectors(service, TEXTS))
 
 
 @pytest.mark.parametrize(
@@ -107,57 +107,57 @@ def test_rows_are_placed_by_their_index(face, emulator):
         "nothing",
     ],
 )
-def test_wrong_answers_are_never_returned(face, emulator, fault):
-    """An answer that cannot be trusted is refused as often as it comes, and none of it is used."""
+def test_wrong_answers_are_never_returned(entry_point, emulator, fault):
+    """An invalid answer is rejected every time, and no part of it is used."""
     service = emulator(rpm=0, chance=lambda _: fault)
-    model = face.make(service, max_retries=2)
+    model = entry_point.make(service, max_retries=2)
     with pytest.raises(InvalidResponseError) as caught:
-        face.embed(model, ["one", "two", "three"])
+        entry_point.embed(model, ["one", "two", "three"])
     assert caught.value.partial == {}
     assert {call.status for call in service.calls} == {200}
 
 
 @pytest.mark.parametrize("fault", [faults.short(), faults.not_a_number(), faults.nonsense(), faults.truncate()])
-def test_one_wrong_answer_costs_one_request(face, emulator, fault):
-    """A wrong answer that does not come again is made good by asking again."""
+def test_one_wrong_answer_costs_one_request(entry_point, emulator, fault):
+    """A retry recovers from a single invalid answer."""
     service = emulator(rpm=0, faults=[fault])
-    assert same(face.embed(face.make(service), TEXTS), right(service, TEXTS))
+    assert same(entry_point.embed(entry_point.make(service), TEXTS), expected_vectors(service, TEXTS))
     assert len(service.calls) == 2
 
 
-def test_dimensions_that_the_service_ignores(face, emulator):
-    """Vectors of another length than was asked for are refused, at the price of one request."""
+def test_dimensions_that_the_service_ignores(entry_point, emulator):
+    """Vectors of another length than requested are rejected after one request."""
     service = emulator(rpm=0, chance=lambda _: faults.wrong_dimension())
     with pytest.raises(InvalidResponseError, match="7 dimensions, 8 expected"):
-        face.embed(face.make(service, dimensions=8), ["one"])
+        entry_point.embed(entry_point.make(service, dimensions=8), ["one"])
     assert len(service.calls) == 1
 
 
-def test_another_length_than_before(face, emulator):
-    """Vectors of another length than an earlier answer's are refused: they cannot stand in one store."""
+def test_another_length_than_before(entry_point, emulator):
+    """Vectors of another length than an earlier answer's are rejected: one store cannot hold both."""
     service = emulator(rpm=0, faults=[None, faults.wrong_dimension()])
-    model = face.make(service)
-    face.query(model, "one")
+    model = entry_point.make(service)
+    entry_point.query(model, "one")
     with pytest.raises(InvalidResponseError):
-        face.query(model, "two")
+        entry_point.query(model, "two")
 
 
-def test_prefixes_to_the_byte(face, emulator):
-    """Queries and documents travel behind their own prefix, changed in no other way."""
+def test_prefixes_to_the_byte(entry_point, emulator):
+    """Queries and documents are sent with their own prefix, and otherwise unchanged."""
     service = emulator(rpm=0)
-    model = face.make(service, query_prefix="Fráge:\n", document_prefix=" passage:  ")
-    row, rows = face.query(model, "\twho?"), face.embed(model, ["x ", "y"])
+    model = entry_point.make(service, query_prefix="Fráge:\n", document_prefix=" passage:  ")
+    row, rows = entry_point.query(model, "\twho?"), entry_point.embed(model, ["x ", "y"])
     assert [call.body["input"] for call in service.calls] == [["Fráge:\n\twho?"], [" passage:  x ", " passage:  y"]]
-    assert same([row, *rows], right(service, ["Fráge:\n\twho?", " passage:  x ", " passage:  y"]))
+    assert same([row, *rows], expected_vectors(service, ["Fráge:\n\twho?", " passage:  x ", " passage:  y"]))
 
 
-def test_texts_are_not_changed(face, emulator):
-    """Newlines, tabs and blanks at both ends arrive as they were."""
+def test_texts_are_not_changed(entry_point, emulator):
+    """Newlines, tabs and leading and trailing spaces are sent unchanged."""
     service = emulator(rpm=0)
     texts = ["a\nb", "a\r\nb", "\ta\t", "  a  ", "\u00e9", "e\u0301", "\x00", "\ufeffa", "\n"]
-    rows = face.embed(face.make(service), texts)
+    rows = entry_point.embed(entry_point.make(service), texts)
     assert [call.body["input"] for call in service.calls] == [texts]
-    assert same(rows, right(service, texts))
+    assert same(rows, expected_vectors(service, texts))
 
 
 @pytest.mark.parametrize(
@@ -173,33 +173,33 @@ def test_texts_are_not_changed(face, emulator):
     ],
     ids=["defaults", "dimensions", "user", "float"],
 )
-def test_only_what_was_asked_for_is_sent(face, emulator, options, fields):
-    """No field is on the wire that nobody has set."""
+def test_only_what_was_asked_for_is_sent(entry_point, emulator, options, fields):
+    """Fields that are not set are not sent."""
     service = emulator(rpm=0)
-    model = face.make(service, **options)
-    face.embed(model, ["text"])
-    face.query(model, "query")
+    model = entry_point.make(service, **options)
+    entry_point.embed(model, ["text"])
+    entry_point.query(model, "query")
     assert [call.body for call in service.calls] == [{"input": ["text"], **fields}, {"input": ["query"], **fields}]
 
 
 @pytest.mark.parametrize("bad", [None, 3, b"bytes", "", "half \ud800 pair"], ids=repr)
-def test_bad_input_is_named_before_anything_is_sent(face, emulator, bad):
-    """A text that cannot be embedded is refused with its position, and costs nothing."""
+def test_bad_input_is_named_before_anything_is_sent(entry_point, emulator, bad):
+    """A text that cannot be embedded is rejected with its position, without a request."""
     service = emulator(rpm=0)
-    model = face.make(service)
+    model = entry_point.make(service)
     with pytest.raises(InputError) as caught:
-        face.embed(model, ["one", "two", "three", bad, "five"])
+        entry_point.embed(model, ["one", "two", "three", bad, "five"])
     assert caught.value.index == 3
     assert isinstance(caught.value, ValueError)
     with pytest.raises(InputError):
-        face.query(model, bad)
+        entry_point.query(model, bad)
     assert service.calls == []
 
 
-def test_no_texts_no_request(face, emulator):
-    """Nothing in, nothing out, nothing sent."""
+def test_no_texts_no_request(entry_point, emulator):
+    """An empty list returns an empty result without a request."""
     service = emulator(rpm=0)
-    assert len(face.embed(face.make(service), [])) == 0
+    assert len(entry_point.embed(entry_point.make(service), [])) == 0
     assert service.calls == []
 
 
@@ -261,69 +261,69 @@ SOON = "Rate limit exceeded. Try again in 0.01 seconds."
         "200-429",
     ],
 )
-def test_each_failure_costs_what_it_must(face, emulator, fault, error, attempts):
-    """The exception fits the failure; one that can pass is met max_retries + 1 times, any other exactly once."""
+def test_each_failure_costs_what_it_must(entry_point, emulator, fault, error, attempts):
+    """The exception matches the failure; transient failures are attempted max_retries + 1 times, others once."""
     service = emulator(rpm=0, chance=lambda _: fault)
     store = MemoryStore(SlidingWindow(period=0.01, margin=0.001))
-    model = face.make(service, max_retries=2, rate_limit_store=store)
+    model = entry_point.make(service, max_retries=2, rate_limit_store=store)
     with pytest.raises(ElectronHubError) as caught:
-        face.embed(model, ["one"])
+        entry_point.embed(model, ["one"])
     assert type(caught.value) is error
     assert len(service.calls) == attempts
 
 
-def test_late_answers_time_out(face, emulator):
-    """An answer that stops half way fails by the clock, in as many attempts as were allowed."""
+def test_late_answers_time_out(entry_point, emulator):
+    """An answer that stalls half-way times out, in every allowed attempt."""
     service = emulator(rpm=0, chance=lambda _: faults.stall(30))
     with pytest.raises(APITimeoutError):
-        face.embed(face.make(service, timeout=0.1, max_retries=1), ["one"])
+        entry_point.embed(entry_point.make(service, timeout=0.1, max_retries=1), ["one"])
     assert len(service.calls) == 2
 
 
-def test_no_retries(face, emulator):
-    """With max_retries=0 one attempt is all."""
+def test_no_retries(entry_point, emulator):
+    """With max_retries=0, there is one attempt."""
     service = emulator(rpm=0, faults=[faults.error(503)])
     with pytest.raises(ServerError):
-        face.query(face.make(service, max_retries=0), "one")
+        entry_point.query(entry_point.make(service, max_retries=0), "one")
     assert len(service.calls) == 1
 
 
-def test_failures_that_pass_are_not_seen(face, emulator):
-    """Trouble of every kind that ends before the attempts do ends in vectors."""
+def test_failures_that_pass_are_not_seen(entry_point, emulator):
+    """Every kind of transient failure that ends before the last attempt ends in vectors."""
     service = emulator(rpm=0, faults=[faults.error(503), faults.drop(), faults.nonsense(), faults.error_with_200()])
-    assert same(face.embed(face.make(service), TEXTS), right(service, TEXTS))
+    assert same(entry_point.embed(entry_point.make(service), TEXTS), expected_vectors(service, TEXTS))
     assert len(service.calls) == 5
 
 
-def test_an_error_carries_what_was_finished(face, emulator):
-    """When a later request of a call fails for good, the vectors of the earlier ones are in the exception."""
+def test_an_error_carries_what_was_finished(entry_point, emulator):
+    """If a later request of a call fails permanently, the vectors of the earlier ones are in the exception."""
     service = emulator(rpm=0, faults=[None, None, faults.balance_spent()])
-    model = face.make(service, batch_size=2, max_concurrency=1)
+    model = entry_point.make(service, batch_size=2, max_concurrency=1)
     texts = ["one", "two", "one", "three", "four", "five", "six", "seven"]
     with pytest.raises(InsufficientBalanceError) as caught:
-        face.embed(model, texts)
+        entry_point.embed(model, texts)
     partial = caught.value.partial
     assert sorted(partial) == [0, 1, 2, 3, 4]
-    assert same([partial[i] for i in range(5)], right(service, texts[:5]))
+    assert same([partial[i] for i in range(5)], expected_vectors(service, texts[:5]))
     assert [call.texts for call in service.calls] == [2, 2, 2]
 
 
-def test_base64_refused_once(face, emulator):
-    """A service that answers floats only is asked for base64 once, and for floats ever after."""
+def test_base64_refused_once(entry_point, emulator):
+    """A service without base64 gets one request for base64, and only float requests afterwards."""
     service = emulator(rpm=0, base64=False)
-    model = face.make(service)
-    assert same(face.embed(model, TEXTS), right(service, TEXTS))
-    assert same(face.query(model, "query"), service.vector("query"))
+    model = entry_point.make(service)
+    assert same(entry_point.embed(model, TEXTS), expected_vectors(service, TEXTS))
+    assert same(entry_point.query(model, "query"), service.vector("query"))
     assert [call.body["encoding_format"] for call in service.calls] == ["base64", "float", "float"]
 
 
 @pytest.mark.parametrize("fault", [None, faults.integers(), faults.without_usage()], ids=["floats", "integers", "bare"])
-def test_whatever_arrives_is_decoded(face, emulator, fault):
-    """Floats although base64 was asked for, whole numbers, an answer without usage: all are vectors."""
+def test_whatever_arrives_is_decoded(entry_point, emulator, fault):
+    """Floats in place of base64, integers, and an answer without usage are all accepted."""
     service = emulator(rpm=0, base64="ignore", faults=[fault])
-    expected = right(service, ["one", "two"])
+    expected = expected_vectors(service, ["one", "two"])
     if fault is not None and fault == faults.integers():
         expected[0] = np.rint(expected[0] * 127)
-    rows = face.embed(face.make(service), ["one", "two"])
+    rows = entry_point.embed(entry_point.make(service), ["one", "two"])
     assert rows[1] == pytest.approx(expected[1], abs=0)
-    assert {type(number) for number in rows[0]} == {face.kind.number}
+    assert {type(number) for number in rows[0]} == {entry_point.kind.number}

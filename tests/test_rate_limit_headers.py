@@ -1,11 +1,11 @@
-"""The limit headers: every documented form is understood, everything else is ignored."""
+"""The rate limit headers: every documented form is parsed, everything else is ignored."""
 
 from email.utils import formatdate
 
 import pytest
-from characters import CHARACTERS
 from hypothesis import given
 from hypothesis import strategies as st
+from unusual_characters import CHARACTERS
 
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders, read_rate_limit_headers
 
@@ -19,7 +19,7 @@ def test_no_headers_say_nothing():
 
 
 def test_all_headers_at_once():
-    """Each header ends in its own field."""
+    """Each header sets its own field."""
     headers = {
         "x-ratelimit-limit": "60",
         "x-ratelimit-remaining": "7",
@@ -49,7 +49,7 @@ def test_all_headers_at_once():
     ],
 )
 def test_limit(value, limit):
-    """A limit is a number from 1 on."""
+    """A limit is a number of at least 1."""
     assert limit == read_rate_limit_headers({"x-ratelimit-limit": value}, NOW).limit
 
 
@@ -58,7 +58,7 @@ def test_limit(value, limit):
     [("0", 0), ("59", 59), ("100000", 100_000), ("-1", None), ("", None), ("none", None), ("inf", None)],
 )
 def test_remaining(value, remaining):
-    """Nothing left is a number too."""
+    """0 remaining requests are valid."""
     assert remaining == read_rate_limit_headers({"x-ratelimit-remaining": value}, NOW).remaining
 
 
@@ -83,7 +83,7 @@ def test_remaining(value, remaining):
     ],
 )
 def test_moments(name, value, seconds):
-    """A moment is seconds from now, Unix seconds, Unix milliseconds or a date; over an hour is not believed."""
+    """A time is given in seconds, Unix seconds, Unix milliseconds or as a date; more than an hour is ignored."""
     report = read_rate_limit_headers({name: value}, NOW)
     told = report.reset if name == "x-ratelimit-reset" else report.retry_after
     assert seconds == told
@@ -91,7 +91,7 @@ def test_moments(name, value, seconds):
 
 @pytest.mark.parametrize("wall_clock", [NOW - 3000, NOW, NOW + 3000])
 def test_moments_are_measured_on_the_service_s_clock(wall_clock):
-    """With a Date header a local clock that is wrong does not matter."""
+    """With a Date header, a wrong local clock does not matter."""
     later = formatdate(LATER, usegmt=True)
     headers = {"date": formatdate(NOW, usegmt=True), "x-ratelimit-reset": f"{LATER:.0f}", "retry-after": later}
     report = read_rate_limit_headers(headers, wall_clock)
@@ -110,7 +110,7 @@ VALUES = st.text(CHARACTERS) | st.floats().map(str) | st.integers().map(str) | s
 
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES), st.floats(0, 1e10))
 def test_no_header_breaks_anything(headers, wall_clock):
-    """Whatever the headers hold, what is reported is a sane number or nothing."""
+    """Whatever the headers contain, each field is a plausible number or None."""
     report = read_rate_limit_headers(headers, wall_clock)
     assert report.limit is None or report.limit >= 1
     assert report.remaining is None or report.remaining >= 0
@@ -122,13 +122,13 @@ def test_no_header_breaks_anything(headers, wall_clock):
     "value", ["3601", f"{NOW + 3601:.0f}", f"{(NOW + 3601) * 1000:.0f}", formatdate(NOW + 3601, usegmt=True)]
 )
 def test_a_wait_beyond_an_hour(value):
-    """A reset beyond an hour is a wrong clock and not believed; a Retry-After beyond it is the service's own word."""
+    """A reset of more than an hour is ignored as a wrong clock; a longer Retry-After is accepted."""
     report = read_rate_limit_headers({"x-ratelimit-reset": value, "retry-after": value}, NOW)
     assert (report.reset, report.retry_after) == (None, 3601.0)
 
 
 @pytest.mark.parametrize("value", ["100001", "1e30"])
 def test_a_limit_beyond_reason(value):
-    """Numbers that cannot be requests a minute are taken for no limit at all."""
+    """Implausible numbers of requests per minute are ignored."""
     report = read_rate_limit_headers({"x-ratelimit-limit": value, "x-ratelimit-remaining": value}, NOW)
     assert (report.limit, report.remaining) == (None, None)

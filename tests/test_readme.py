@@ -1,4 +1,4 @@
-"""The README tells the truth."""
+"""The README is correct."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from electronhub_embeddings.emulator import Emulator
 
 @pytest.mark.parametrize("code", snippets(), ids=lambda code: code.splitlines()[0])
 def test_snippet_runs(code, monkeypatch, tmp_path):
-    """Each snippet runs as it stands, against the service that the environment names."""
+    """Each snippet runs unchanged, against the service in the environment."""
     monkeypatch.chdir(tmp_path)
     with Emulator(plan="pro") as service:
         monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
@@ -44,7 +44,7 @@ def test_tree_has_every_error():
     [("The limit", "| a minute", "limit.md"), ("As fast as the wire", "| | vectors/s", "speed.md")],
 )
 def test_figures_were_measured(section, header, results):
-    """Every row of figures stands in what the benchmark has written."""
+    """Every row of figures is in the benchmark's results."""
     quoted, written = rows(section, header), measured(results)
     assert len(quoted) > 10
     assert [row for row in quoted if row not in written] == []

@@ -1,11 +1,11 @@
-"""After a failure: the text at fault is found, everybody else gets vectors, and every path ends."""
+"""Recovery: the text at fault is found, all other texts get vectors, and every path ends."""
 
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduling import Config, Driver, make_call, refusal, texts_of, whole
+from scheduler_driver import Config, Driver, make_call, refusal, texts_of, whole_slice
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice
 from electronhub_embeddings._scheduling.batching import BatchLimits
@@ -30,12 +30,12 @@ POLICY = "The request was refused by the content policy."
 
 
 def large(**options):
-    """Return a driver whose batches take everything."""
+    """Return a driver with batches that hold all texts."""
     return Driver(Config(batch_size=2048, **options))
 
 
 def refusing(guilty, message=POLICY, *, named=False):
-    """Return a service that refuses every request with one of the texts at fault, and perhaps names the first."""
+    """Return a service that refuses every request with a text at fault, and optionally names the first one."""
 
     def service(sent, _encoding):
         for position, text in enumerate(sent):
@@ -47,7 +47,7 @@ def refusing(guilty, message=POLICY, *, named=False):
 
 
 def recovered(slices, error, *, max_retries=2, learned=None):
-    """Return what becomes of a batch that failed."""
+    """Return the recovery of a failed batch."""
     batch = Batch(Config(), slices, "slot", "base64")
     return recover(batch, error, RetryPolicy(max_retries), learned or Learned(BatchLimits(2048), "base64"))
 
@@ -62,7 +62,7 @@ def companies(draw):
 
 @given(companies(), st.booleans(), st.integers(1, 60))
 def test_innocent_calls_get_all_their_vectors(company, named, batch_size):
-    """Whoever else is in the batch, and whether texts at fault are named or not: a call fails by its own only."""
+    """A call fails only because of its own texts, whatever else is in the batch, and whether or not texts are named."""
     counts, guilty = company
     driver = Driver(Config(batch_size=batch_size))
     calls = [driver.submit(count) for count in counts]
@@ -90,7 +90,7 @@ def test_one_text_at_fault_is_found_by_halving(position, message):
 
 @pytest.mark.parametrize("position", [0, 77, 511])
 def test_one_named_text_costs_one_more_request(position):
-    """A text that the message names is left out at once; what stood before and after it goes together."""
+    """A text that the message names is removed at once; the texts before and after it are resent together."""
     driver = large()
     call = driver.submit(512)
     driver.drive(refusing({(call.number, position)}, named=True))
@@ -98,7 +98,7 @@ def test_one_named_text_costs_one_more_request(position):
 
 
 def test_a_named_text_costs_other_calls_one_request():
-    """The others of the batch travel together again, without a pause."""
+    """The other texts of the batch are resent together, without a pause."""
     driver = large()
     calls = [driver.submit(3) for _ in range(3)]
     driver.drive(refusing({(calls[1].number, 1)}, named=True))
@@ -123,7 +123,7 @@ ERRORS_OF_THE_REQUEST = [
 
 @pytest.mark.parametrize("error", ERRORS_OF_THE_REQUEST, ids=str)
 def test_an_error_of_the_request_costs_one_request(error):
-    """What no text can cure is not tried again, and everybody in the batch hears of it."""
+    """A refusal of the request itself is not retried, and fails all calls in the batch."""
     driver = large()
     calls = [driver.submit(30), driver.submit(30)]
     driver.drive(lambda *_: error)
@@ -144,24 +144,24 @@ def test_a_failure_that_can_pass_is_tried_max_retries_more_times(error, max_retr
 
 
 def test_texts_that_join_a_retry_have_their_own_attempts():
-    """A fresh text beside a tired one is not given up with it."""
-    tired, new = Slice(make_call(1), 0, 1, attempts=2), whole(1)
-    recovery = recovered([tired, new], ServerError("x", status_code=500))
-    assert [part for part, _ in recovery.failed] == [tired]
+    """A new text does not fail together with one that has used all its attempts."""
+    exhausted, new = Slice(make_call(1), 0, 1, attempts=2), whole_slice(1)
+    recovery = recovered([exhausted, new], ServerError("x", status_code=500))
+    assert [part for part, _ in recovery.failed] == [exhausted]
     assert [(part.call, part.attempts) for _, part in recovery.again] == [(new.call, 1)]
 
 
-def test_a_tired_text_fails_beside_a_wrong_row_that_is_asked_for_again():
-    """An answer that could not be used was the last attempt of a text that had no other; nobody else's row is named."""
-    tired, new = Slice(make_call(1), 0, 1, attempts=2), whole(2)
-    recovery = recovered([tired, new], InvalidResponseError("No number.", index=1))
-    assert [(part, error.index) for part, error in recovery.failed] == [(tired, None)]
+def test_an_exhausted_text_fails_beside_a_wrong_row_that_is_asked_for_again():
+    """An unusable answer fails a text without attempts left, and the error names no other call's row."""
+    exhausted, new = Slice(make_call(1), 0, 1, attempts=2), whole_slice(2)
+    recovery = recovered([exhausted, new], InvalidResponseError("No number.", index=1))
+    assert [(part, error.index) for part, error in recovery.failed] == [(exhausted, None)]
     assert texts_of([part for _, part in recovery.again]) == texts_of([new])
 
 
 def test_a_failed_call_is_not_tried_again():
-    """A retry is not spent on texts for which nobody waits."""
-    gone, waits = whole(2), whole(2)
+    """Texts that no caller waits for are not retried."""
+    gone, waits = whole_slice(2), whole_slice(2)
     gone.call.abandoned = True
     recovery = recovered([gone, waits], ServerError("x", status_code=500))
     assert [part for part, _ in recovery.failed] == [gone]
@@ -169,16 +169,16 @@ def test_a_failed_call_is_not_tried_again():
 
 
 def test_texts_that_are_tried_again_travel_together():
-    """The longest pause holds for all: each request takes a slot."""
-    young, old = whole(1), Slice(make_call(1), 0, 1, attempts=3)
+    """The longest pause applies to all texts, because each request takes a slot."""
+    young, old = whole_slice(1), Slice(make_call(1), 0, 1, attempts=3)
     recovery = recovered([young, old], ServerError("x", status_code=500), max_retries=5)
     assert len({pause for pause, _ in recovery.again}) == 1
     assert recovery.again[0][0] >= 8.0
 
 
 def test_nobody_searches_for_calls_that_have_failed():
-    """No search begins where no call of the batch is waited for."""
-    gone = whole(8)
+    """No search is started if no caller waits for any call of the batch."""
+    gone = whole_slice(8)
     gone.call.fail(ElectronHubError("x"))
     recovery = recovered([gone], refusal(UNCLEAR))
     assert (recovery.again, recovery.search, [part for part, _ in recovery.failed]) == ([], None, [gone])
@@ -186,7 +186,7 @@ def test_nobody_searches_for_calls_that_have_failed():
 
 @pytest.mark.parametrize("wrong", range(9))
 def test_a_wrong_row_is_left_out_when_asking_again_does_not_help(wrong):
-    """A text whose vector never is a number fails alone, after one more request for all, and one for the others."""
+    """A text whose vector is never finite fails alone, after one more request for all texts and one for the others."""
     driver = large()
     calls = [driver.submit(3) for _ in range(3)]
     text = (calls[wrong // 3].number, wrong % 3)
@@ -200,7 +200,7 @@ def test_a_wrong_row_is_left_out_when_asking_again_does_not_help(wrong):
 
 
 def test_base64_that_is_refused_becomes_float():
-    """A service that only knows numbers is asked for numbers, from then on."""
+    """A service without base64 gets only float requests afterwards."""
     driver, formats = large(), []
 
     def service(_sent, encoding):
@@ -223,10 +223,10 @@ def test_float_that_is_refused_is_the_end():
 
 
 def test_batches_that_were_under_way_with_base64_are_sent_again_too():
-    """What had asked for base64 before the first refusal was heard deserves the other encoding as well."""
+    """Batches that were sent with base64 before the first refusal arrived are also resent as floats."""
     learned = Learned(BatchLimits(2048), "base64")
     for _ in range(2):
-        part = whole(3)
+        part = whole_slice(3)
         error = refusal("Only 'float' is supported.", "encoding_format")
         recovery = recovered([part], error, max_retries=0, learned=learned)
         assert [again for _, again in recovery.again] == [part]
@@ -239,7 +239,7 @@ TOO_MANY = "Invalid 'input': array too long. Expected an array with maximum leng
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("limit", [1, 100, 2047])
 def test_a_refusal_of_many_inputs_is_learned(limit, named):
-    """The service's number of inputs is found, once for the life of the client, and every text gets its vector."""
+    """The service's maximum number of inputs is learned once per client, and every text gets its vector."""
 
     def service(sent, _encoding):
         too_many = TOO_MANY.format(limit, len(sent)) if named else "Too many inputs."
@@ -264,7 +264,7 @@ WORDS_ABOUT_TOKENS = {
 @pytest.mark.parametrize("words", WORDS_ABOUT_TOKENS)
 @pytest.mark.parametrize("limit", [20_000, 100_000, 250_000])
 def test_a_refusal_of_many_tokens_is_learned(words, limit):
-    """The service's size of a request is found in a few refusals, and every text gets its vector."""
+    """The service's maximum request size is learned from a few refusals, and every text gets its vector."""
     size = 1000
 
     def service(sent, _encoding):
@@ -280,7 +280,7 @@ def test_a_refusal_of_many_tokens_is_learned(words, limit):
 
 
 def test_a_413_without_words_is_learned():
-    """An error page that only says "too large" makes the batches smaller for good."""
+    """An error page that only says "too large" makes all later batches smaller."""
     driver = large()
     driver.submit(2000)
     driver.drive(lambda sent, _: refusal("an HTML page", status=413) if len(sent) > 70 else None)
@@ -289,7 +289,7 @@ def test_a_413_without_words_is_learned():
 
 
 def test_one_text_that_is_too_large_fails_alone():
-    """Nothing is smaller than one text: its call fails, with its place, and the other call does not."""
+    """A single text that is too large fails its call, with its index, and no other call."""
     driver = large()
     calls = [driver.submit(8), driver.submit(8)]
     driver.drive(lambda sent, _: refusal("Too large.", status=413) if (calls[0].number, 5) in sent else None)
@@ -300,7 +300,7 @@ def test_one_text_that_is_too_large_fails_alone():
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 7, 8, 31, 2048])
 @pytest.mark.parametrize("calls", [1, 2])
 def test_a_request_that_nobody_can_cure_is_given_up(count, calls):
-    """When nothing was ever accepted, not every text is tried alone against a message that says nothing."""
+    """If nothing was ever accepted, not every text is tried alone against an unclear message."""
     driver = large()
     for number in range(calls):
         driver.submit(count // calls + (number < count % calls))
@@ -310,7 +310,7 @@ def test_a_request_that_nobody_can_cure_is_given_up(count, calls):
 
 
 def test_the_refusal_of_a_request_is_remembered():
-    """The next batch costs one request, until the service accepts something."""
+    """After a refusal of the request itself, each batch costs one request until the service accepts one."""
     driver = large()
     driver.submit(64)
     driver.drive(lambda *_: refusal(UNCLEAR))
@@ -326,7 +326,7 @@ def test_the_refusal_of_a_request_is_remembered():
 
 
 def test_a_call_with_many_texts_at_fault_is_given_up():
-    """A few requests are spent on the rest of a call that has failed already, then it goes as a whole."""
+    """A few requests are spent on the rest of a call that has already failed; then the rest fails as a whole."""
     driver = large()
     many, other = driver.submit(100), driver.submit(5)
     driver.drive(refusing({(many.number, i) for i in range(100)}, named=True))
@@ -335,7 +335,7 @@ def test_a_call_with_many_texts_at_fault_is_given_up():
 
 
 def test_one_answer_is_hope():
-    """Once a search has seen anything accepted, refusals are the fault of texts, however many were refused before."""
+    """Once a probe was accepted, refusals are the fault of texts, however many were refused before."""
     driver = Driver(Config(batch_size=16))
     calls = [driver.submit(4), driver.submit(8), driver.submit(4)]
     guilty = {(calls[0].number, 0), (calls[0].number, 1), (calls[2].number, 0)}
@@ -373,7 +373,7 @@ ANSWERS = [
     st.integers(1, 20),
 )
 def test_every_path_ends(answers, sizes, batch_size):
-    """Whatever a service answers, each call ends once, in a bounded number of requests."""
+    """Whatever a service answers, each call ends exactly once, after a bounded number of requests."""
     driver = Driver(Config(batch_size=batch_size))
     calls = [driver.submit(texts) for texts in sizes]
     driver.drive(lambda *_: answers[len(driver.requests) % len(answers)])

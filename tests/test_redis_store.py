@@ -1,4 +1,4 @@
-"""The store in Redis, against a real server: whole changes, one round trip each, and time from one clock."""
+"""The store in Redis, against a real server: atomic changes, one round trip each, and one clock."""
 
 import sys
 import time
@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import redis
-from changes import acquire, complete, count_one, look
-from processes import LONGEST, begin, counting, finish, release
+from child_processes import TIMEOUT, begin, counting_script, finish, release
 from redis_server import Server
+from window_changes import acquire, complete, count_one, look
 
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
@@ -47,7 +47,7 @@ def store(closing, server):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Return the machine that the code runs on: its monotonic clock can be another one's."""
+    """Return a simulated machine, whose monotonic clock can be set."""
     fake = SimpleNamespace(ahead=0.0)
     fake.monotonic = lambda: time.monotonic() + fake.ahead
     monkeypatch.setattr(module, "time", fake)
@@ -55,13 +55,13 @@ def machine(monkeypatch):
 
 
 def test_it_is_a_store(store):
-    """It has what the rate limiter asks of any store, and others may answer who share it."""
+    """It implements `RateLimitStore`, and polls, because other processes share it."""
     assert isinstance(store(), RateLimitStore)
     assert store().poll is not None
 
 
 def test_a_url_names_one(closing, server):
-    """A redis:// URL is opened guarded, under the name of its account, and not before it is used."""
+    """A redis:// URL is opened with a memory fallback, under the account's name, at first use."""
     account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
     opened = closing(open_store(server.url, account.name))
     assert isinstance(opened, MemoryFallback)
@@ -71,7 +71,7 @@ def test_a_url_names_one(closing, server):
 
 
 def test_a_second_store_sees_the_slots_of_the_first(store):
-    """What one has taken the other does not give away."""
+    """A slot acquired through one store is not available through another."""
     one, other = store(window=SlidingWindow(limit=1, probing=False)), store()
     assert one.update(acquire("a")) is None
     assert other.update(acquire("b")) is not None
@@ -79,7 +79,7 @@ def test_a_second_store_sees_the_slots_of_the_first(store):
 
 
 def test_accounts_do_not_touch_each_other(store):
-    """Two accounts on one server have a window each."""
+    """Two accounts on one server have separate windows."""
     one, other = store("one"), store("other", SlidingWindow(limit=7))
     one.update(acquire("a"))
     other.update(acquire("b"))
@@ -88,15 +88,15 @@ def test_accounts_do_not_touch_each_other(store):
 
 
 def test_processes_lose_no_change(store, server):
-    """Of several processes that change one window at the same time, each change counts."""
-    children = begin(counting(RedisStore), server.url, 80, count=3)
+    """No change is lost if several processes change one window concurrently."""
+    children = begin(counting_script(RedisStore), server.url, 80, count=3)
     release(children)
     finish(children)
     assert store().update(look)[0].limit == 3 * 80
 
 
 def test_a_change_is_one_round_trip(store, server):
-    """When nobody interferes each change is one command, and a look writes nothing."""
+    """Without contention, each change is one command, and a read writes nothing."""
     ours = store()
     ours.update(count_one)
     server.commands()
@@ -108,7 +108,7 @@ def test_a_change_is_one_round_trip(store, server):
 
 
 def test_whoever_was_slower_tries_again(store):
-    """A change that somebody else was quicker with is applied to what they left, and its last result is returned."""
+    """A change that loses a race is reapplied to the new state, and its last result is returned."""
     ours, other, tries = store(), store(), []
     ours.update(count_one)
 
@@ -127,7 +127,7 @@ def test_whoever_was_slower_tries_again(store):
 
 
 def test_a_change_that_raises_changes_nothing(store):
-    """The error is the caller's, the window stays as it was, and the next change goes through."""
+    """An error in a change is raised to the caller, the window is unchanged, and the next change works."""
     ours = store()
     ours.update(count_one)
 
@@ -146,7 +146,7 @@ def test_a_change_that_raises_changes_nothing(store):
 
 
 def test_time_is_the_server_s(store, machine):
-    """Machines whose clocks began at very different times agree on when a slot is free."""
+    """Machines with very different monotonic clocks agree on when a slot is released."""
     one, other = store(window=SlidingWindow(limit=1)), store()
     machine.ahead = 1e6
     one.update(acquire("a"))
@@ -158,7 +158,7 @@ def test_time_is_the_server_s(store, machine):
 
 
 def test_time_goes_on_between_answers(store, machine):
-    """From one answer to the next the time is carried on by the machine's own clock."""
+    """Between two replies, the time is extrapolated with the machine's own clock."""
     ours = store()
     _, before = ours.update(look)
     machine.ahead += 40.0
@@ -176,7 +176,7 @@ def test_time_goes_on_between_answers(store, machine):
     ],
 )
 def test_a_clock_of_the_server_that_jumps(server, monkeypatch, closing, jump, followed):
-    """A better estimate is taken over, a clock that was set is not followed: nothing is free before its time."""
+    """A better estimate is adopted, but a jump of the server's clock is not, so that no slot is released too early."""
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 50.0))
     ours, seconds = closing(RedisStore(server.url, "an account")), [1000.0]
 
@@ -194,7 +194,7 @@ def test_a_clock_of_the_server_that_jumps(server, monkeypatch, closing, jump, fo
 
 
 def test_the_server_learns_no_secrets(client, emulator, server):
-    """Neither the key nor the address nor a text is in any name or value; the window of the account is."""
+    """No name or value contains the key, the address or a text."""
     service = emulator(rpm=100)
     with client(service, rate_limit_store=server.url) as ours:
         ours.embed_query("a secret text")
@@ -207,18 +207,18 @@ def test_the_server_learns_no_secrets(client, emulator, server):
 
 
 def test_a_window_is_forgotten_some_day(store, server):
-    """Each change sets an expiry, long after all in the window is over."""
+    """Each change sets an expiry, long after all entries of the window have expired."""
     ours = store()
     for _ in range(2):
         ours.update(count_one)
         (name,) = server.raw.keys()
-        assert KEY_TTL - LONGEST < server.raw.pttl(name) / 1000 <= KEY_TTL
+        assert KEY_TTL - TIMEOUT < server.raw.pttl(name) / 1000 <= KEY_TTL
         server.raw.persist(name)
 
 
 @pytest.mark.parametrize("state", [b"\x02 of a newer version", b"\x8b of none"])
 def test_a_state_of_another_version_trips_no_limit_and_is_told(store, server, caplog, state):
-    """A period is waited out, with a warning; whoever comes later reads what was begun."""
+    """An unreadable state leads to a wait of one period, with a warning; later processes read the new state."""
     (one, other), name = (store(), store()), "electronhub:window:an account"
     server.raw.set(name, state)
     pause = one.update(acquire("a"))
@@ -232,7 +232,7 @@ def test_a_state_of_another_version_trips_no_limit_and_is_told(store, server, ca
 
 
 def test_redis_py_is_missing(monkeypatch):
-    """The error tells what to install."""
+    """The error says what to install."""
     monkeypatch.setitem(sys.modules, "redis", None)
     account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
     for url in ("redis://localhost", "rediss://localhost", "unix:///somewhere"):
@@ -249,7 +249,7 @@ def own(tmp_path):
 
 
 def test_a_server_that_cannot_be_reached(own, closing):
-    """The error is redis-py's own; when the server is there, the same store works."""
+    """The error is redis-py's own; once the server is available, the same store works."""
     own.stop()
     ours = closing(RedisStore(own.url, "an account"))
     with pytest.raises(redis.ConnectionError):
@@ -260,7 +260,7 @@ def test_a_server_that_cannot_be_reached(own, closing):
 
 
 def test_a_server_started_anew(own, closing):
-    """After a restart, which makes the server forget window and script, the store goes on with what it knew."""
+    """After a restart, in which the server loses window and script, the store continues with the known state."""
     ours = closing(RedisStore(own.url, "an account", SlidingWindow(limit=1, probing=False)))
     assert ours.update(acquire("a")) is None
     own.stop()
@@ -271,7 +271,7 @@ def test_a_server_started_anew(own, closing):
 
 
 def test_an_answer_that_was_lost(store):
-    """When redis-py asks again because an answer was lost on its way, the slot that was taken is not in its own way."""
+    """If redis-py repeats a command because the reply was lost, the slot is acquired only once."""
     ours = store(window=SlidingWindow(limit=1, probing=False))
     ours.update(look)
     swap = ours._swap
@@ -286,7 +286,7 @@ def test_an_answer_that_was_lost(store):
 
 
 def test_a_child_process_has_connections_of_its_own(store):
-    """After a fork the same window is reached by other connections."""
+    """After a fork, the same window is used through other connections."""
     ours = store(window=SlidingWindow(limit=1, probing=False))
     ours.update(acquire("a"))
     child = ours.after_fork()
@@ -297,7 +297,7 @@ def test_a_child_process_has_connections_of_its_own(store):
 
 
 def test_a_fresh_child_begins_with_the_same_window(store):
-    """Where the server has none, a child's window is the one its parent would have begun with."""
+    """If the server has no window, a child starts with the same initial window as its parent."""
     child = store(window=SlidingWindow(limit=7, period=2.0)).after_fork()
     window, _ = child.update(look)
     assert (window.limit, window.period) == (7, 2.0)

@@ -1,4 +1,4 @@
-"""Bodies as they come, and the lock where long ones are read one at a time."""
+"""Response bodies, and the lock under which long ones are read one at a time."""
 
 import threading
 from itertools import pairwise
@@ -11,12 +11,12 @@ from electronhub_embeddings._http import response_body
 from electronhub_embeddings._http.response_body import MIN_BUFFERED_BYTES, DecodeLock, ResponseBody, new_buffer
 from electronhub_embeddings.errors import InvalidResponseError
 
-LONGEST = 4 * MIN_BUFFERED_BYTES
+MAX_BYTES = 4 * MIN_BUFFERED_BYTES
 
 
-def read(content, cuts=(), longest=LONGEST, make=new_buffer, **headers):
-    """Read a body that comes in pieces."""
-    body = ResponseBody({name.replace("_", "-"): value for name, value in headers.items()}, longest, make)
+def read(content, cuts=(), max_bytes=MAX_BYTES, make=new_buffer, **headers):
+    """Read a body that arrives in chunks."""
+    body = ResponseBody({name.replace("_", "-"): value for name, value in headers.items()}, max_bytes, make)
     edges = [0, *sorted(cuts), len(content)]
     for start, stop in pairwise(edges):
         body.add(content[start:stop])
@@ -27,7 +27,7 @@ def read(content, cuts=(), longest=LONGEST, make=new_buffer, **headers):
     st.integers(0, MIN_BUFFERED_BYTES + 1000), st.sets(st.integers(0, MIN_BUFFERED_BYTES)), st.booleans(), st.booleans()
 )
 def test_a_body_is_what_came(size, cuts, announced, packed):
-    """In whatever pieces it comes, announced or not, packed or not: the content is all of it."""
+    """The content is complete for any chunks, with or without Content-Length and compression."""
     content = bytes(i % 251 for i in range(size))
     headers = {"content_length": str(size)} if announced else {}
     headers |= {"content_encoding": "gzip"} if packed else {}
@@ -35,28 +35,28 @@ def test_a_body_is_what_came(size, cuts, announced, packed):
 
 
 def test_a_body_that_ends_early_is_what_came():
-    """Nothing is made up for what was announced and did not come."""
+    """A body shorter than its Content-Length is not padded."""
     assert bytes(read(b"abc", content_length=str(2 * MIN_BUFFERED_BYTES)).content) == b"abc"
 
 
 @pytest.mark.parametrize("announced", [{}, {"content_length": "100"}, {"content_length": str(MIN_BUFFERED_BYTES)}])
 def test_a_body_longer_than_can_be_meant_is_refused(announced):
-    """It is refused with the piece that is too much, whatever was announced."""
+    """A body that is too long is rejected at the chunk that exceeds the maximum, whatever its Content-Length."""
     with pytest.raises(InvalidResponseError, match="longer than 262,144 bytes") as caught:
-        read(b"a" * (MIN_BUFFERED_BYTES + 1), {MIN_BUFFERED_BYTES}, longest=MIN_BUFFERED_BYTES, **announced)
+        read(b"a" * (MIN_BUFFERED_BYTES + 1), {MIN_BUFFERED_BYTES}, max_bytes=MIN_BUFFERED_BYTES, **announced)
     assert caught.value.retries == 0
 
 
-@pytest.mark.parametrize("length", ["", "x", "-1", "1e9", "²", "9" * 5000, str(LONGEST + 1), "9223372036854775807"])
+@pytest.mark.parametrize("length", ["", "x", "-1", "1e9", "²", "9" * 5000, str(MAX_BYTES + 1), "9223372036854775807"])
 def test_no_room_is_made_for_what_cannot_come(length):
-    """A length that is none, or beyond what is read at all, is not believed."""
+    """An invalid Content-Length, or one above the maximum, is ignored."""
     asked = []
     assert bytes(read(b"abc", make=asked.append, content_length=length).content) == b"abc"
     assert not asked
 
 
-def test_one_at_a_time_is_at_the_desk():
-    """The next one comes when the first is done, and gets its buffer."""
+def test_long_bodies_are_read_one_at_a_time():
+    """The next body is read after the first one is done, and reuses its buffer."""
     lock, first_in, first_out, order = DecodeLock(), threading.Event(), threading.Event(), []
 
     def first():
@@ -88,7 +88,7 @@ def test_one_at_a_time_is_at_the_desk():
 
 
 def test_whoever_waited_long_goes_ahead_with_a_buffer_of_its_own(monkeypatch):
-    """A slow wire keeps nobody else from reading, and no two write into one buffer."""
+    """A slow connection does not block other readers, and no two bodies share a buffer."""
     monkeypatch.setattr(response_body, "DECODE_LOCK_TIMEOUT", 0.001)
     lock = DecodeLock()
     with lock.hold() as make:
@@ -106,8 +106,8 @@ def test_whoever_waited_long_goes_ahead_with_a_buffer_of_its_own(monkeypatch):
     assert other[0] is not buffer.obj
 
 
-def test_a_desk_that_nobody_waits_for_keeps_nothing():
-    """Memory is not held for a body that may never come."""
+def test_a_buffer_that_no_body_waits_for_is_released():
+    """The buffer is released if no other body is waiting."""
     lock = DecodeLock()
     with lock.hold() as make:
         buffer = make(100).obj

@@ -47,13 +47,13 @@ def attempts(error, max_retries):
 @pytest.mark.parametrize("kind", PASSING)
 @given(max_retries=st.integers(0, 50))
 def test_a_failure_that_can_pass_gets_max_retries_more_attempts(kind, max_retries):
-    """max_retries=n is n + 1 attempts, neither n nor one more."""
+    """max_retries=n means exactly n + 1 attempts."""
     assert max_retries + 1 == attempts(kind("x"), max_retries)
 
 
 @pytest.mark.parametrize("kind", TERMINAL)
 def test_a_terminal_error_costs_one_attempt(kind):
-    """What time does not cure is not tried again."""
+    """Permanent failures are not retried."""
     assert attempts(kind("x"), 6) == 1
 
 
@@ -62,14 +62,14 @@ def test_a_terminal_error_costs_one_attempt(kind):
     [(0, 6, 1), (1, 6, 2), (1, 0, 1), (3, 2, 3), (None, 6, 7), (None, 0, 1)],
 )
 def test_a_wrong_answer_says_how_often_asking_again_is_worth_it(retries, max_retries, expected):
-    """The error's own number of retries counts where it is smaller."""
+    """The error's own number of retries applies if it is smaller."""
     assert expected == attempts(InvalidResponseError("x", retries=retries), max_retries)
 
 
 @pytest.mark.parametrize("kind", sorted(set(PASSING) - {RateLimitError}, key=lambda kind: kind.__name__))
 @given(attempt=st.integers(1, 60))
 def test_pauses_double_up_to_half_a_minute(kind, attempt):
-    """1, 2, 4 … 30 s, each with up to a second more at random, and never over 30 s."""
+    """Pauses are 1, 2, 4 … 30 s, each plus up to one random second, and never over 30 s."""
     pause = RetryPolicy(100).pause(kind("x"), attempt)
     assert min(MAX_PAUSE, 2.0 ** (attempt - 1)) <= pause <= min(MAX_PAUSE, 2.0 ** (attempt - 1) + INITIAL_PAUSE)
 
@@ -80,12 +80,12 @@ def test_the_documented_numbers():
 
 
 def test_pauses_differ():
-    """Processes that failed together do not come back together."""
+    """Pauses differ at random, so that processes that failed together do not retry together."""
     assert len({RetryPolicy(6).pause(ServerError("x"), 1) for _ in range(20)}) > 1
 
 
 def test_the_cooldown_is_not_in_the_pause():
-    """It holds for everybody, so the limiter keeps it: a second wait on top would double it."""
+    """The wait after a 429 applies to all requests and is the limiter's: the policy adds no second wait."""
     assert RetryPolicy(6).pause(RateLimitError("x", retry_after=180.0), 3) == 0.0
 
 
@@ -93,12 +93,12 @@ def test_the_cooldown_is_not_in_the_pause():
     ("asked", "least", "most"), [(None, 1, 2), (0.0, 1, 2), (0.5, 1, 2), (20.0, 20, 20), (90.0, 90, 90)]
 )
 def test_a_server_that_asks_for_time_gets_it(asked, least, most):
-    """The Retry-After of a 503 counts where it is longer than our own pause."""
+    """The Retry-After of a 503 applies if it is longer than the pause."""
     assert least <= RetryPolicy(6).pause(ServerError("x", retry_after=asked), 1) <= most
 
 
 def test_a_policy_keeps_no_memory():
-    """Asking about one request changes nothing for another."""
+    """Requests do not affect each other's pauses."""
     policy = RetryPolicy(2)
     assert [policy.pause(ServerError("x"), 3) for _ in range(5)] == [None] * 5
     assert policy.pause(ServerError("x"), 2) is not None

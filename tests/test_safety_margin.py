@@ -1,4 +1,4 @@
-"""The safety margin: doubled by a 429, halved by hours of good answers, and ever more slowly where that was wrong."""
+"""The safety margin: doubled by a 429, halved by hours of good answers, and more slowly after each mistake."""
 
 import pytest
 from hypothesis import given
@@ -14,13 +14,13 @@ from electronhub_embeddings._rate_limit.safety_margin import (
 
 
 def answer_well(growth, periods, start=0.0):
-    """Give a good answer in each of so many periods of a second, and the one that they begin with."""
+    """Record a good answer in each of a number of one-second periods, and one at the start."""
     for number in range(periods + 1):
         growth.note_good(start + number, 1.0)
 
 
 def test_periods_are_counted_from_answer_to_answer():
-    """A period ends with the first good answer that comes a period after the one it began with; a rest is one."""
+    """A period ends with the first good answer at least one period after its start; a gap counts as one."""
     good = GoodPeriods()
     assert [good.note(now, 1.0) for now in (0.0, 0.9, 1.0, 1.5, 2.0, 1000.0, 1000.5)] == [
         *(False, False, True, False, True, True, False)
@@ -32,12 +32,12 @@ def test_periods_are_counted_from_answer_to_answer():
 
 @pytest.mark.parametrize(("failures", "periods"), [(0, 30), (1, 60), (5, 960), (6, 1440), (10**6, 1440)])
 def test_each_failure_doubles_the_wait(failures, periods):
-    """Up to a day."""
+    """The wait is limited to a day."""
     assert required(30, failures) == periods
 
 
 def test_a_margin_is_halved_by_an_hour_of_good_answers():
-    """Not a period earlier; and again after another hour, down to where it began."""
+    """The margin is halved after an hour of good periods, not earlier, and again each hour, down to its minimum."""
     growth = MarginGrowth()
     for _ in range(2):
         growth.grow(SAFETY_MARGIN)
@@ -51,7 +51,7 @@ def test_a_margin_is_halved_by_an_hour_of_good_answers():
 
 
 def test_seven_refusals_on_seven_days_leave_no_margin():
-    """Each day's growth is gone before the next day's 429."""
+    """One 429 a day does not let the margin grow over time."""
     growth = MarginGrowth()
     for day in range(7):
         growth.grow(SAFETY_MARGIN)
@@ -60,7 +60,7 @@ def test_seven_refusals_on_seven_days_leave_no_margin():
 
 
 def test_a_refusal_begins_the_hour_anew():
-    """Good answers from before a 429 are forgotten."""
+    """Good answers before a 429 no longer count."""
     growth = MarginGrowth()
     growth.grow(SAFETY_MARGIN)
     answer_well(growth, HALVE_AFTER - 1)
@@ -70,7 +70,7 @@ def test_a_refusal_begins_the_hour_anew():
 
 
 def test_a_halving_that_was_wrong_is_tried_again_after_twice_the_time():
-    """A 429 after it shows that the margin was needed; one without a halving before shows nothing of the kind."""
+    """A 429 after a halving doubles the wait for the next halving; a 429 without one does not."""
     growth = MarginGrowth()
     for failures in (0, 0, 1, 2):
         growth.grow(SAFETY_MARGIN)
@@ -83,7 +83,7 @@ def test_a_halving_that_was_wrong_is_tried_again_after_twice_the_time():
 
 
 def test_a_day_without_a_refusal_forgives():
-    """When the smallest margin has done for a day, the next halving is as quick as the first."""
+    """After a day at the smallest margin, the next halving is as quick as the first."""
     growth = MarginGrowth(failures=5, halved=True)
     answer_well(growth, MAX_GOOD_PERIODS - 1)
     assert (growth.failures, growth.halved) == (5, True)
@@ -93,7 +93,7 @@ def test_a_day_without_a_refusal_forgives():
 
 @given(st.integers(0, 100), st.floats(0.001, 10.0))
 def test_a_margin_stays_within_its_bounds(refusals, margin):
-    """However often the service refuses; a margin chosen larger is kept as it is."""
+    """The margin is bounded, however often the service refuses; a larger configured margin is kept."""
     growth = MarginGrowth()
     for _ in range(refusals):
         growth.grow(margin)

@@ -1,6 +1,6 @@
-"""The scheduler: what leaves when, what a call ends with, and what a client leaves behind."""
+"""The scheduler: which texts are sent when, how calls end, and what detached clients leave behind."""
 
-from scheduling import Config, Driver, refusal, texts_of
+from scheduler_driver import Config, Driver, refusal, texts_of
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
@@ -8,7 +8,7 @@ from electronhub_embeddings.errors import APIConnectionError, InvalidResponseErr
 
 
 def test_a_probe_without_a_place_is_no_reason_to_look_again():
-    """A probe that is due, and finds all places taken, waits for an event, and not for a time in the past."""
+    """A due probe without a free connection waits for an event, not for a time in the past."""
     driver = Driver(Config(max_concurrency=2))
     driver.submit(4)
     driver.finish(driver.send(), refusal())
@@ -18,7 +18,7 @@ def test_a_probe_without_a_place_is_no_reason_to_look_again():
 
 
 def test_an_older_query_overtakes_when_its_lookup_is_done():
-    """A call that had to wait for its cache goes ahead of those that came after it."""
+    """A call that waited for its cache lookup goes ahead of later calls."""
     driver = Driver(Config(batch_size=1))
     older = driver.submit(is_query=True, cache=object())
     driver.submit(is_query=True)
@@ -28,7 +28,7 @@ def test_an_older_query_overtakes_when_its_lookup_is_done():
 
 
 def test_a_younger_query_that_comes_back_waits_behind_an_older_one():
-    """Texts return to their own place in the queue, and not to its head."""
+    """Requeued texts return to their own position in the queue, not to its head."""
     driver = Driver(Config(batch_size=1))
     older, younger = driver.submit(2, is_query=True), driver.submit(is_query=True)
     first, second, third = driver.send(), driver.send(), driver.send()
@@ -39,7 +39,7 @@ def test_a_younger_query_that_comes_back_waits_behind_an_older_one():
 
 
 def test_a_wrong_row_costs_its_neighbours_no_more_than_an_attempt():
-    """How often asking again is worth it for the text of a wrong row says nothing about the other texts."""
+    """The lower number of retries for the text of a wrong row does not apply to the other texts."""
     driver = Driver(Config(max_retries=4))
     tired = driver.submit()
     driver.finish(driver.send(), APIConnectionError("x"))
@@ -52,7 +52,7 @@ def test_a_wrong_row_costs_its_neighbours_no_more_than_an_attempt():
 
 
 def test_a_wrong_row_of_a_failed_call_fails_nobody_else():
-    """A text of a call that has failed already is left out like any other, and its neighbours travel again."""
+    """The text of a wrong row is removed even if its call has already failed, and the other texts are resent."""
     driver = Driver(Config(max_retries=0))
     failed, other = driver.submit(2), driver.submit()
     driver.finish(driver.send(linger=0.0), refusal("Invalid 'input[0]': too long."))
@@ -63,7 +63,7 @@ def test_a_wrong_row_of_a_failed_call_fails_nobody_else():
 
 
 def test_closing_while_a_probe_is_on_the_wire_ends_the_search():
-    """Texts that were refused alone end with the search, also where its last probe comes back to a closed client."""
+    """Texts that were refused alone are finished with the search, even if the client of its last probe was closed."""
     driver = Driver()
     client = driver.attach()
     call = driver.submit(4, attachment=client)
@@ -76,7 +76,7 @@ def test_closing_while_a_probe_is_on_the_wire_ends_the_search():
 
 
 def test_a_closed_clients_texts_are_not_tried_again():
-    """What was on the wire when its client left is not sent again, although others share the configuration."""
+    """Texts in flight of a detached client are not resent, although other clients share the configuration."""
     driver = Driver()
     leaving, staying = driver.attach(), driver.attach()
     call = driver.submit(attachment=leaving)
@@ -90,7 +90,7 @@ def test_a_closed_clients_texts_are_not_tried_again():
 
 
 def test_a_withdrawn_call_has_no_last_chance():
-    """Texts refused beside a guilty one are sent again for `.partial`, but not when the call was taken back."""
+    """Texts refused together with a text at fault are resent for `.partial`, unless the call was withdrawn."""
     driver = Driver()
     call = driver.submit(3)
     batch = driver.send()
@@ -100,7 +100,7 @@ def test_a_withdrawn_call_has_no_last_chance():
 
 
 def test_a_call_that_has_ended_stays_as_it_is():
-    """Whoever takes a call back, or closes its client, just after it has ended does not take its vectors away."""
+    """Withdrawing a call or closing its client just after the call has ended does not remove its vectors."""
     driver = Driver()
     client = driver.attach()
     call, other = driver.submit(attachment=client), driver.submit(attachment=client)
@@ -111,7 +111,7 @@ def test_a_call_that_has_ended_stays_as_it_is():
 
 
 def test_nobody_searches_among_texts_that_were_taken_back():
-    """The others of the batch may have been refused for their company: they are sent again as they are."""
+    """If the refused batch contains texts of a withdrawn call, the other texts are resent unchanged."""
     driver = Driver()
     gone, other = driver.submit(2), driver.submit(2)
     batch = driver.send(linger=0.0)
@@ -123,7 +123,7 @@ def test_nobody_searches_among_texts_that_were_taken_back():
 
 
 def test_max_wait_does_not_run_while_all_texts_are_on_the_wire():
-    """Seconds in which others wait for the limit are not spent by a call that waits for its answer."""
+    """While a call waits for its answer, the waiting time of other calls is not deducted from its `max_wait`."""
     driver = Driver(Config(max_retries=4))
     call = driver.submit(is_query=True, max_wait=5.0)
     assert isinstance(driver.action(), Forecast)
@@ -141,7 +141,7 @@ def test_max_wait_does_not_run_while_all_texts_are_on_the_wire():
 
 
 def test_max_wait_runs_while_any_text_waits():
-    """A call with texts on the wire, and others that the limit holds back, spends its seconds."""
+    """A call with texts in flight and other texts that wait for the limit does use up its `max_wait`."""
     driver = Driver(Config(batch_size=1))
     call = driver.submit(2, max_wait=5.0)
     driver.action()
@@ -154,7 +154,7 @@ def test_max_wait_runs_while_any_text_waits():
 
 
 def test_a_call_that_comes_during_a_forecast_is_asked_about_next():
-    """A lookup can end while the limiter is asked about others."""
+    """A lookup can end while the limiter makes a forecast for other calls."""
     driver = Driver()
     late = driver.submit(max_wait=5.0, cache=object())
     assert isinstance(driver.action(), LookUp)
@@ -166,7 +166,7 @@ def test_a_call_that_comes_during_a_forecast_is_asked_about_next():
 
 
 def test_nobody_asks_about_a_call_that_has_ended():
-    """A client that left before the limiter was asked takes its calls along, and no queue is made for them again."""
+    """The calls of a client that was detached before a forecast are dropped, and their queue is not recreated."""
     driver = Driver()
     leaving, other = driver.attach(Config("a")), driver.attach(Config("b"))
     driver.submit(max_wait=5.0, attachment=leaving)
@@ -179,7 +179,7 @@ def test_nobody_asks_about_a_call_that_has_ended():
 
 
 def test_a_probe_keeps_its_pause_when_one_of_its_calls_is_taken_back():
-    """The rest of the probe still waits for the end of the pause, and the search goes on with it."""
+    """If part of a pausing probe is withdrawn, the rest still waits for the end of the pause."""
     driver = Driver()
     gone, other = driver.submit(1), driver.submit(3)
     driver.finish(driver.send(linger=0.0), refusal())

@@ -1,4 +1,4 @@
-"""The key shows nowhere, and goes nowhere but to the configured host."""
+"""The key is never shown, and only sent to the configured host."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from faces import KINDS, Face, same
+from entry_points import ENTRY_POINTS, EntryPoint, same
 from fault_forms import KEY as QUOTED_KEY
 from faults_table import ROWS, SLOW, Failure
 
@@ -45,10 +45,10 @@ CONFIDENTIAL = {"rate_limit_store": ADDRESS, "default_headers": {"X-Secret": HEA
 
 HERE = str(Path(__file__).parent)
 
-SYNC = [name for name in KINDS if name.endswith(" sync")]
+SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 ADAPTERS = [name for name in SYNC if name != "client sync"]
-LANGCHAIN = [name for name in KINDS if name == "LangChain sync"]
-LLAMA_INDEX = [name for name in KINDS if name == "LlamaIndex sync"]
+LANGCHAIN = [name for name in ENTRY_POINTS if name == "LangChain sync"]
+LLAMA_INDEX = [name for name in ENTRY_POINTS if name == "LlamaIndex sync"]
 
 
 def told(error):
@@ -72,26 +72,26 @@ def told(error):
 
 
 def leaks(text):
-    """List the places where a text holds a secret."""
+    """List the secrets found in a text, with their surroundings."""
     return [text[max(0, found.start() - 200) : found.end() + 20] for found in SECRETS.finditer(text)]
 
 
-def test_objects_do_not_show_it(face, emulator):
-    """No way of printing an object has the key, before and after it was used."""
+def test_objects_do_not_show_it(entry_point, emulator):
+    """No printed form of an object contains the key, before or after its use."""
     service = emulator(rpm=0, api_key=KEY)
-    thing = face.make(service)
+    thing = entry_point.make(service)
     for _ in range(2):
         shown = f"{thing!r} {thing!s} {thing} {vars(thing)!r} {dir(thing)!r} {copy.copy(vars(thing))!s}"
         assert KEY not in shown
-        face.query(thing, "one")
+        entry_point.query(thing, "one")
 
 
-@pytest.mark.parametrize("face", LANGCHAIN, indirect=True)
-def test_langchain_dumps_do_not_hold_it(face, emulator):
+@pytest.mark.parametrize("entry_point", LANGCHAIN, indirect=True)
+def test_langchain_dumps_do_not_hold_it(entry_point, emulator):
     """Neither LangChain's serialised forms nor pydantic's hold the key or confidential headers."""
     from langchain_core.load import dumpd, dumps  # noqa: PLC0415 - LangChain may be missing
 
-    thing = face.make(emulator(rpm=0, api_key=KEY), default_headers={"x-secret": "canary-header"})
+    thing = entry_point.make(emulator(rpm=0, api_key=KEY), default_headers={"x-secret": "canary-header"})
     forms = [
         dumps(thing),
         json.dumps(dumpd(thing)),
@@ -104,11 +104,11 @@ def test_langchain_dumps_do_not_hold_it(face, emulator):
     assert [form for form in forms if "canary-header" in form] == []
 
 
-@pytest.mark.parametrize("face", LLAMA_INDEX, indirect=True)
+@pytest.mark.parametrize("entry_point", LLAMA_INDEX, indirect=True)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_llama_index_dumps_do_not_hold_it(face, emulator):
+def test_llama_index_dumps_do_not_hold_it(entry_point, emulator):
     """Neither LlamaIndex's serialised forms nor pydantic's hold the key or confidential headers."""
-    thing = face.make(emulator(rpm=0, api_key=KEY), default_headers={"x-secret": "canary-header"})
+    thing = entry_point.make(emulator(rpm=0, api_key=KEY), default_headers={"x-secret": "canary-header"})
     names = ("to_dict", "to_json", "dict", "json", "model_dump", "model_dump_json", "to_payload")
     forms = {name: repr(getattr(thing, name)()) for name in names if hasattr(thing, name)}
     assert {"to_dict", "to_json", "dict", "json"} <= set(forms)
@@ -116,9 +116,9 @@ def test_llama_index_dumps_do_not_hold_it(face, emulator):
     assert [name for name, form in forms.items() if "canary-header" in form] == []
 
 
-@pytest.mark.parametrize("face", LLAMA_INDEX, indirect=True)
-def test_llama_index_events_do_not_hold_it(face, emulator):
-    """Neither instrumentation nor callbacks are told the key."""
+@pytest.mark.parametrize("entry_point", LLAMA_INDEX, indirect=True)
+def test_llama_index_events_do_not_hold_it(entry_point, emulator):
+    """Instrumentation and callbacks do not receive the key."""
     from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler  # noqa: PLC0415
     from llama_index.core.instrumentation import get_dispatcher  # noqa: PLC0415
     from llama_index.core.instrumentation.event_handlers import BaseEventHandler  # noqa: PLC0415
@@ -140,13 +140,13 @@ def test_llama_index_events_do_not_hold_it(face, emulator):
             return super().new_span(id_, bound_args, instance, *args, **options)
 
     debug = LlamaDebugHandler(print_trace_on_end=False)
-    thing = face.make(emulator(rpm=0, api_key=KEY), callback_manager=CallbackManager([debug]))
+    thing = entry_point.make(emulator(rpm=0, api_key=KEY), callback_manager=CallbackManager([debug]))
     dispatcher = get_dispatcher()
     handlers = dispatcher.event_handlers, dispatcher.span_handlers
     dispatcher.event_handlers, dispatcher.span_handlers = [*handlers[0], Ear()], [*handlers[1], Spans()]
     try:
-        face.embed(thing, ["one", "two"])
-        face.query(thing, "three")
+        entry_point.embed(thing, ["one", "two"])
+        entry_point.query(thing, "three")
     finally:
         dispatcher.event_handlers, dispatcher.span_handlers = handlers
     pairs = debug.get_event_pairs()
@@ -156,14 +156,14 @@ def test_llama_index_events_do_not_hold_it(face, emulator):
     assert [words for words in heard if KEY in words] == []
 
 
-def test_logs_do_not_hold_it(face, emulator, caplog):
-    """At DEBUG, HTTP's own loggers included, neither the key nor a text is logged, for good answers and bad."""
+def test_logs_do_not_hold_it(entry_point, emulator, caplog):
+    """At DEBUG level, including the HTTP libraries' loggers, neither the key nor a text is logged."""
     service = emulator(rpm=0, api_key=KEY, faults=[None, faults.error(503), faults.drop(), faults.error(400, KEY)])
-    thing = face.make(service)
+    thing = entry_point.make(service)
     with caplog.at_level(logging.DEBUG):
-        face.embed(thing, ["a confidential text"])
+        entry_point.embed(thing, ["a confidential text"])
         with pytest.raises(BadRequestError):
-            face.query(thing, "a confidential text")
+            entry_point.query(thing, "a confidential text")
     logged = [f"{record.getMessage()} {record.args!r} {record.exc_text}" for record in caplog.records]
     assert {"httpcore.http11", "electronhub_embeddings"} <= {record.name for record in caplog.records}
     assert [line for line in logged if KEY in line or "a confidential text" in line] == []
@@ -201,12 +201,12 @@ def test_logs_do_not_hold_it(face, emulator, caplog):
     ],
 )
 @pytest.mark.parametrize("count", [1, 40], ids=["one text", "40 texts"])
-def test_exceptions_do_not_show_it(face, emulator, fault, count):
-    """A service that quotes the key cannot bring it into an exception, its causes, or their tracebacks."""
+def test_exceptions_do_not_show_it(entry_point, emulator, fault, count):
+    """A key quoted by the service is in no exception, cause or traceback."""
     service = emulator(rpm=0, api_key=KEY, chance=lambda _: fault)
-    thing = face.make(service, max_retries=0, timeout=0.2 if fault.pause else 20)
+    thing = entry_point.make(service, max_retries=0, timeout=0.2 if fault.pause else 20)
     with pytest.raises(ElectronHubError) as caught:
-        face.embed(thing, [f"text {number}" for number in range(count)])
+        entry_point.embed(thing, [f"text {number}" for number in range(count)])
     assert leaks(told(caught.value)) == []
 
 
@@ -215,7 +215,7 @@ FAILING = [row for row in ROWS if row.forms and isinstance(row.for_ever, Failure
 
 @pytest.mark.parametrize("row", FAILING, ids=lambda row: row.fault)
 def test_no_fault_brings_secrets_into_a_frame(closing, emulator, row):
-    """Whatever goes wrong, in whatever form, no variable of any frame holds the key or a header of the user's."""
+    """For every fault in every form, no variable of any traceback frame contains the key or a header of the user."""
     lasting = []
     service = emulator(rpm=0, api_key=QUOTED_KEY, chance=lambda _: lasting[-1] if lasting else None)
     settings = {
@@ -226,32 +226,32 @@ def test_no_fault_brings_secrets_into_a_frame(closing, emulator, row):
     }
     for number, form in enumerate(row.forms.values()):
         for name in SYNC if number == 0 else ["client sync"]:
-            face = Face(KINDS[name], closing)
+            entry_point = EntryPoint(ENTRY_POINTS[name], closing)
             lasting.clear()
             settings["rate_limit_store"] = MemoryStore(SlidingWindow(period=0.001, margin=0.001))
-            thing = face.make(service, **settings)
+            thing = entry_point.make(service, **settings)
             if row.later:
-                face.embed(thing, ["before"])
+                entry_point.embed(thing, ["before"])
             lasting.append(form.fault)
             with pytest.raises(ElectronHubError) as caught:
-                face.embed(thing, ["one", "two"])
+                entry_point.embed(thing, ["one", "two"])
             thing.close()
             assert leaks(told(caught.value)) == []
 
 
-def test_a_refused_connection_shows_nothing(face):
-    """Where nothing listens, the error says so, with its cause, and shows neither key nor headers."""
+def test_a_refused_connection_shows_nothing(entry_point):
+    """The error for a refused connection says so, with its cause, and shows neither key nor headers."""
     with socket.create_server(("127.0.0.1", 0)) as place:
         url = f"http://127.0.0.1:{place.getsockname()[1]}/v1"
-    thing = face.build(api_key=KEY, base_url=url, max_retries=0, default_headers={"X-Secret": HEADER})
+    thing = entry_point.build(api_key=KEY, base_url=url, max_retries=0, default_headers={"X-Secret": HEADER})
     with pytest.raises(APIConnectionError, match="refused") as caught:
-        face.query(thing, "one")
+        entry_point.query(thing, "one")
     assert leaks(told(caught.value)) == []
     assert (type(caught.value.__cause__), "refused" in str(caught.value.__cause__)) == (httpx.ConnectError, True)
 
 
 def test_a_list_of_models_that_fails_shows_nothing(closing):
-    """The request without the key has the user's headers all the same."""
+    """The request without the key still has the user's headers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         headers = {"X-Secret": HEADER}
@@ -262,7 +262,7 @@ def test_a_list_of_models_that_fails_shows_nothing(closing):
 
 
 def test_a_list_of_models_that_fails_unexpectedly_shows_nothing(closing):
-    """What a transport of the user's own raises comes out with its place, as text."""
+    """An exception of the user's own transport keeps its traceback, as text."""
 
     def quote(request):
         raise RuntimeError(f"cannot send {request.headers['x-secret']}")
@@ -275,26 +275,26 @@ def test_a_list_of_models_that_fails_unexpectedly_shows_nothing(closing):
     assert leaks(told(caught.value)) == []
 
 
-def test_a_header_that_is_quoted_is_redacted(face, emulator):
-    """A service that quotes a confidential header cannot bring it into an exception either."""
+def test_a_header_that_is_quoted_is_redacted(entry_point, emulator):
+    """A confidential header quoted by the service is in no exception either."""
     service = emulator(rpm=0, api_key=KEY, chance=lambda _: faults.error(400, f"x-secret: {HEADER} is unknown"))
     with pytest.raises(BadRequestError, match=r"x-secret: \*+ is unknown") as caught:
-        face.query(face.make(service, default_headers={"X-Secret": HEADER, "X-Flag": "1"}), "one")
+        entry_point.query(entry_point.make(service, default_headers={"X-Secret": HEADER, "X-Flag": "1"}), "one")
     assert leaks(told(caught.value)) == []
 
 
 def gossip(request):
-    """Let a transport of the user's own fail, and quote what it was given."""
+    """Fail in the user's own transport, with an error that quotes the request."""
     raise RuntimeError(f"cannot send {request.headers['authorization']} {request.headers['x-secret']}")
 
 
 def time_out(request):
-    """Let a transport of the user's own fail as httpx's do."""
+    """Fail in the user's own transport, with an httpx exception."""
     raise httpx.ReadTimeout("too slow", request=request)
 
 
 def interrupt(_):
-    """Let somebody press Ctrl-C."""
+    """Raise KeyboardInterrupt."""
     raise KeyboardInterrupt
 
 
@@ -306,11 +306,11 @@ def interrupt(_):
         (interrupt, KeyboardInterrupt, ""),
     ],
 )
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_an_http_client_of_the_users_own_that_fails(face, act, cause, words):
-    """What it raises is the cause, with its type and words, and the request is not to be had from it."""
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_an_http_client_of_the_users_own_that_fails(entry_point, act, cause, words):
+    """The transport's exception is the cause, with its type and message, but without the request."""
     with httpx.Client(transport=httpx.MockTransport(act)) as http:
-        thing = face.build(
+        thing = entry_point.build(
             api_key=KEY,
             base_url="https://api.example/v1",
             http_client=http,
@@ -318,75 +318,75 @@ def test_an_http_client_of_the_users_own_that_fails(face, act, cause, words):
             default_headers={"X-Secret": HEADER},
         )
         with pytest.raises(ElectronHubError) as caught:
-            face.embed(thing, ["one", "two"])
+            entry_point.embed(thing, ["one", "two"])
     assert type(caught.value.__cause__) is cause
     assert words in str(caught.value.__cause__)
     assert getattr(caught.value.__cause__, "_request", None) is None  # the property raises
     assert leaks(told(caught.value)) == []
 
 
-@pytest.mark.parametrize("face", ["client sync"], indirect=True)
-def test_an_unexpected_error_tells_its_place(face):
-    """The traceback of a bug is kept, as text without variables: nobody could mend it otherwise."""
+@pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
+def test_an_unexpected_error_tells_its_place(entry_point):
+    """The traceback of a bug is kept as text without variables, so that it can be fixed."""
     with httpx.Client(transport=httpx.MockTransport(gossip)) as http:
-        thing = face.build(
+        thing = entry_point.build(
             api_key=KEY, base_url="https://api.example/v1", http_client=http, default_headers={"X-Secret": HEADER}
         )
         with pytest.raises(ElectronHubError) as caught:
-            face.query(thing, "one")
+            entry_point.query(thing, "one")
     assert "in gossip" in "".join(traceback.format_exception(caught.value))
     assert leaks(told(caught.value)) == []
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_the_callers_own_exception_keeps_its_frames(face, emulator):
-    """An exception that a caller handles while it embeds is the caller's: nothing is taken from it."""
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_the_callers_own_exception_keeps_its_frames(entry_point, emulator):
+    """An exception that the caller is handling while it embeds is not modified."""
     service = emulator(rpm=0, api_key=KEY, faults=[None, faults.error(401)])
-    thing = face.make(service)
-    face.query(thing, "one")
+    thing = entry_point.make(service)
+    entry_point.query(thing, "one")
     try:
         raise KeyError("mine")  # noqa: TRY301
     except KeyError:
         with pytest.raises(ElectronHubError) as caught:
-            face.query(thing, "two")
+            entry_point.query(thing, "two")
     context = caught.value.__context__
     assert (type(context), context.__traceback__ is not None) == (KeyError, True)
 
 
-def test_a_hook_that_fails_shows_nothing(face, emulator, caplog):
-    """What `on_request` raises is logged with its frames; none of them is the transport's."""
+def test_a_hook_that_fails_shows_nothing(entry_point, emulator, caplog):
+    """An exception in `on_request` is logged with its frames, none of which is the transport's."""
 
     def hook(info):
         raise RuntimeError(f"no counter for {info.model}")
 
     service = emulator(rpm=0, api_key=KEY)
-    face.query(face.make(service, on_request=hook, default_headers={"X-Secret": HEADER}), "one")
+    entry_point.query(entry_point.make(service, on_request=hook, default_headers={"X-Secret": HEADER}), "one")
     errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
     assert [type(error) for error in errors] == [RuntimeError]
     assert leaks(told(errors[0])) == []
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_a_redis_server_that_is_not_there_does_not_show_its_password(face, emulator):
-    """The error says so, and no frame of redis-py is in it."""
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_a_redis_server_that_is_not_there_does_not_show_its_password(entry_point, emulator):
+    """The error for a failed login contains no frame of redis-py."""
     with socket.socket() as taken:  # and so nobody listens there
         taken.bind(("127.0.0.1", 0))
         address = f"redis://user:{PASSWORD}@127.0.0.1:{taken.getsockname()[1]}/0"
-        thing = face.make(emulator(rpm=0, api_key=KEY), rate_limit_store=address)
+        thing = entry_point.make(emulator(rpm=0, api_key=KEY), rate_limit_store=address)
         with pytest.raises(ElectronHubError, match="store failed") as caught:
-            face.query(thing, "one")
+            entry_point.query(thing, "one")
     assert "ConnectionError" in repr(caught.value.__cause__)
     assert leaks(told(caught.value)) == []
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize("address", ["http://u:{}/x@127.0.0.1:1", "http://u:x@127.0.0.1:{}", "none://u:{}@127.0.0.1:1"])
-def test_a_proxy_that_cannot_be_read_is_not_quoted(face, monkeypatch, address):
+def test_a_proxy_that_cannot_be_read_is_not_quoted(entry_point, monkeypatch, address):
     """A proxy's address can hold a password as well."""
     monkeypatch.setenv("HTTPS_PROXY", address.format(PASSWORD))
-    thing = face.build(api_key=KEY, base_url="https://service.invalid/v1")
+    thing = entry_point.build(api_key=KEY, base_url="https://service.invalid/v1")
     with pytest.raises(APIConnectionError, match="proxy for https cannot be read") as caught:
-        face.query(thing, "one")
+        entry_point.query(thing, "one")
     assert leaks(told(caught.value)) == []
 
 
@@ -412,21 +412,21 @@ def refusing():
         serving.join()
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_a_refused_password_does_not_show(face, emulator, refusing):
-    """While redis-py sends the password, a variable of its frames holds it in plain."""
-    thing = face.make(emulator(rpm=0, api_key=KEY), rate_limit_store=refusing)
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_a_refused_password_does_not_show(entry_point, emulator, refusing):
+    """While redis-py sends the password, variables in its frames contain it; no error keeps them."""
+    thing = entry_point.make(emulator(rpm=0, api_key=KEY), rate_limit_store=refusing)
     with pytest.raises(ElectronHubError, match="invalid username-password pair") as caught:
-        face.query(thing, "one")
+        entry_point.query(thing, "one")
     assert "AuthenticationError" in repr(caught.value.__cause__)
     assert leaks(told(caught.value)) == []
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_an_address_that_cannot_be_read_is_not_quoted(face, emulator):
-    """A password with a slash in it is taken for a port, and must not be in the message."""
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_an_address_that_cannot_be_read_is_not_quoted(entry_point, emulator):
+    """A password with a slash is parsed as a port, and must not be in the message."""
     with pytest.raises(ValueError, match="rate_limit_store") as caught:
-        face.make(emulator(rpm=0, api_key=KEY), rate_limit_store=f"redis://:{PASSWORD}/x@127.0.0.1:1/0")
+        entry_point.make(emulator(rpm=0, api_key=KEY), rate_limit_store=f"redis://:{PASSWORD}/x@127.0.0.1:1/0")
     assert leaks(told(caught.value)) == []
 
 
@@ -463,11 +463,11 @@ def test_an_address_that_cannot_be_read_is_not_quoted(face, emulator):
     ],
     ids=lambda options: f"{next(iter(options))}-{type(next(iter(options.values()))).__name__}",
 )
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_refused_arguments_do_not_show_it(face, options):
-    """The exception for a wrong argument prints neither that one nor the right ones, in no frame of its own."""
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_refused_arguments_do_not_show_it(entry_point, options):
+    """The exception for an invalid argument, including its frames, shows no argument."""
     with pytest.raises((ValueError, TypeError, AttributeError)) as caught:
-        face.build(**{"api_key": KEY, "base_url": "https://api.example/v1", **CONFIDENTIAL, **options})
+        entry_point.build(**{"api_key": KEY, "base_url": "https://api.example/v1", **CONFIDENTIAL, **options})
     assert leaks(told(caught.value)) == []
 
 
@@ -484,7 +484,7 @@ def test_refused_arguments_do_not_show_it(face, options):
     ],
 )
 def test_an_argument_of_a_wrong_type_is_refused_by_its_type(name, value):
-    """Whoever has passed a tuple is told of a tuple, not of what is in it."""
+    """The error for a tuple names the type, not the contents."""
     with pytest.raises(ValueError, match=f"^{name} must be .*, not .*{type(value).__name__}") as caught:
         EmbeddingsClient(api_key=KEY, **{name: value})
     assert leaks(str(caught.value)) == []
@@ -510,11 +510,11 @@ MAKERS = {
 
 @pytest.mark.parametrize(("options", "place", "words"), REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-@pytest.mark.parametrize("face", LANGCHAIN, indirect=True)
-def test_validation_errors_hide_their_inputs(face, make, options, place, words):
-    """Errors of pydantic's say where, which and what, and quote no input: a whole model's is all arguments."""
+@pytest.mark.parametrize("entry_point", LANGCHAIN, indirect=True)
+def test_validation_errors_hide_their_inputs(entry_point, make, options, place, words):
+    """Pydantic's errors name the field and the reason, and quote no input, which could be all arguments of a model."""
     with pytest.raises(ValueError, match=words) as caught:
-        make(face.kind.cls, {"api_key": KEY, **CONFIDENTIAL, **options})
+        make(entry_point.kind.cls, {"api_key": KEY, **CONFIDENTIAL, **options})
     error = caught.value
     (line,) = error.errors()
     assert (line["loc"], line["type"]) == place
@@ -525,47 +525,47 @@ def test_validation_errors_hide_their_inputs(face, make, options, place, words):
         assert leaks(told(line["ctx"]["error"])) == []
 
 
-@pytest.mark.parametrize("face", LLAMA_INDEX, indirect=True)
-def test_validation_errors_of_llama_index_hide_their_inputs(face):
-    """The same, whichever pydantic stands behind the core."""
+@pytest.mark.parametrize("entry_point", LLAMA_INDEX, indirect=True)
+def test_validation_errors_of_llama_index_hide_their_inputs(entry_point):
+    """The same for either version of pydantic."""
     with pytest.raises(ValueError, match="dimensions") as caught:
-        face.build(api_key=KEY, dimensions=PASSWORD)
+        entry_point.build(api_key=KEY, dimensions=PASSWORD)
     assert leaks(told(caught.value)) == []
 
 
 def attributes(thing):
-    """Print all that an object holds by name."""
+    """Return all attributes of an object as text."""
     names = ("__dict__", "__pydantic_private__", "__private_attributes__", "__pydantic_fields_set__")
     return f"{vars(thing)} {[getattr(thing, name, None) for name in names]} {thing!r} {thing}"
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize(
     "double",
     [lambda it: it, copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))],  # noqa: S301 - ours
     ids=["itself", "copy", "deepcopy", "pickle"],
 )
-def test_variables_of_an_object_do_not_show_secrets(face, closing, double):
-    """`vars` of an object, and of the client below it, shows neither password nor headers nor key."""
-    twin = closing(double(face.build(api_key=KEY, **CONFIDENTIAL)))
-    client = twin if face.kind.row is np.ndarray else twin._client()
+def test_variables_of_an_object_do_not_show_secrets(entry_point, closing, double):
+    """`vars` of an object and of its client shows neither password nor headers nor key."""
+    twin = closing(double(entry_point.build(api_key=KEY, **CONFIDENTIAL)))
+    client = twin if entry_point.kind.row is np.ndarray else twin._client()
     assert leaks(attributes(twin) + attributes(client)) == []
-    if face.kind.row is not np.ndarray:
+    if entry_point.kind.row is not np.ndarray:
         assert leaks(attributes(twin._client_cache) + repr(twin._client_cache._clients)) == []
         assert twin._client() is client  # equal arguments are known again
 
 
-@pytest.mark.parametrize("face", LANGCHAIN, indirect=True)
-def test_concealed_fields_are_plain_attributes(face, closing):
-    """Whoever asks for a field by name gets what was passed, however it came there."""
-    model = face.kind.cls
-    changed = face.build(api_key="ek-other")
+@pytest.mark.parametrize("entry_point", LANGCHAIN, indirect=True)
+def test_concealed_fields_are_plain_attributes(entry_point, closing):
+    """Reading a field by name returns its plain value, however it was set."""
+    model = entry_point.kind.cls
+    changed = entry_point.build(api_key="ek-other")
     for name, value in {**CONFIDENTIAL, "api_key": KEY}.items():
         setattr(changed, name, value)
-    copied = closing(face.build(api_key=KEY).model_copy(update=CONFIDENTIAL))
+    copied = closing(entry_point.build(api_key=KEY).model_copy(update=CONFIDENTIAL))
     for thing in (
-        face.build(api_key=KEY, **CONFIDENTIAL),
-        closing(model(**dict(face.build(api_key=KEY, **CONFIDENTIAL)))),
+        entry_point.build(api_key=KEY, **CONFIDENTIAL),
+        closing(model(**dict(entry_point.build(api_key=KEY, **CONFIDENTIAL)))),
         closing(model.model_validate({"api_key": KEY, **CONFIDENTIAL})),
         closing(model.model_construct(**CONFIDENTIAL)),
         closing(type("Own", (model,), {"__module__": __name__})(api_key=KEY, **CONFIDENTIAL)),
@@ -577,13 +577,13 @@ def test_concealed_fields_are_plain_attributes(face, closing):
     assert changed.api_key.get_secret_value() == KEY
 
 
-@pytest.mark.parametrize("face", ADAPTERS, indirect=True)
-def test_a_field_assigned_wrong_does_not_show_the_others(face):
-    """What is refused at the next call is refused without the arguments that were right."""
-    thing = face.build(api_key=KEY, **CONFIDENTIAL)
+@pytest.mark.parametrize("entry_point", ADAPTERS, indirect=True)
+def test_a_field_assigned_wrong_does_not_show_the_others(entry_point):
+    """An error at the next call quotes no valid argument."""
+    thing = entry_point.build(api_key=KEY, **CONFIDENTIAL)
     thing.batch_size = 5000
     with pytest.raises(ValueError, match="batch_size") as caught:
-        face.query(thing, "one")
+        entry_point.query(thing, "one")
     assert leaks(told(caught.value)) == []
 
 
@@ -605,32 +605,32 @@ def contacted(monkeypatch):
     return seen
 
 
-def test_only_the_configured_host_is_contacted(face, emulator, contacted):
+def test_only_the_configured_host_is_contacted(entry_point, emulator, contacted):
     """No tokeniser, no model list, no telemetry: one host, one port."""
     service = emulator(rpm=0)
     url = httpx.URL(service.base_url)
-    thing = face.make(service)
-    face.embed(thing, ["one", "two"])
-    face.query(thing, "three")
+    thing = entry_point.make(service)
+    entry_point.embed(thing, ["one", "two"])
+    entry_point.query(thing, "three")
     assert set(contacted) == {(url.host, url.port)}
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirects_are_not_followed(face, emulator, status):
-    """A redirect is an error, even over an HTTP client that follows them: the key stays at its host."""
+def test_redirects_are_not_followed(entry_point, emulator, status):
+    """A redirect is an error even with an HTTP client that follows redirects, so the key stays at its host."""
     elsewhere = emulator(rpm=0)
     fault = faults.html(status, headers={"Location": f"{elsewhere.base_url}/embeddings"})
     service = emulator(rpm=0, chance=lambda _: fault)
     with httpx.Client(follow_redirects=True) as http:
         for options in ({}, {"http_client": http}):
             with pytest.raises(APIStatusError) as caught:
-                face.query(face.make(service, **options), "one")
+                entry_point.query(entry_point.make(service, **options), "one")
             assert caught.value.status_code == status
     assert elsewhere.calls == []
     assert len(service.calls) == 2
 
 
-def test_another_vendors_settings_are_not_read(face, emulator, monkeypatch):
+def test_another_vendors_settings_are_not_read(entry_point, emulator, monkeypatch):
     """Neither key nor address is ever taken from OPENAI_* variables."""
     service, elsewhere = emulator(rpm=0), emulator(rpm=0)
     for name in ("OPENAI_API_KEY", "OPENAI_KEY"):
@@ -638,11 +638,11 @@ def test_another_vendors_settings_are_not_read(face, emulator, monkeypatch):
     for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE"):
         monkeypatch.setenv(name, elsewhere.base_url)
     with pytest.raises(ValueError, match="ELECTRONHUB_API_KEY"):
-        face.build(base_url=service.base_url)
-    thing = face.build(api_key="ek-any")
-    shown = thing if face.kind.row is np.ndarray else thing._client()  # what an adapter talks through
+        entry_point.build(base_url=service.base_url)
+    thing = entry_point.build(api_key="ek-any")
+    shown = thing if entry_point.kind.row is np.ndarray else thing._client()  # what an adapter talks through
     assert "https://api.electronhub.ai/v1" in repr(shown)
     monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
     monkeypatch.setenv("ELECTRONHUB_BASE_URL", service.base_url)
-    assert same(face.query(face.build(), "one"), service.vector("one"))
+    assert same(entry_point.query(entry_point.build(), "one"), service.vector("one"))
     assert elsewhere.calls == []

@@ -1,4 +1,4 @@
-"""The key: shown to nobody, and still the same in a copy."""
+"""The key: never shown, and kept by copies."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ CANARY = "ek-canary-0123456789"
 @pytest.mark.parametrize("show", [repr, str, format, ascii, "{!r:>50}".format, "%s".__mod__, lambda s: f"{s}"])
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: [s], lambda s: Account("https://x", s)])
 def test_a_key_shows_nowhere(show, wrap):
-    """No way to print a key, or what holds it, has the key in it."""
+    """No printed form of a key or its container contains the key."""
     assert CANARY not in show(wrap(Secret(CANARY)))
 
 
@@ -44,7 +44,7 @@ def test_a_key_travels_to_worker_processes(twin):
 
 
 def test_a_key_that_is_quoted_is_removed():
-    """A refusal that repeats the key loses it, wherever it stands."""
+    """A key quoted in an error is redacted everywhere."""
     body = {"error": [f"key {CANARY} is wrong", 7, None], CANARY: f"{CANARY}{CANARY}"}
     hidden = {"error": ["key ********** is wrong", 7, None], "**********": "********************"}
     assert redact(body, (CANARY,)) == hidden

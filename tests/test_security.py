@@ -1,4 +1,4 @@
-"""A hostile network and environment: the key goes to the configured host alone, and nothing else is told to anybody."""
+"""A hostile network and environment: the key is sent only to the configured host, and nothing else is leaked."""
 
 import json
 import logging
@@ -9,8 +9,8 @@ import pybase64
 import pytest
 import trustme
 from audit import WAYS, audited
-from faces import KINDS
-from recorder import Told, rows
+from entry_points import ENTRY_POINTS
+from recording_server import Answer, answer_with_vectors
 
 from electronhub_embeddings import APIConnectionError, APIStatusError, ElectronHubError
 from electronhub_embeddings.emulator import faults
@@ -19,36 +19,36 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 
 KEY = "ek-recorder-canary"
 
-SYNC = [name for name in KINDS if name.endswith(" sync")]
+SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 
 
 # The key goes nowhere else.
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
-def test_no_redirect_is_followed(face, recorder, ask, status):
-    """A redirect, to another host or the same, is an error that costs one request; nobody else is even connected to."""
-    elsewhere = recorder()
+def test_no_redirect_is_followed(entry_point, recording_server, ask, status):
+    """A redirect, to any host, is an error after one request; no other host is contacted."""
+    elsewhere = recording_server()
     for place in (f"{elsewhere.base_url}/embeddings", f"//127.0.0.1:{elsewhere.port}/", "/v1/embeddings", "?again"):
         headers = {"Location": place, "Refresh": f"0; url={elsewhere.base_url}"}
-        server = recorder(lambda _, headers=headers: Told(status, headers))
-        error = ask(face, server)
+        server = recording_server(lambda _, headers=headers: Answer(status, headers))
+        error = ask(entry_point, server)
         assert (type(error), error.status_code) == (APIStatusError, status)
-        assert len(server.seen) == 1
+        assert len(server.requests) == 1
     assert elsewhere.connections == 0
 
 
-@pytest.mark.parametrize("face", ["client sync"], indirect=True)
-def test_a_redirect_to_nowhere(face, recorder, ask):
-    """A redirect whose address is nonsense is the same error, at the same price."""
-    server = recorder(lambda _: Told(302, {"Location": "http://[::1"}))
-    error = ask(face, server)
-    assert (type(error), len(server.seen)) == (APIStatusError, 1)
+@pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
+def test_a_redirect_to_nowhere(entry_point, recording_server, ask):
+    """A redirect to an invalid address is the same error, also after one request."""
+    server = recording_server(lambda _: Answer(302, {"Location": "http://[::1"}))
+    error = ask(entry_point, server)
+    assert (type(error), len(server.requests)) == (APIStatusError, 1)
 
 
 @pytest.fixture
 def credentials(tmp_path, monkeypatch):
-    """Lay out a .netrc with credentials for every host, where programs look for one."""
+    """Create a .netrc with credentials for every host, where programs look for it."""
     file = tmp_path / ".netrc"
     file.write_text("machine 127.0.0.1 login canary password canary\ndefault login canary password canary\n", "utf-8")
     file.chmod(0o600)
@@ -57,19 +57,19 @@ def credentials(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("credentials")
-def test_nothing_takes_the_place_of_the_key(face, recorder):
-    """Neither a .netrc nor what an HTTP client of the user's own would send replaces or accompanies the key."""
-    server = recorder()
+def test_nothing_takes_the_place_of_the_key(entry_point, recording_server):
+    """Neither a .netrc nor the credentials of the user's own HTTP client replace or accompany the key."""
+    server = recording_server()
     with httpx.Client(auth=("canary", "canary"), headers={"Authorization": "Basic canary"}) as http:
         for options in ({}, {"http_client": http}):
-            face.query(face.build(api_key=KEY, base_url=server.base_url, **options), "one")
-    assert [seen.header("authorization") for seen in server.seen] == [[f"Bearer {KEY}"]] * 2
-    assert "canary" not in repr([seen.headers for seen in server.seen]).replace(KEY, "")
+            entry_point.query(entry_point.build(api_key=KEY, base_url=server.base_url, **options), "one")
+    assert [request.header("authorization") for request in server.requests] == [[f"Bearer {KEY}"]] * 2
+    assert "canary" not in repr([request.headers for request in server.requests]).replace(KEY, "")
 
 
 @pytest.fixture
 def authority(tmp_path, monkeypatch):
-    """Return a certificate authority that the default HTTP client trusts, as a company's own would be."""
+    """Return a certificate authority that the default HTTP client trusts, like a company's own."""
     root = trustme.CA()
     file = tmp_path / "root.pem"
     root.cert_pem.write_to_path(file)
@@ -78,37 +78,37 @@ def authority(tmp_path, monkeypatch):
 
 
 def serving(authority, name):
-    """Return the TLS settings of a server that goes by a name."""
+    """Return the TLS settings of a server with a name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
     return context
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_proxy_sees_a_tunnel(face, recorder, authority, monkeypatch):
-    """A proxy of the environment is asked for a tunnel, with its own password and without the key."""
-    server = recorder(tls=serving(authority, "service.invalid"))
-    proxy = recorder(tunnel_to=server.port)
+def test_a_proxy_sees_a_tunnel(entry_point, recording_server, authority, monkeypatch):
+    """A proxy from the environment is asked for a tunnel, with its own password and without the key."""
+    server = recording_server(tls=serving(authority, "service.invalid"))
+    proxy = recording_server(tunnel_to=server.port)
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:word@127.0.0.1:{proxy.port}")
-    thing = face.build(api_key=KEY, base_url="https://service.invalid/v1")
-    assert len(face.embed(thing, ["one", "two"])) == 2
-    (tunnel,) = proxy.seen
+    thing = entry_point.build(api_key=KEY, base_url="https://service.invalid/v1")
+    assert len(entry_point.embed(thing, ["one", "two"])) == 2
+    (tunnel,) = proxy.requests
     assert (tunnel.method, tunnel.target) == ("CONNECT", "service.invalid:443")
     assert tunnel.header("proxy-authorization") == [f"Basic {pybase64.b64encode(b'user:word').decode()}"]
     assert KEY not in repr(tunnel)
-    (seen,) = server.seen
-    assert (seen.header("authorization"), seen.header("proxy-authorization")) == ([f"Bearer {KEY}"], [])
+    (request,) = server.requests
+    assert (request.header("authorization"), request.header("proxy-authorization")) == ([f"Bearer {KEY}"], [])
 
 
-def through_proxies(face, recorder, authority, environment):
-    """Ask a server with TLS; return how often a proxy was asked, whose address some variables have."""
-    server = recorder(tls=serving(authority, "127.0.0.1"))
-    proxy = recorder(tunnel_to=server.port)
+def through_proxies(entry_point, recording_server, authority, environment):
+    """Send a request to a TLS server; return how often the proxy in the environment was used."""
+    server = recording_server(tls=serving(authority, "127.0.0.1"))
+    proxy = recording_server(tunnel_to=server.port)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value.format(proxy=f"127.0.0.1:{proxy.port}"))
-        face.query(face.build(api_key=KEY, base_url=server.base_url, max_retries=0), "one")
-    assert len(server.seen) == 1
+        entry_point.query(entry_point.build(api_key=KEY, base_url=server.base_url, max_retries=0), "one")
+    assert len(server.requests) == 1
     return proxy.connections
 
 
@@ -121,10 +121,10 @@ def through_proxies(face, recorder, authority, environment):
         {"HTTPS_PROXY": "{proxy}", "ALL_PROXY": "http://127.0.0.1:1"},
     ],
 )
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_a_proxy_is_found(face, recorder, authority, environment):
-    """In the variables that all tools know, with or without a scheme."""
-    assert through_proxies(face, recorder, authority, environment) == 1
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_a_proxy_is_found(entry_point, recording_server, authority, environment):
+    """Proxies are found in the usual variables, with or without a scheme."""
+    assert through_proxies(entry_point, recording_server, authority, environment) == 1
 
 
 @pytest.mark.parametrize(
@@ -136,40 +136,44 @@ def test_a_proxy_is_found(face, recorder, authority, environment):
         {"ALL_PROXY": "{proxy}", "NO_PROXY": "*"},
     ],
 )
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_no_other_proxy_is_asked(face, recorder, authority, environment):
-    """One for another scheme sees nothing, nor does any for a host that needs none."""
-    assert through_proxies(face, recorder, authority, environment) == 0
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_no_other_proxy_is_asked(entry_point, recording_server, authority, environment):
+    """A proxy for another scheme, or for an excluded host, is not used."""
+    assert through_proxies(entry_point, recording_server, authority, environment) == 0
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_without_tls_a_proxy_sees_the_key(face, recorder, monkeypatch):
-    """With `allow_http=True` a proxy for http is asked like any part of the network, and there is no tunnel."""
-    proxy = recorder()
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_without_tls_a_proxy_sees_the_key(entry_point, recording_server, monkeypatch):
+    """With `allow_http=True`, an http proxy is used without a tunnel, and sees the key."""
+    proxy = recording_server()
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-    face.query(face.build(api_key=KEY, base_url="http://service.invalid/v1", allow_http=True, max_retries=0), "one")
-    (seen,) = proxy.seen
-    assert (seen.method, seen.header("authorization")) == ("POST", [f"Bearer {KEY}"])
+    entry_point.query(
+        entry_point.build(api_key=KEY, base_url="http://service.invalid/v1", allow_http=True, max_retries=0), "one"
+    )
+    (request,) = proxy.requests
+    assert (request.method, request.header("authorization")) == ("POST", [f"Bearer {KEY}"])
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_loopback_needs_no_proxy(face, recorder, monkeypatch, name):
-    """What goes to this very machine without TLS goes there directly: a proxy would see the key."""
-    server, proxy = recorder(), recorder()
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_loopback_needs_no_proxy(entry_point, recording_server, monkeypatch, name):
+    """Requests to this machine without TLS use no proxy, which would see the key."""
+    server, proxy = recording_server(), recording_server()
     monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-    face.query(face.build(api_key=KEY, base_url=server.base_url), "one")
-    assert (len(server.seen), proxy.connections) == (1, 0)
+    entry_point.query(entry_point.build(api_key=KEY, base_url=server.base_url), "one")
+    assert (len(server.requests), proxy.connections) == (1, 0)
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_cookies_are_not_kept(face, recorder):
-    """What the service wants remembered is forgotten: no request carries more than was asked for."""
-    server = recorder(lambda seen: Told(200, {"Set-Cookie": "session=canary; Path=/"}, rows(seen).body))
-    thing = face.build(api_key=KEY, base_url=server.base_url)
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_cookies_are_not_kept(entry_point, recording_server):
+    """Cookies of the service are not kept."""
+    server = recording_server(
+        lambda request: Answer(200, {"Set-Cookie": "session=canary; Path=/"}, answer_with_vectors(request).body)
+    )
+    thing = entry_point.build(api_key=KEY, base_url=server.base_url)
     for text in ("one", "two"):
-        face.query(thing, text)
-    assert [seen.header("cookie") for seen in server.seen] == [[], []]
+        entry_point.query(thing, text)
+    assert [request.header("cookie") for request in server.requests] == [[], []]
 
 
 HOSTILE_URLS = [
@@ -186,13 +190,13 @@ HOSTILE_URLS = [
 
 
 @pytest.mark.parametrize("url", HOSTILE_URLS)
-@pytest.mark.parametrize("face", ["client sync"], indirect=True)
-def test_urls_that_two_parsers_could_read_differently(face, url, monkeypatch):
+@pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
+def test_urls_that_two_parsers_could_read_differently(entry_point, url, monkeypatch):
     """An address that only looks like loopback is refused, at the latest before any host is looked up."""
     looked_up = []
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: looked_up.append(host) or [])
     with pytest.raises((ValueError, ElectronHubError)):
-        face.query(face.build(api_key=KEY, base_url=url, max_retries=0), "one")
+        entry_point.query(entry_point.build(api_key=KEY, base_url=url, max_retries=0), "one")
     assert looked_up == []
 
 
@@ -216,19 +220,19 @@ print(json.dumps(sorted(contacted)))
 # Nothing is told.
 
 
-def test_logs_tell_nothing(face, emulator, caplog):
-    """All loggers of the process at DEBUG hold no text, vector, header, user or key, for good answers and bad ones."""
+def test_logs_tell_nothing(entry_point, emulator, caplog):
+    """All loggers of the process at DEBUG level contain no text, vector, header, user or key."""
     canaries = [KEY, "canary-text", "canary-header", "canary-user", "canary-said"]
     trouble = [faults.error(503, "canary-said"), faults.drop(), faults.truncate(), faults.nonsense(b"canary-said")]
     service = emulator(rpm=0, api_key=KEY, faults=[None, *trouble, None, faults.error(400, "canary-said")])
-    thing = face.make(service, default_headers={"X-Secret": "canary-header"}, user="canary-user")
+    thing = entry_point.make(service, default_headers={"X-Secret": "canary-header"}, user="canary-user")
     with caplog.at_level(logging.DEBUG):
         for name in list(logging.root.manager.loggerDict):
             logging.getLogger(name).setLevel(logging.NOTSET)
         for _ in range(2):
-            face.embed(thing, ["canary-text"])
+            entry_point.embed(thing, ["canary-text"])
         with pytest.raises(ElectronHubError):
-            face.query(thing, "canary-text")
+            entry_point.query(thing, "canary-text")
     vector = service.vector("canary-text")
     canaries += [pybase64.b64encode(vector.tobytes()).decode()[:20], str(float(vector[0]))[:8]]
     logged = [f"{vars(record)} {record.getMessage()}" for record in caplog.records]
@@ -237,13 +241,13 @@ def test_logs_tell_nothing(face, emulator, caplog):
     assert [(canary, line) for canary in canaries for line in logged if canary in line] == []
 
 
-@pytest.mark.parametrize("face", SYNC, indirect=True)
-def test_the_password_of_a_store_does_not_show(face, emulator):
-    """The error for two stores that differ names neither's password."""
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+def test_the_password_of_a_store_does_not_show(entry_point, emulator):
+    """The error for two different stores quotes no password."""
     service = emulator(rpm=0)
-    face.query(face.make(service), "one")
+    entry_point.query(entry_point.make(service), "one")
     with pytest.raises(ValueError, match="same store") as caught:
-        face.query(face.make(service, rate_limit_store="redis://user:canary@127.0.0.1:1/0"), "two")
+        entry_point.query(entry_point.make(service, rate_limit_store="redis://user:canary@127.0.0.1:1/0"), "two")
     assert "canary" not in str(caught.value)
 
 
@@ -252,16 +256,16 @@ def test_the_password_of_a_store_does_not_show(face, emulator):
 INJECTED = "x\r\nX-Evil: canary\r\n\r\nPOST /v1/embeddings HTTP/1.1\r\n\r\n"
 
 
-def test_values_cannot_become_headers(face, recorder):
+def test_values_cannot_become_headers(entry_point, recording_server):
     """Line breaks in a model, a user, a prefix or a text stay inside the JSON, to the character."""
-    server = recorder()
-    thing = face.build(
+    server = recording_server()
+    thing = entry_point.build(
         api_key=KEY, base_url=server.base_url, model=INJECTED, user=INJECTED, query_prefix=INJECTED, max_retries=0
     )
-    face.query(thing, INJECTED)
-    (seen,) = server.seen
-    assert seen.header("x-evil") == []
-    body = json.loads(seen.body)
+    entry_point.query(thing, INJECTED)
+    (request,) = server.requests
+    assert request.header("x-evil") == []
+    body = json.loads(request.body)
     assert (body["model"], body["user"], body["input"]) == (INJECTED, INJECTED, [INJECTED * 2])
 
 
@@ -277,11 +281,11 @@ def test_values_cannot_become_headers(face, recorder):
     ],
     ids=["key", "folded key", "value", "name", "nul", "unicode line"],
 )
-def test_line_breaks_in_headers_are_refused(face, recorder, options):
+def test_line_breaks_in_headers_are_refused(entry_point, recording_server, options):
     """A key or header that would end its line is refused when the object is made."""
-    server = recorder()
+    server = recording_server()
     with pytest.raises(ValueError, match=r"api_key|default_headers"):
-        face.build(**{"api_key": KEY, "base_url": server.base_url, **options})
+        entry_point.build(**{"api_key": KEY, "base_url": server.base_url, **options})
     assert server.connections == 0
 
 
@@ -299,37 +303,39 @@ def test_line_breaks_in_headers_are_refused(face, recorder, options):
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("face", ["client sync"], indirect=True)
-def test_headers_that_cannot_be_sent_are_refused(face, headers):
+@pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
+def test_headers_that_cannot_be_sent_are_refused(entry_point, headers):
     """A header that no request can carry, or that would break its framing, is refused when the object is made."""
     with pytest.raises(ValueError, match="default_headers"):
-        face.build(api_key=KEY, base_url="https://service.invalid/v1", default_headers=headers)
+        entry_point.build(api_key=KEY, base_url="https://service.invalid/v1", default_headers=headers)
 
 
 # TLS.
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "other.invalid"], ids=["unknown authority", "another name"])
-def test_certificates_are_checked(face, recorder, authority, ask, name):
+def test_certificates_are_checked(entry_point, recording_server, authority, ask, name):
     """A certificate of an unknown authority or for another host is refused before the key is sent, for that reason."""
     unknown = trustme.CA() if name == "127.0.0.1" else authority
-    server = recorder(tls=serving(unknown, name))
-    error = ask(face, server)
+    server = recording_server(tls=serving(unknown, name))
+    error = ask(entry_point, server)
     assert (type(error), error.sent, error.retries) == (APIConnectionError, False, 0)
     assert "certificate verify failed" in str(error)
-    assert server.seen == []
+    assert server.requests == []
 
 
-def test_certificates_of_ones_own(face, recorder, authority, monkeypatch):
+def test_certificates_of_ones_own(entry_point, recording_server, authority, monkeypatch):
     """A private authority is trusted through an HTTP client that trusts it, and through SSL_CERT_FILE."""
-    server = recorder(tls=serving(authority, "127.0.0.1"))
-    face.query(face.build(api_key=KEY, base_url=server.base_url, max_retries=0), "one")
+    server = recording_server(tls=serving(authority, "127.0.0.1"))
+    entry_point.query(entry_point.build(api_key=KEY, base_url=server.base_url, max_retries=0), "one")
     monkeypatch.delenv("SSL_CERT_FILE")
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with httpx.Client(verify=trusting) as http:
-        face.query(face.build(api_key=KEY, base_url=server.base_url, max_retries=0, http_client=http), "one")
-    assert [seen.header("authorization") for seen in server.seen] == [[f"Bearer {KEY}"]] * 2
+        entry_point.query(
+            entry_point.build(api_key=KEY, base_url=server.base_url, max_retries=0, http_client=http), "one"
+        )
+    assert [request.header("authorization") for request in server.requests] == [[f"Bearer {KEY}"]] * 2
 
 
 @pytest.mark.parametrize(
@@ -340,13 +346,13 @@ def test_certificates_of_ones_own(face, recorder, authority, monkeypatch):
         *([("SSL_CERT_FILE", "/nowhere/certificates.pem")] if httpx.__version__ >= "0.28" else []),
     ],
 )
-def test_an_environment_that_cannot_be_used(face, ask, monkeypatch, name, value):
-    """Proxies and certificates that cannot be used are told at once, as an error of ours, and nothing is sent."""
+def test_an_environment_that_cannot_be_used(entry_point, ask, monkeypatch, name, value):
+    """Unusable proxies and certificates raise an error of this package at once, and nothing is sent."""
     monkeypatch.setenv(name, value)
 
     class Nowhere:
         api_key, base_url = KEY, "https://127.0.0.1:1/v1"
 
-    error = ask(face, Nowhere)
+    error = ask(entry_point, Nowhere)
     assert (type(error), error.sent, error.retries) == (APIConnectionError, False, 0)
     assert "environment" in str(error)

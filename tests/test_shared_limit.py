@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from changes import look
-from faces import right, same
-from processes import begin, finish, kill, release
+from child_processes import begin, finish, kill, release
+from entry_points import expected_vectors, same
+from window_changes import look
 
 from electronhub_embeddings import ElectronHubError
 from electronhub_embeddings._config.account import Account
@@ -41,13 +41,13 @@ store.close()
 
 @pytest.fixture
 def path(tmp_path):
-    """Return where the file will be."""
+    """Return the path of the file."""
     return str(tmp_path / "limits.db")
 
 
 @pytest.fixture
 def worker(path):
-    """Return a function that starts a process with a job, which it begins when it is released."""
+    """Return a function that starts a process with a job; the process waits to be released."""
     started = []
 
     def make(service, name, count, period):
@@ -63,7 +63,7 @@ def worker(path):
 
 @pytest.fixture
 def beside(closing, path):
-    """Return a function that opens a service's window in the file, as one more process would."""
+    """Return a function that opens a service's window in the file, like another process."""
 
     def make(service, window=None, **options):
         return closing(SQLiteStore(path, account(service), window, **options))
@@ -77,9 +77,9 @@ def account(service):
 
 
 def done(service, written, name, count):
-    """Say whether a process has printed the right vectors for its texts."""
+    """Return whether a process has printed the right vectors for its texts."""
     rows = np.frombuffer(bytes.fromhex(written), np.float32).reshape(count, 8)
-    return same(rows, right(service, [f"{name} {number}" for number in range(count)], 8))
+    return same(rows, expected_vectors(service, [f"{name} {number}" for number in range(count)], 8))
 
 
 def statuses(service):
@@ -91,7 +91,7 @@ def statuses(service):
 
 
 def test_four_processes_share_a_limit(worker, emulator):
-    """Together they never pass it, all jobs are done, and they use what the windows allow."""
+    """Together, the processes never exceed the limit, complete all jobs, and use the whole limit."""
     limit, period, count = 20, 1.5, 20
     service = emulator(rpm=limit, window=period)
     children = [worker(service, f"job {number}", count, period) for number in range(4)]
@@ -108,7 +108,7 @@ def test_four_processes_share_a_limit(worker, emulator):
 
 
 def test_a_killed_process_leaves_the_others_right(worker, emulator, client, beside, until):
-    """SIGKILL with a request under way makes nobody pass the limit or wait in vain; its slots go with their leases."""
+    """After SIGKILL with a request in flight, other processes neither exceed the limit nor wait too long for slots."""
     limit, period, count = 20, 1.0, 10
     service = emulator(rpm=limit, window=period, faults=[None, faults.delay(60.0)])
     client(service, rate_limit_store=beside(service, SlidingWindow(period=period))).embed_query("before")
@@ -128,7 +128,7 @@ def test_a_killed_process_leaves_the_others_right(worker, emulator, client, besi
     assert end == pytest.approx(time.monotonic() + client(service)._options.request_config.max_duration, abs=20)
 
     def free(now):
-        """Count the slots that can be taken at a time."""
+        """Count the slots that can be acquired at a given time."""
 
         def take(window, _):
             copied = copy.deepcopy(window)
@@ -153,7 +153,7 @@ def test_a_script_started_again_knows_what_it_has_sent(worker, emulator):
 
 
 def test_a_script_started_again_is_told_how_long_to_wait(worker, emulator, client, path):
-    """When the window is used up, a call in another process that must not wait sends nothing."""
+    """If the window is full, a call with a short `max_wait` in another process sends nothing."""
     service = emulator(rpm=3)
     child = worker(service, "before", 3, 60.0)
     release([child])
@@ -167,31 +167,31 @@ def test_a_script_started_again_is_told_how_long_to_wait(worker, emulator, clien
 # By its path.
 
 
-def test_a_path_shares_the_limit_of_every_face(face, emulator, beside, path):
-    """Whatever the framework, a path keeps the window in the file, and what the file knows is kept to."""
+def test_a_path_shares_the_limit_of_every_face(entry_point, emulator, beside, path):
+    """In every framework, a path keeps the window in the file, and the file's limit is respected."""
     service = emulator(rpm=2)
-    model = face.make(service, rate_limit_store=path, max_wait=0, dimensions=8)
-    assert same(face.query(model, "one"), service.vector("one", dimensions=8))
+    model = entry_point.make(service, rate_limit_store=path, max_wait=0, dimensions=8)
+    assert same(entry_point.query(model, "one"), service.vector("one", dimensions=8))
     window, _ = beside(service).update(look)
     assert (window.limit, len(window.held), window.in_flight) == (2, 1, {})
     assert beside(service).update(lambda window, now: window.acquire(now, "elsewhere", max_duration=70.0)) is None
     with pytest.raises(ElectronHubError, match="max_wait"):
-        face.query(model, "two")
+        entry_point.query(model, "two")
     assert len(service.calls) == 1
 
 
-def test_a_wrong_path_is_told_at_the_first_call(face, emulator, tmp_path):
-    """A path that cannot be opened raises an error that names it, as often as it is tried, and nothing is sent."""
+def test_a_wrong_path_is_told_at_the_first_call(entry_point, emulator, tmp_path):
+    """A path that cannot be opened always raises an error that names it, and nothing is sent."""
     service = emulator(rpm=5)
-    model = face.make(service, rate_limit_store=str(tmp_path / "nowhere" / "limits.db"))
+    model = entry_point.make(service, rate_limit_store=str(tmp_path / "nowhere" / "limits.db"))
     for _ in range(2):
         with pytest.raises(ElectronHubError, match=r"rate limit store failed.*nowhere"):
-            face.query(model, "one")
+            entry_point.query(model, "one")
     assert service.calls == []
 
 
 def test_a_file_that_is_no_database(client, emulator, tmp_path):
-    """Somebody else's file is refused by its reason, and nothing is sent."""
+    """Another program's file is rejected with the reason, and nothing is sent."""
     service = emulator(rpm=5)
     (tmp_path / "notes.txt").write_text("Dear diary, " * 100, encoding="utf-8")
     with pytest.raises(ElectronHubError, match=r"rate limit store failed.*not a database"):
@@ -211,7 +211,7 @@ def test_a_store_that_fails_in_the_middle_of_a_job(client, emulator, path, monke
     service = emulator(rpm=8, faults=[None, None, faults.edit(lock)])
     texts = [f"text {number}" for number in range(8)]
     rows = client(service, rate_limit_store=path, batch_size=1, dimensions=8).embed(texts)
-    assert same(rows, right(service, texts, 8))
+    assert same(rows, expected_vectors(service, texts, 8))
     assert [call.status for call in service.calls] == [200] * 8
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [(warning[:27], "locked" in warning) for warning in warnings] == [("the rate limit store failed", True)]

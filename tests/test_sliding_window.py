@@ -1,4 +1,4 @@
-"""The limiter: a job over it is simulated against a service that counts by itself, and must never see a refusal."""
+"""The limiter: a simulated job must never be refused by a service that counts independently."""
 
 import copy
 from dataclasses import replace
@@ -31,12 +31,12 @@ CONCURRENCY = st.integers(1, 16)
 
 
 def told(limit=None, **state):
-    """Return a window that has had its first good answer, and so knows the limit if there is one."""
+    """Return a window after its first good answer, so that it knows the limit if there is one."""
     return SlidingWindow(limit=limit, probing=False, **state)
 
 
 def call(window, now, slot, answered=None, headers=None, *, good=True):
-    """Make one whole call: start it at `now`, and settle it at `answered` or at once."""
+    """Make one complete call: acquire at `now`, and complete at `answered` or at once."""
     assert window.acquire(now, slot, max_duration=70.0) is None
     end = now if answered is None else answered
     window.complete(end, slot, headers or RateLimitHeaders(), counted=end, good=good)
@@ -44,7 +44,7 @@ def call(window, now, slot, answered=None, headers=None, *, good=True):
 
 @st.composite
 def jobs(draw):
-    """Draw a job that is alone with its key, and knows its limit from the first answer or from its user."""
+    """Draw a job that has its key to itself, and knows its limit from the first answer or from its user."""
     limit = draw(st.integers(1, 100))
     cap = draw(st.sampled_from([None, limit]))
     return Job(
@@ -60,7 +60,7 @@ def jobs(draw):
 
 @given(jobs())
 def test_a_job_that_is_alone_is_never_refused(job):
-    """No minute of the service ever holds more than the limit, whatever is lost, late or answered without headers."""
+    """The service never counts more than the limit in a minute, whatever is lost, late or without headers."""
     run = simulate(job)
     assert run.refused == []
     assert run.service.fullest() <= job.limit
@@ -68,7 +68,7 @@ def test_a_job_that_is_alone_is_never_refused(job):
 
 @given(jobs())
 def test_a_job_that_is_alone_finishes(job):
-    """Whatever is lost on the way, there is always a next call."""
+    """Whatever is lost, a next call is always possible."""
     assert simulate(job).finished is not None
 
 
@@ -83,7 +83,7 @@ def test_a_job_that_is_alone_ends_as_early_as_can_be(job):
 
 @given(jobs())
 def test_a_wait_is_never_told_too_long(job):
-    """The k-th of the next calls never starts before the time that `wait` told for it."""
+    """The k-th of the next calls never starts before the time that `delay` returned for it."""
     run = simulate(job)
     early = [
         (before, more, due, run.starts[before + more - 1])
@@ -95,21 +95,21 @@ def test_a_wait_is_never_told_too_long(job):
 
 @given(st.integers(3, 100), CONCURRENCY, SEEDS)
 def test_others_on_the_same_key_are_left_their_half(limit, concurrency, seed):
-    """While others spend half of the limit, ten minutes of a busy job see at most one refusal."""
+    """While others use half of the limit, a busy job gets at most one refusal in ten minutes."""
     job = Job(20 * limit, limit, concurrency, seed, others=limit / 2)
     assert simulate(job, until=2 * PERIOD + 600).service.lockings <= 1
 
 
 @given(st.integers(3, 100), CONCURRENCY, SEEDS)
 def test_a_job_finishes_beside_others(limit, concurrency, seed):
-    """A job of two full minutes ends although others spend half of the limit all the time."""
+    """A job of two full minutes completes although others use half of the limit all the time."""
     job = Job(2 * limit, limit, concurrency, seed, others=limit / 2)
     assert simulate(job).finished is not None
 
 
 @given(st.integers(1, 20), CONCURRENCY, SEEDS)
 def test_an_unknown_limit_is_found(limit, concurrency, seed):
-    """Without any header a job is refused a few times, and finishes all the same."""
+    """Without any header, a job is refused a few times and still completes."""
     job = Job(4 * limit, limit, concurrency, seed, headers=0.0)
     run = simulate(job)
     assert run.finished is not None
@@ -118,7 +118,7 @@ def test_an_unknown_limit_is_found(limit, concurrency, seed):
 
 @given(st.integers(1, 20), CONCURRENCY, SEEDS)
 def test_nobody_starts_in_a_cooldown_and_then_one_at_a_time(limit, concurrency, seed):
-    """From a 429 on nothing starts for three minutes, then nothing beside the first call until its good answer."""
+    """After a 429, nothing starts for three minutes, and then only one call until its good answer."""
     run = simulate(Job(4 * limit, limit, concurrency, seed, headers=0.0, faults=0.2))
     for refused in run.refused:
         over = refused + COOLDOWN
@@ -129,7 +129,7 @@ def test_nobody_starts_in_a_cooldown_and_then_one_at_a_time(limit, concurrency, 
 
 
 def test_the_first_call_travels_alone():
-    """Until an answer has come a second call waits for it, for no known time."""
+    """Until the first answer arrives, a second call waits, for an unknown time."""
     window = SlidingWindow()
     assert window.acquire(0.0, "a", max_duration=70.0) is None
     assert Pause(None, "waiting for the first answer") == window.acquire(0.1, "b", max_duration=70.0)
@@ -146,7 +146,7 @@ def test_the_first_call_travels_alone():
     ids=["a good answer", "an error that tells the limit", "an error that tells nothing", "no answer"],
 )
 def test_what_ends_the_probing(report, counted, good, alone):
-    """A good answer, or any that tells the limit, opens the way for more than one call."""
+    """A good answer, or any answer with the limit, allows more than one call."""
     window = SlidingWindow()
     window.acquire(0.0, "a", max_duration=70.0)
     window.complete(1.0, "a", report, counted=counted, good=good)
@@ -181,7 +181,7 @@ def test_a_slot_is_free_a_period_after_the_service_counted():
 
 
 def test_a_call_that_takes_longer_than_a_period_keeps_its_slot():
-    """The service may have counted it late: while it is under way, and for a period after, nobody takes its place."""
+    """The service may count a call late: its slot is taken while it is in flight and for a period afterwards."""
     window = told(1)
     window.acquire(0.0, "a", max_duration=700.0)
     assert window.acquire(3 * PERIOD, "b", max_duration=700.0) is not None
@@ -191,7 +191,7 @@ def test_a_call_that_takes_longer_than_a_period_keeps_its_slot():
 
 
 def test_a_call_without_an_answer_may_have_been_counted_late():
-    """A lost call holds its slot for a period after it was given up, and for a straggler's time more."""
+    """A lost call holds its slot for a period after it was abandoned, plus LATE_ARRIVAL."""
     window = told(1)
     window.acquire(0.0, "a", max_duration=70.0)
     window.complete(30.0, "a", RateLimitHeaders(), counted=None, good=False)
@@ -199,7 +199,7 @@ def test_a_call_without_an_answer_may_have_been_counted_late():
 
 
 def test_a_call_whose_slot_was_lost_is_counted_all_the_same():
-    """A store can lose the window while a call is under way: what has come back takes a slot in the new one."""
+    """If a store loses the window while a call is in flight, the finished call holds a slot in the new one."""
     window = told(1)
     window.complete(5.0, "from before", RateLimitHeaders(), counted=4.0, good=True)
     assert pytest.approx(4.0 + HOLD - 5.0) == window.delay(5.0)
@@ -208,7 +208,7 @@ def test_a_call_whose_slot_was_lost_is_counted_all_the_same():
 
 @pytest.mark.parametrize("starts", [1, 2, 3, 7])
 def test_a_wait_for_several_calls_is_that_of_the_last(starts):
-    """Of calls to come each waits for the ones before it, those under way included."""
+    """Each future call waits for the calls before it, including those in flight."""
     window = told(2)
     window.acquire(0.0, "a", max_duration=70.0)
     window.acquire(1.0, "b", max_duration=70.0)
@@ -219,7 +219,7 @@ def test_a_wait_for_several_calls_is_that_of_the_last(starts):
 
 
 def test_a_slot_that_comes_free_is_free_at_that_moment():
-    """A worker that wakes exactly when it was told to finds its slot, also beside a call that takes long."""
+    """A worker that wakes exactly at the announced time gets its slot, even if another call takes long."""
     window = told(2)
     window.acquire(0.0, "long", max_duration=700.0)
     call(window, 1.0, "a")
@@ -227,7 +227,7 @@ def test_a_slot_that_comes_free_is_free_at_that_moment():
 
 
 def test_a_call_that_was_never_sent_costs_nothing():
-    """A slot that is given back is free at once."""
+    """A released slot is available at once."""
     window = told(1)
     window.acquire(0.0, "a", max_duration=70.0)
     window.release("a")
@@ -235,7 +235,7 @@ def test_a_call_that_was_never_sent_costs_nothing():
 
 
 def test_a_dead_process_gives_its_slot_back():
-    """A slot whose call never ended is held for a period after its lease, and free then."""
+    """The slot of a call that never ended is held for a period after its `max_duration`."""
     window = told(1)
     window.acquire(0.0, "of a dead process", max_duration=10.0)
     assert window.acquire(9.0, "b", max_duration=10.0) is not None
@@ -247,7 +247,7 @@ def test_a_dead_process_gives_its_slot_back():
 
 
 def test_a_dead_process_does_not_stop_the_probing_for_good():
-    """When the first call of all died with its process, the next one goes after the lease."""
+    """If the first call was lost with its process, the next one starts after its `max_duration`."""
     window = SlidingWindow()
     window.acquire(0.0, "of a dead process", max_duration=10.0)
     assert window.acquire(9.9, "b", max_duration=10.0) is not None
@@ -256,14 +256,14 @@ def test_a_dead_process_does_not_stop_the_probing_for_good():
 
 @pytest.mark.parametrize(("limit", "cap", "starts"), [(None, 3, 3), (5, 3, 3), (3, 5, 3), (4, None, 4)])
 def test_the_smaller_of_limit_and_cap_counts(limit, cap, starts):
-    """A cap holds where the service tells nothing or allows more, and never allows more than the service."""
+    """A cap applies if the service reports no limit or a higher one, and never raises the service's limit."""
     window = told(limit)
     begun = [window.acquire(0.0, str(i), max_duration=70.0, cap=cap) is None for i in range(6)]
     assert [True] * starts + [False] * (6 - starts) == begun
 
 
 def test_others_are_seen_in_the_remaining():
-    """When the service has counted more than we did, the difference and a quarter is left to others."""
+    """If the service has counted more than we did, the difference plus a quarter is left to others."""
     window = told(20)
     call(window, 0.0, "a", headers=RateLimitHeaders(limit=20, remaining=10))
     begun = sum(window.acquire(0.0, str(i), max_duration=70.0) is None for i in range(20))
@@ -271,7 +271,7 @@ def test_others_are_seen_in_the_remaining():
 
 
 def test_our_own_slots_are_not_taken_for_others():
-    """A slot that came free while a call was under way may still be in what the service counted for that call."""
+    """A slot that was released while a call was in flight may still be in the service's count for that call."""
     window = told(2)
     call(window, 0.0, "a")
     window.acquire(HOLD - 0.1, "b", max_duration=70.0)
@@ -282,7 +282,7 @@ def test_our_own_slots_are_not_taken_for_others():
 
 
 def test_one_slot_stays_ours():
-    """However much others spend, one call a period goes on."""
+    """However much others use, one call per period remains possible."""
     window = told(5)
     call(window, 0.0, "a", headers=RateLimitHeaders(limit=5, remaining=0))
     assert window.acquire(HOLD, "b", max_duration=70.0) is None
@@ -298,7 +298,7 @@ def test_others_are_not_remembered_for_ever():
 
 @pytest.mark.parametrize("now", [0.2 + HOLD + 0.1, 4 * PERIOD])
 def test_others_seen_once_are_still_seen_when_our_slots_come_back(now):
-    """When a period is over and ours are free, nobody takes the others' for free until an answer says so."""
+    """When our slots are released after a period, the others' slots stay reserved until an answer shows otherwise."""
     window = told(5)
     call(window, 0.0, "a", answered=0.2, headers=RateLimitHeaders(limit=5, remaining=1))
     begun = [window.acquire(now, str(i), max_duration=70.0) is None for i in range(5)]
@@ -307,7 +307,7 @@ def test_others_seen_once_are_still_seen_when_our_slots_come_back(now):
 
 @pytest.mark.parametrize(("now", "left"), [(30.0, 8 + 2), (1.9 * PERIOD, 8 + 2), (2.1 * PERIOD, 0)])
 def test_others_who_rest_are_expected_back_for_two_periods(now, left):
-    """An answer that shows nobody else does not at once undo the one that did; after two periods it does."""
+    """Answers that show no other caller end a sighting only after two periods."""
     window = told(20)
     call(window, 0.0, "a", headers=RateLimitHeaders(limit=20, remaining=11))
     call(window, now, "b", headers=RateLimitHeaders(limit=20, remaining=19 if now > HOLD else 18))
@@ -316,7 +316,7 @@ def test_others_who_rest_are_expected_back_for_two_periods(now, left):
 
 
 def test_a_single_call_of_somebody_is_seen():
-    """Who spends one call in a period all the time keeps a place, and one to spare."""
+    """For a caller that makes one call per period, two slots are reserved."""
     window = told(5)
     for number in range(6):
         call(window, number * 70.0, str(number), headers=RateLimitHeaders(limit=5, remaining=3))
@@ -324,7 +324,7 @@ def test_a_single_call_of_somebody_is_seen():
 
 
 def test_a_greater_share_seen_for_a_while_does_not_undo_the_smaller_one_of_longer():
-    """The half that is left after a refusal is left for its time, whatever more was seen in between."""
+    """The half left to others after a refusal is kept for its full time, whatever was seen in between."""
     window = refused()
     call(window, 200.0, "more", headers=RateLimitHeaders(limit=10, remaining=3))
     call(window, 330.0, "none", headers=RateLimitHeaders(limit=10, remaining=9))
@@ -332,7 +332,7 @@ def test_a_greater_share_seen_for_a_while_does_not_undo_the_smaller_one_of_longe
 
 
 def test_what_is_remembered_of_others_is_bounded():
-    """A thousand looks that show the same are one memory, for a store keeps it."""
+    """A thousand equal sightings are stored as one."""
     window = told(2000)
     for number in range(1000):
         call(window, 0.01 * number, str(number), headers=RateLimitHeaders(limit=2000, remaining=1990 - number))
@@ -340,7 +340,7 @@ def test_what_is_remembered_of_others_is_bounded():
 
 
 def test_a_large_limit_is_counted_in_full():
-    """What is remembered without a limit bounds no limit that is known."""
+    """The bound on held slots without a limit does not apply once a limit is known."""
     window = told(1200)
     begun = [window.acquire(0.0, str(i), max_duration=1.0) is None for i in range(1201)]
     for i in range(1200):
@@ -361,7 +361,7 @@ def test_a_limit_that_shrinks_holds_at_once():
 
 
 def test_a_limit_that_grows_holds_at_once():
-    """A better plan is used from the first answer on that tells of it."""
+    """A higher limit is used from the first answer on that reports it."""
     window = told(1)
     call(window, 0.0, "a", headers=RateLimitHeaders(limit=3))
     begun = [window.acquire(0.0, str(i), max_duration=70.0) is None for i in range(3)]
@@ -369,7 +369,7 @@ def test_a_limit_that_grows_holds_at_once():
 
 
 def test_an_answer_without_headers_leaves_the_limit_as_it_was():
-    """What was once told stays true."""
+    """A reported limit is kept when later answers report none."""
     window = told()
     call(window, 0.0, "a", headers=RateLimitHeaders(limit=7))
     call(window, 1.0, "b")
@@ -377,7 +377,7 @@ def test_an_answer_without_headers_leaves_the_limit_as_it_was():
 
 
 def test_a_refusal_without_headers_tells_the_limit():
-    """When the sixth call is refused and nothing is told, five is the limit from then on."""
+    """If the sixth call is refused and no limit is reported, five is the limit from then on."""
     window = told()
     for i in range(6):
         call(window, float(i), str(i), good=i < 5)
@@ -386,7 +386,7 @@ def test_a_refusal_without_headers_tells_the_limit():
 
 
 def test_a_refusal_of_the_very_first_call_leaves_one():
-    """A limit that is guessed is never nothing."""
+    """A guessed limit is never 0."""
     window = SlidingWindow()
     call(window, 0.0, "a", good=False)
     window.start_cooldown(0.0, 180.0)
@@ -394,7 +394,7 @@ def test_a_refusal_of_the_very_first_call_leaves_one():
 
 
 def test_a_good_answer_from_before_a_refusal_ends_no_probing():
-    """A call that was welcome before the 429 shows nothing of the time after it."""
+    """The answer to a call sent before the 429 does not end probing."""
     window = told(5)
     window.acquire(0.0, "a", max_duration=70.0)
     call(window, 0.1, "b", good=False)
@@ -407,7 +407,7 @@ def test_a_good_answer_from_before_a_refusal_ends_no_probing():
 
 @pytest.mark.parametrize("seconds", [180.0, 7.0])
 def test_a_cooldown_lasts_as_long_as_was_said(seconds):
-    """Nobody starts until the seconds that the service named are over."""
+    """No call starts until the cooldown that the service named is over."""
     window = told(5)
     call(window, 0.0, "a", good=False)
     window.start_cooldown(0.0, seconds)
@@ -418,14 +418,14 @@ def test_a_cooldown_lasts_as_long_as_was_said(seconds):
 
 
 def test_a_cooldown_is_part_of_the_wait():
-    """Also where slots are free, the next start is told for the end of the cooldown."""
+    """Even if slots are free, `delay` points to the end of the cooldown."""
     window = told(5)
     window.start_cooldown(0.0, 180.0)
     assert pytest.approx(150.0 + SAFETY_MARGIN) == window.delay(30.0)
 
 
 def test_a_later_refusal_never_shortens_a_cooldown():
-    """Of two cooldowns the one that ends later holds."""
+    """Of two cooldowns, the one that ends later applies."""
     window = told(5)
     window.start_cooldown(0.0, 180.0)
     window.start_cooldown(1.0, 10.0)
@@ -433,7 +433,7 @@ def test_a_later_refusal_never_shortens_a_cooldown():
 
 
 def test_a_second_refusal_in_a_cooldown_counts_for_what_it_says():
-    """The cooldown is doubled by a refusal after it, not by one of the calls that were under way with the first."""
+    """The cooldown is doubled by a refusal after it, not by one of a call that was in flight with the first."""
     window = told(5)
     window.start_cooldown(0.0, 10.0)
     window.start_cooldown(1.0, 180.0)
@@ -441,7 +441,7 @@ def test_a_second_refusal_in_a_cooldown_counts_for_what_it_says():
 
 
 def test_calls_refused_together_teach_once():
-    """The others that were under way with the first refused call double no margin."""
+    """Refusals of calls that were in flight with the first refused call do not double the margin."""
     window = told(5)
     for now in (0.0, 0.1, 0.2):
         window.start_cooldown(now, 180.0)
@@ -449,7 +449,7 @@ def test_calls_refused_together_teach_once():
 
 
 def test_the_margin_grows_to_its_bound():
-    """Each cooldown makes us more careful, up to a point."""
+    """Each cooldown increases the margin, up to its maximum."""
     window = told(5)
     for i in range(20):
         window.start_cooldown(1000.0 * i, 180.0)
@@ -457,7 +457,7 @@ def test_the_margin_grows_to_its_bound():
 
 
 def test_a_guess_is_to_blame_before_others_are():
-    """A 429 without a limit known teaches the guess; it proves nothing about others, nor about the margin."""
+    """A 429 without a known limit lowers the guess; it affects neither the share of others nor the margin."""
     window = told()
     for i in range(6):
         call(window, float(i), str(i), good=i < 5)
@@ -466,7 +466,7 @@ def test_a_guess_is_to_blame_before_others_are():
 
 
 def test_a_header_wins_over_a_guess():
-    """Once the service has said its limit, nothing is guessed any more, whatever the guess was."""
+    """Once the service has reported its limit, the guess is dropped."""
     window = told()
     call(window, 0.0, "a", good=False)
     window.start_cooldown(0.0, 180.0)
@@ -477,7 +477,7 @@ def test_a_header_wins_over_a_guess():
 
 
 def test_a_guess_that_seemed_right_is_kept_where_others_are_to_blame():
-    """A 429 to a call that was almost alone in its period is somebody else's: they are left half, the guess stays."""
+    """A 429 with few calls in the period is caused by others: half is left to them, and the guess is kept."""
     window = told()
     window.guess = GuessedLimit(value=20, proven=20, ceiling=21)
     call(window, 0.0, "a", good=False)
@@ -488,7 +488,7 @@ def test_a_guess_that_seemed_right_is_kept_where_others_are_to_blame():
 
 
 def test_a_guess_is_to_blame_where_others_have_their_share_already():
-    """A second 429 of the kind halves the guess: the limit may have become much smaller without a word."""
+    """A second such 429 halves the guess, because the limit may be much lower now."""
     window = told()
     window.guess = GuessedLimit(value=20, proven=20, ceiling=21)
     for now in (0.0, 300.0):
@@ -499,14 +499,14 @@ def test_a_guess_is_to_blame_where_others_have_their_share_already():
 
 @pytest.mark.parametrize(("limit", "guess", "expected"), [(7, 3, 7), (7, 9, 7), (None, 3, 3), (7, None, 7)])
 def test_what_was_said_counts_before_what_was_guessed(limit, guess, expected):
-    """Also where one window was told and another one, which is merged with it, had to guess."""
+    """The reported limit takes precedence over the guess of a merged window."""
     window = told(limit)
     window.merge(told(guess=GuessedLimit(value=guess)), 0.0)
     assert window.effective_limit(None) == expected
 
 
 def test_a_clock_started_anew_stops_no_count_of_good_periods():
-    """The period under way is counted from the next good answer on, not from a time that comes in days."""
+    """After a clock shift, the current period starts with the next good answer."""
     window = told()
     window.guess = GuessedLimit(value=1, proven=1)
     call(window, 1e6, "a")
@@ -518,7 +518,7 @@ def test_a_clock_started_anew_stops_no_count_of_good_periods():
 
 
 def test_a_guess_is_raised_only_where_it_is_used_in_full():
-    """Good answers to fewer calls than the guess allows show nothing about more."""
+    """Good answers do not raise the guess while it is not fully used."""
     full, half = told(), told()
     for window in (full, half):
         window.guess = GuessedLimit(value=2, proven=2)
@@ -532,7 +532,7 @@ def test_a_guess_is_raised_only_where_it_is_used_in_full():
 
 @pytest.mark.parametrize("late", [True, False], ids=["sent before the 429", "sent after it"])
 def test_good_answers_from_before_a_refusal_count_for_nothing(late):
-    """An answer to a call that the cooldown has overtaken is no sign that the service is content again."""
+    """The answer to a call sent before the cooldown ended does not count as a good one."""
     window = told(5, margin_growth=MarginGrowth(doublings=3))
     window.acquire(0.0, "a", max_duration=1e6)
     if late:
@@ -549,14 +549,14 @@ FOREVER = 10**6
 
 
 def cooldowns(run):
-    """List when the key was locked: a 429 that comes while it is, comes of the same mistake."""
+    """List the times at which the key was locked; a 429 while it is locked has the same cause."""
     return [now for i, now in enumerate(run.refused) if i == 0 or now - run.refused[i - 1] > COOLDOWN / 2]
 
 
 @pytest.mark.parametrize("limit", [1, 5, 20])
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_guess_costs_a_cooldown_an_hour_at_most(limit, concurrency):
-    """Whatever the guess began with, trials that fail are an hour apart, and in a whole day there are a handful."""
+    """From any initial guess, failed trials are at least an hour apart, and few in a whole day."""
     window = SlidingWindow(guess=GuessedLimit(value=1, proven=1))
     run = simulate(Job(FOREVER, limit, concurrency, seed=1, headers=0.0), until=DAY / 2, window=window)
     locked = cooldowns(run)
@@ -567,14 +567,14 @@ def test_a_guess_costs_a_cooldown_an_hour_at_most(limit, concurrency):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_guess_of_one_becomes_four_fifths_of_the_limit(seed):
-    """From one call a minute on, 20 are allowed: after 40 minutes 80 % of them are used, the cooldowns included."""
+    """From a guess of one call, with 20 allowed, 80 % of the limit is used after 40 minutes, cooldowns included."""
     window = SlidingWindow(guess=GuessedLimit(value=1, proven=1))
     run = simulate(Job(FOREVER, 20, 4, seed, headers=0.0), until=100 * 60.0, window=window)
     assert sum(now >= 40 * 60.0 for now in run.good) >= 0.8 * 20 * 60
 
 
 def test_a_first_call_refused_leaves_no_one_call_a_minute_for_ever():
-    """When others have locked the key, the first call of all is refused; an hour later the limit is used nearly."""
+    """If others have locked the key, the first call is refused; an hour later, most of the limit is used."""
     window = SlidingWindow()
     call(window, 0.0, "locked by others", good=False)
     window.start_cooldown(0.0, COOLDOWN)
@@ -585,7 +585,7 @@ def test_a_first_call_refused_leaves_no_one_call_a_minute_for_ever():
 @given(st.integers(1, 8), CONCURRENCY, SEEDS)
 @settings(max_examples=5)
 def test_a_margin_that_shrinks_trips_nothing(limit, concurrency, seed):
-    """Over the jitter of a network hours of good answers make holds as short as they were, and no call is refused."""
+    """With network jitter, hours of good answers shorten holds to the minimum, and no call is refused."""
     window = SlidingWindow(margin_growth=MarginGrowth(doublings=6))
     run = simulate(Job(FOREVER, limit, concurrency, seed), until=8.5 * HALVE_AFTER * PERIOD, window=window)
     assert run.refused == []
@@ -595,7 +595,7 @@ def test_a_margin_that_shrinks_trips_nothing(limit, concurrency, seed):
 
 @pytest.mark.parametrize("period", [61.0, 63.0])
 def test_a_service_that_counts_for_longer_is_tripped_ever_more_rarely(period):
-    """Where the margin is needed each mistake doubles the time to the next one: five in two days."""
+    """If the margin is necessary, each failed halving doubles the time to the next: five in two days."""
     window = SlidingWindow(margin_growth=MarginGrowth(doublings=6))
     run = simulate(Job(FOREVER, 5, 4, seed=1, period=period), until=2 * DAY, window=window)
     locked = cooldowns(run)
@@ -622,7 +622,7 @@ def test_after_a_refusal_others_are_left_half():
 
 
 def test_others_who_are_seen_to_be_gone_are_left_nothing():
-    """When every answer of two periods has shown nobody else, the whole limit is ours again."""
+    """If every answer of two periods shows no other caller, the whole limit is ours again."""
     window = refused()
     for now in (200.0, 200.0 + ABSENCE_PERIODS * PERIOD + 1.0):
         call(window, now, f"at {now}", headers=RateLimitHeaders(limit=10, remaining=9))
@@ -631,7 +631,7 @@ def test_others_who_are_seen_to_be_gone_are_left_nothing():
 
 
 def test_refused_again_after_the_cooldown_we_wait_for_longer():
-    """Two who prolong each other's cooldown come out of it, for one waits twice and four times as long; then anew."""
+    """Two clients that trigger each other's cooldowns get out of step, because repeated cooldowns are doubled."""
     window, now, waits = refused(), 0.0, []
     for number in range(4):
         waits.append(round(window.cooldown.until - now, 1) // 180.0)
@@ -646,7 +646,7 @@ def test_refused_again_after_the_cooldown_we_wait_for_longer():
 
 
 def test_calls_of_somebody_who_is_gone_count_as_lost():
-    """A child process takes over the window, not the calls: nobody waits for their answers, the limit still knows."""
+    """A child process keeps the window; the parent's calls in flight are not awaited, but still count."""
     window = SlidingWindow()
     window.acquire(0.0, "of the parent", max_duration=70.0)
     window.abandon_in_flight(10.0)
@@ -656,7 +656,7 @@ def test_calls_of_somebody_who_is_gone_count_as_lost():
 
 
 def test_calls_of_somebody_who_is_gone_show_nothing():
-    """That the parent's first call is lost is no answer: the child's first one goes alone."""
+    """The loss of the parent's first call is not an answer: the child still sends one call at a time."""
     window = SlidingWindow()
     window.acquire(0.0, "of the parent", max_duration=70.0)
     window.abandon_in_flight(10.0)
@@ -666,7 +666,7 @@ def test_calls_of_somebody_who_is_gone_show_nothing():
 
 @pytest.mark.parametrize("shift", [-1000.0, 1000.0])
 def test_a_clock_started_anew_ends_no_cooldown(shift):
-    """The rest of a cooldown is waited for on the new clock, and what answers show from then on is believed."""
+    """The rest of a cooldown applies on the new clock, and later answers are used normally."""
     window = refused()
     call(window, 200.0, "a", headers=RateLimitHeaders(limit=10, remaining=9))
     window.start_cooldown(201.0, 180.0)
@@ -694,7 +694,7 @@ IDLE_AGAIN = {
 
 @pytest.mark.parametrize("case", IDLE_AGAIN)
 def test_a_window_that_still_counts_is_not_thrown_away(case):
-    """What a new window would not know is kept as long as it matters, and no longer."""
+    """A window is not idle as long as it has relevant information."""
     change, over = IDLE_AGAIN[case]
     window = told(9)
     assert window.idle(0.0)
@@ -705,19 +705,19 @@ def test_a_window_that_still_counts_is_not_thrown_away(case):
 
 
 def test_a_guess_is_not_thrown_away():
-    """No first answer would teach it again, only another 429."""
+    """A window with a guess is not idle, because only another 429 would restore the guess."""
     assert not SlidingWindow(guess=GuessedLimit(value=5)).idle(1e9)
 
 
 def test_a_cooldown_is_kept_without_others():
-    """A window is kept through its cooldown, also where nobody else is known."""
+    """A window in a cooldown is not idle, even without other callers."""
     window = told(9, cooldown=Cooldown(until=10.0))
     assert not window.idle(9.9)
     assert window.idle(10.0)
 
 
 def test_what_was_counted_alone_is_added():
-    """Calls of both windows count, moved to one clock; the calls that ended in either are not under way in both."""
+    """Calls of both windows count, on one clock; calls that have ended in either are not in flight."""
     ours, alone = told(9), told(5)
     ours.acquire(1000.0, "ours", max_duration=70.0)
     ours.acquire(1000.0, "ended alone", max_duration=70.0)
@@ -734,7 +734,7 @@ def test_what_was_counted_alone_is_added():
 
 @pytest.mark.parametrize(("one", "two"), [(1.0, 3.0), (3.0, 1.0)])
 def test_a_call_that_ended_twice_is_held_for_the_longer(one, two):
-    """Where both windows settled a call, the careful one is right."""
+    """If a call was completed in both windows, the later release applies."""
     ours, alone = told(9), told(9)
     call(ours, one, "a")
     call(alone, two, "a")
@@ -744,7 +744,7 @@ def test_a_call_that_ended_twice_is_held_for_the_longer(one, two):
 
 @pytest.mark.parametrize(("limit", "other", "expected"), [(9, None, 9), (None, 5, 5), (9, 5, 5)])
 def test_the_limit_heard_last_is_adopted(limit, other, expected):
-    """A window that was told nothing takes nothing away."""
+    """Merging a window without information changes nothing."""
     window = told(limit)
     window.merge(told(other), 0.0)
     assert expected == window.limit
@@ -752,7 +752,7 @@ def test_the_limit_heard_last_is_adopted(limit, other, expected):
 
 @pytest.mark.parametrize("refused_alone", [True, False])
 def test_of_two_cooldowns_the_longer_is_adopted(refused_alone):
-    """A 429 in either window holds for both, with all the care that it taught."""
+    """A 429 in either window applies to both, with the cooldown and the margin."""
     window, alone = told(10), told(10)
     (alone if refused_alone else window).start_cooldown(0.0, 180.0)
     window.merge(alone, 0.0)
@@ -762,7 +762,7 @@ def test_of_two_cooldowns_the_longer_is_adopted(refused_alone):
 
 
 def test_what_cost_a_cooldown_to_learn_is_adopted():
-    """The lower guess and the larger margin are the careful ones, whichever window has them."""
+    """The lower guess and the larger margin apply, whichever window has them."""
     careful = {"guess": GuessedLimit(value=3, proven=3), "margin_growth": MarginGrowth(doublings=4)}
     bold = {"guess": GuessedLimit(value=4, proven=4), "margin_growth": MarginGrowth(doublings=3)}
     pairs = [(bold, careful), (careful, bold), ({}, careful), (careful, {})]
@@ -773,7 +773,7 @@ def test_what_cost_a_cooldown_to_learn_is_adopted():
 
 @pytest.mark.parametrize(("here", "alone", "probing"), [(True, True, True), (True, False, False), (False, True, False)])
 def test_a_good_answer_in_either_window_is_enough(here, alone, probing):
-    """Only where neither has had an answer does the next call go alone."""
+    """One call at a time is sent only if neither window has had an answer."""
     window = SlidingWindow(probing=here)
     window.merge(SlidingWindow(probing=alone), 0.0)
     begun = [window.acquire(0.0, slot, max_duration=70.0) is None for slot in "ab"]
@@ -792,7 +792,7 @@ def used_windows(draw):
 
 @given(used_windows(), st.floats(-1e6, 1e6), st.integers(1, 5))
 def test_a_clock_started_anew_changes_nothing(used, shift, starts):
-    """After `rebase` every wait is what it was, on the new clock."""
+    """After `shift_clock`, every delay is the same on the new clock."""
     window, now = used
     moved = copy.deepcopy(window)
     moved.shift_clock(shift)
@@ -804,7 +804,7 @@ def test_a_clock_started_anew_changes_nothing(used, shift, starts):
 
 
 def test_a_window_that_is_not_trusted_starts_nothing_for_a_period():
-    """A whole limit may have been spent by calls that nobody remembers: then one call at a time, until an answer."""
+    """If unknown calls may have used the whole limit, nothing starts for a period, then one call at a time."""
     window = told(5)
     window.distrust(100.0)
     assert window.delay(100.0) == pytest.approx(HOLD)
@@ -815,7 +815,7 @@ def test_a_window_that_is_not_trusted_starts_nothing_for_a_period():
 
 
 def test_distrust_is_kept_moved_and_merged_like_a_cooldown():
-    """It outlasts a clock started anew, holds for a window that it is merged into, and keeps an idle one."""
+    """`unknown_until` survives a restarted clock and a merge, and keeps a window from being idle."""
     window, other = told(5), told(5)
     window.distrust(1000.0)
     assert not window.idle(1000.0 + HOLD - 0.001)
@@ -833,7 +833,7 @@ def test_a_window_survives_being_kept(used):
 
 @given(limit=st.integers(1, 8), concurrency=CONCURRENCY, seed=SEEDS, lost_at=st.floats(1.0, 300.0))
 def test_a_state_that_was_lost_trips_no_limit(limit, concurrency, seed, lost_at):
-    """A job goes on with a window that does not know what it has sent before, and is never refused."""
+    """A job that loses its window continues with a new one, and is never refused."""
     run = simulate(Job(6 * limit, limit, concurrency, seed), window=SlidingWindow(), lost_at=lost_at)
     assert run.refused == []
     assert run.finished is not None
@@ -844,7 +844,7 @@ def test_a_state_that_was_lost_trips_no_limit(limit, concurrency, seed, lost_at)
     steps=st.lists(st.tuples(st.floats(0.0, 30.0), st.none() | st.floats(0.0, 300.0)), max_size=60),
 )
 def test_a_clock_that_starts_anew_frees_nothing_early(limit, steps):
-    """A kept window whose clock begins again, as after a reboot, never lets more than the limit start, nor sticks."""
+    """A stored window whose clock restarts, as after a reboot, neither exceeds the limit nor blocks forever."""
     window, time, behind, counted, now = SlidingWindow(), 1000.0, 0.0, [], 1000.0
     for number, (passed, uptime) in enumerate(steps):
         time += passed

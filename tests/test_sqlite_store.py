@@ -1,4 +1,4 @@
-"""The store in a file: every change is whole, whoever else makes one, and the file tells no secrets."""
+"""The store in a file: changes are atomic across processes, and the file contains no secrets."""
 
 import os
 import sqlite3
@@ -8,8 +8,8 @@ from contextlib import closing as closing_now
 from pathlib import Path
 
 import pytest
-from changes import acquire, complete, count_one, look
-from processes import LONGEST, begin, counting, finish, kill, release
+from child_processes import TIMEOUT, begin, counting_script, finish, kill, release
+from window_changes import acquire, complete, count_one, look
 
 from electronhub_embeddings import ElectronHubError
 from electronhub_embeddings._config.account import Account
@@ -25,7 +25,7 @@ HOLD = 60.1
 
 @pytest.fixture
 def path(tmp_path):
-    """Return where the file will be."""
+    """Return the path of the file."""
     return str(tmp_path / "limits.db")
 
 
@@ -40,13 +40,13 @@ def store(closing, path):
 
 
 def test_it_is_a_store(store):
-    """It has what the rate limiter asks of any store, and others may answer who share it."""
+    """It implements `RateLimitStore`, and polls, because other processes share it."""
     assert isinstance(store(), RateLimitStore)
     assert store().poll is not None
 
 
 def test_a_path_names_one(closing, tmp_path):
-    """A path is opened as a guarded file, under the name of its account."""
+    """A path is opened with a memory fallback, under the account's name."""
     account = Account("https://api.electronhub.ai/v1", Secret("ek-1"))
     opened = closing(open_store(str(tmp_path / "limits.db"), account.name))
     assert isinstance(opened, MemoryFallback)
@@ -62,7 +62,7 @@ def test_making_one_makes_no_file(store, path):
 
 
 def test_threads_lose_no_change(store):
-    """Of many threads that change one store or two of the same file, each change counts."""
+    """No change is lost if many threads change one store, or two stores of the same file."""
     stores = [store(), store()]
 
     def work(mine):
@@ -78,20 +78,20 @@ def test_threads_lose_no_change(store):
 
 
 def test_processes_lose_no_change(store, path):
-    """Of several processes that open a new file at the same moment and change it, each change counts."""
-    children = begin(counting(SQLiteStore), path, 100, count=4)
+    """No change is lost if several processes create a file concurrently and change it."""
+    children = begin(counting_script(SQLiteStore), path, 100, count=4)
     release(children)
     finish(children)
     assert store().update(look)[0].limit == 4 * 100
 
 
 def test_a_new_file_is_opened_by_many_at_the_same_moment(closing, tmp_path):
-    """Whoever comes while another one makes the file waits for it, and nobody is turned away."""
+    """A thread that opens the file while another one creates it waits, and does not fail."""
     failures = []
 
     def work(path, meeting):
         ours = closing(SQLiteStore(path, "an account"))
-        meeting.wait(LONGEST)
+        meeting.wait(TIMEOUT)
         try:
             ours.update(count_one)
         except sqlite3.Error as error:
@@ -108,10 +108,10 @@ def test_a_new_file_is_opened_by_many_at_the_same_moment(closing, tmp_path):
 
 
 def test_a_killed_process_leaves_the_file_usable(store, path, until):
-    """SIGKILL in the middle of changes costs at most the one under way, and locks nobody out."""
+    """SIGKILL during changes loses at most the current one, and leaves no lock."""
     ours = store()
     ours.update(look)
-    (child,) = begin(counting(SQLiteStore), path, 10**9)
+    (child,) = begin(counting_script(SQLiteStore), path, 10**9)
     release([child])
     try:
         until(lambda: (ours.update(look)[0].limit or 0) > 100)
@@ -126,7 +126,7 @@ def test_a_killed_process_leaves_the_file_usable(store, path, until):
 
 
 def test_a_second_store_sees_the_slots_of_the_first(store):
-    """What one has taken the other does not give away."""
+    """A slot acquired through one store is not available through another."""
     one, other = store(window=SlidingWindow(limit=1, probing=False)), store()
     assert one.update(acquire("a")) is None
     assert list(other.update(look)[0].in_flight) == ["a"]
@@ -134,7 +134,7 @@ def test_a_second_store_sees_the_slots_of_the_first(store):
 
 
 def test_accounts_do_not_touch_each_other(store):
-    """Two accounts in one file have a window each."""
+    """Two accounts in one file have separate windows."""
     one, other = store("one"), store("other", SlidingWindow(limit=7))
     one.update(acquire("a"))
     other.update(acquire("b"))
@@ -143,7 +143,7 @@ def test_accounts_do_not_touch_each_other(store):
 
 
 def test_a_change_that_raises_changes_nothing(store):
-    """The error is the caller's, the file stays as it was, and the next change goes through."""
+    """An error in a change is raised to the caller, the file is unchanged, and the next change works."""
     ours = store()
     ours.update(count_one)
 
@@ -159,7 +159,7 @@ def test_a_change_that_raises_changes_nothing(store):
 
 
 def test_closed_and_opened_again(store):
-    """A store that was closed opens its file again when it is used; closing twice is no error."""
+    """A closed store reopens its file when it is used; closing twice is not an error."""
     ours = store()
     ours.update(acquire("a"))
     ours.close()
@@ -169,7 +169,7 @@ def test_closed_and_opened_again(store):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_process_reaches_the_same_window(store):
-    """A fork finds the file closed; both sides open it anew, and each sees what the other has changed."""
+    """The file is closed before a fork; both processes reopen it, and each sees the changes of the other."""
     ours = store()
     ours.update(count_one)
     pid = os.fork()
@@ -185,7 +185,7 @@ def test_a_child_process_reaches_the_same_window(store):
 
 
 def test_only_its_owner_may_read_the_file(store, path):
-    """The file and what SQLite lays beside it have mode 0600, whatever the umask."""
+    """The file and SQLite's additional files have mode 0600, whatever the umask."""
     before = os.umask(0)
     try:
         store().update(count_one)
@@ -196,7 +196,7 @@ def test_only_its_owner_may_read_the_file(store, path):
 
 
 def test_the_file_tells_no_secrets(client, emulator, tmp_path):
-    """Neither the key nor the address is in any byte of it, while it is in use and when it was closed."""
+    """The file contains neither the key nor the address, open or closed."""
     service = emulator(rpm=100)
 
     def written():
@@ -215,7 +215,7 @@ def test_the_file_tells_no_secrets(client, emulator, tmp_path):
 
 @pytest.mark.parametrize("boots", [[5.0], [999.9, 0.0], [1000.0, 3.0, 0.0]])
 def test_a_clock_started_anew_frees_nothing_early(store, boots):
-    """After a reboot a slot is held as long as if no time had passed since the last change, at least."""
+    """After a reboot, a slot is held at least as long as if no time had passed since the last change."""
     times = [1000.0]
     store(window=SlidingWindow(limit=1), clock=lambda: times[0]).update(acquire("a"))
     store(clock=lambda: times[0]).update(complete("a"))
@@ -230,7 +230,7 @@ def test_a_clock_started_anew_frees_nothing_early(store, boots):
 
 
 def test_a_cooldown_survives_a_clock_started_anew(store):
-    """Also a cooldown, and the lease of a call whose process is gone, last on the new clock."""
+    """A cooldown, and the `max_duration` of a lost call, also continue on the new clock."""
     times = [1000.0]
     ours = store(clock=lambda: times[0])
     ours.update(acquire("a"))
@@ -254,7 +254,7 @@ def damage(path):
 
 
 def test_a_damaged_state_trips_no_limit_and_is_told(store, path, caplog):
-    """A period is waited out, with a warning; the next process reads what was begun, and does not wait for longer."""
+    """A damaged state leads to a wait of one period, with a warning; the next process does not wait longer."""
     times = [1000.0]
     store(window=SlidingWindow(limit=1), clock=lambda: times[0]).update(acquire("a"))
     damage(path)
@@ -278,13 +278,13 @@ def test_a_directory_that_is_missing(tmp_path, closing):
 
 
 def test_a_directory_is_no_file(tmp_path, closing):
-    """The error names the path where a directory is in the way."""
+    """The error names the path if it is a directory."""
     with pytest.raises(OSError, match=tmp_path.name):
         closing(SQLiteStore(str(tmp_path), "an account")).update(look)
 
 
 def test_a_file_that_is_no_database(store, path):
-    """The error says so, again and again, and the file is left as it was."""
+    """A file that is not a database raises each time, and is left unchanged."""
     text = b"Dear diary, " * 100
     Path(path).write_bytes(text)
     ours = store()
@@ -295,7 +295,7 @@ def test_a_file_that_is_no_database(store, path):
 
 
 def test_a_file_that_is_locked_for_long(store, path, monkeypatch):
-    """A change waits for another one some time, then fails; when the file is free again the next one goes through."""
+    """A change waits for another one for the busy timeout, then fails; once the file is free, the next one works."""
     monkeypatch.setattr("electronhub_embeddings.rate_limit_stores.sqlite.BUSY_TIMEOUT", 0.01)
     ours = store()
     ours.update(count_one)

@@ -1,4 +1,4 @@
-"""Vectors of an endless iterable: in order, a few batches ahead, and nothing lost when something fails."""
+"""Streaming: vectors of an endless iterable, in order, a few batches ahead, with none lost on failure."""
 
 from itertools import count, islice
 
@@ -18,7 +18,7 @@ def rows(texts):
 
 
 class Source:
-    """Texts "0", "1", … that note how far they were read; at `broken` they raise."""
+    """An iterator of the texts "0", "1", … that records how far it was read and raises at `broken`."""
 
     def __init__(self, length=None, broken=None):
         self.read = 0
@@ -38,7 +38,7 @@ HELD = object()
 
 
 class Pending:
-    """A call that is done at once, or that a test holds back."""
+    """A call that completes at once, or when a test releases it."""
 
     def __init__(self, texts):
         self.texts = texts
@@ -46,38 +46,38 @@ class Pending:
         self.done = self.abandoned = False
 
     def end(self, finished, error=None):
-        """Let it end, with so many vectors."""
+        """Complete the call, with `count` vectors."""
         self.done = True
         if error is not None:
             error.partial = dict(enumerate(rows(self.texts[:finished])))
         self.outcome = error or rows(self.texts)
 
     def result(self):
-        """Return or raise what it has ended with; who asks too early is told so, and does not hang."""
+        """Return the result or raise the error; fail if the call has not ended."""
         assert self.done
         if isinstance(self.outcome, ElectronHubError):
             raise self.outcome
         return self.outcome
 
     def withdraw(self):
-        """Let it fail, if it was held back: half of it had come."""
+        """Fail the call, if it was held back, with half of its vectors."""
         if not self.done:
             self.end(len(self.texts) // 2, ElectronHubError("The call was withdrawn."))
 
     def abandon(self):
-        """Note that nobody waits for it."""
+        """Record that no caller waits for the call."""
         self.abandoned = True
 
 
 class Workers:
-    """Take batches: each is answered at once, except for what a test holds back or lets fail."""
+    """Answers each batch at once, except those that a test holds back or fails."""
 
     def __init__(self, **trouble):
         self.trouble = {int(number[5:]): error for number, error in trouble.items()}
         self.calls = []
 
     def submit(self, batch):
-        """Take a batch."""
+        """Submit a batch."""
         prepare_texts(batch)
         call, trouble = Pending(batch), self.trouble.get(len(self.calls))
         self.calls.append(call)
@@ -101,7 +101,7 @@ def numbers(vectors):
 
 @given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 5))
 def test_vectors_come_in_order(length, batch_size, ahead):
-    """Each text gets its vector, in order, however the batches fall."""
+    """Each text gets its vector, in order, for any batch size."""
     workers = Workers()
     assert list(range(length)) == numbers(run(Source(length), workers, batch_size, ahead))
     sizes = [len(call.texts) for call in workers.calls]
@@ -110,7 +110,7 @@ def test_vectors_come_in_order(length, batch_size, ahead):
 
 @given(st.integers(1, 7), st.integers(1, 5), st.integers(1, 60))
 def test_the_source_is_read_a_few_batches_ahead(batch_size, ahead, taken):
-    """An endless source is read `ahead + 1` batches beyond what was handed out, never more."""
+    """An endless source is read at most `ahead + 1` batches beyond the yielded vectors."""
     source = Source()
     vectors = run(source, batch_size=batch_size, ahead=ahead)
     for number in range(taken):
@@ -121,14 +121,14 @@ def test_the_source_is_read_a_few_batches_ahead(batch_size, ahead, taken):
 
 
 def test_nothing_is_read_before_the_first_vector_is_asked_for():
-    """Making a stream costs nothing."""
+    """Creating a stream reads and sends nothing."""
     source = Source()
     run(source)
     assert source.read == 0
 
 
 def test_a_stream_that_is_left_takes_back_what_is_under_way():
-    """Whoever breaks out of the loop does not pay for the batches ahead."""
+    """Breaking out of the loop withdraws the batches ahead."""
     workers = Workers(batch1=HELD, batch2=HELD)
     vectors = run(Source(), workers)
     assert numbers(islice(vectors, 2)) == [0, 1]
@@ -137,7 +137,7 @@ def test_a_stream_that_is_left_takes_back_what_is_under_way():
 
 
 def test_an_error_counts_from_the_first_text_of_all():
-    """Index and partial are positions in the whole iterable, and every vector before was handed out."""
+    """`.index` and `.partial` are positions in the whole iterable, and all earlier vectors were yielded."""
     workers = Workers(batch1=BadRequestError("x", status_code=400, index=2))
     vectors = run(Source(20), workers)
     assert numbers(islice(vectors, 4)) == [0, 1, 2, 3]
@@ -148,7 +148,7 @@ def test_an_error_counts_from_the_first_text_of_all():
 
 
 def test_an_error_without_index_stays_without():
-    """Where no text is to blame none is named."""
+    """If no text is at fault, no index is set."""
     vectors = run(Source(20), Workers(batch1=ServerError("x", status_code=500)))
     with pytest.raises(ServerError) as caught:
         list(vectors)
@@ -156,7 +156,7 @@ def test_an_error_without_index_stays_without():
 
 
 def test_what_later_batches_had_got_is_not_lost():
-    """Batches under way are withdrawn, and what had come of them is in the error."""
+    """Batches in flight are withdrawn, and their finished vectors are in the error."""
     workers = Workers(batch0=ServerError("x", status_code=500), batch1=HELD)
     with pytest.raises(ServerError) as caught:
         next(run(Source(), workers))
@@ -166,7 +166,7 @@ def test_what_later_batches_had_got_is_not_lost():
 
 
 def test_a_cause_stays_the_cause():
-    """The error of the connection is still below ours."""
+    """The connection's error is kept as the cause."""
     error = ServerError("x", status_code=500)
     error.__cause__ = cause = OSError("reset")
     with pytest.raises(ServerError) as caught:
@@ -175,7 +175,7 @@ def test_a_cause_stays_the_cause():
 
 
 def test_a_wrong_text_is_named_after_all_before_it_were_handed_out():
-    """Batches that were good are finished first; the index counts from the first text of all."""
+    """Earlier batches are finished first; the index counts from the first text of the iterable."""
     texts = [str(i) for i in range(9)] + ["", "10"]
     handed_out = []
     with pytest.raises(InputError) as caught:
@@ -186,7 +186,7 @@ def test_a_wrong_text_is_named_after_all_before_it_were_handed_out():
 
 
 def test_a_source_that_raises_is_heard_after_all_before_it():
-    """Every text that the source gave has its vector before the source's own error comes up."""
+    """All texts from the source get their vectors before the source's own error is raised."""
     vectors = run(Source(20, broken=10))
     assert list(range(10)) == numbers(islice(vectors, 10))
     with pytest.raises(OSError, match="the disk is gone"):
@@ -194,13 +194,13 @@ def test_a_source_that_raises_is_heard_after_all_before_it():
 
 
 def test_a_source_that_raises_at_once():
-    """Without any text there is only the error."""
+    """If the source fails at once, only the error is raised."""
     with pytest.raises(OSError, match="the disk is gone"):
         next(run(Source(broken=0)))
 
 
 def test_a_client_that_is_closed_in_the_middle():
-    """What was under way is handed out before the error of the batch that was not taken any more."""
+    """Vectors in flight are yielded before the error of a batch that could not be submitted."""
     workers, limit = Workers(), 2
 
     def submit(inputs):

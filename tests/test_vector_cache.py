@@ -1,4 +1,4 @@
-"""Vectors on disk: nothing that was answered is sent again, and nothing wrong is ever read."""
+"""The vector cache: answered texts are not sent again, and no wrong vector is ever read."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ import zlib
 
 import numpy as np
 import pytest
-from faces import right, same
+from child_processes import begin, finish, release
+from entry_points import expected_vectors, same
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import begin, finish, release
 
 from electronhub_embeddings import CacheError, ElectronHubError, InvalidResponseError
 from electronhub_embeddings._storage import vector_cache as cache
@@ -47,7 +47,7 @@ client.close()
 
 @pytest.fixture
 def path(tmp_path):
-    """Return where the cache of a test is."""
+    """Return the path of the cache."""
     return tmp_path / "vectors.db"
 
 
@@ -73,26 +73,26 @@ def rewrite(path, change):
 # What it is for.
 
 
-def test_nothing_is_sent_twice(face, emulator, path):
-    """A second object finds what a first one has embedded, bit for bit, and only what is new is sent."""
+def test_nothing_is_sent_twice(entry_point, emulator, path):
+    """A second object finds the vectors of the first, bit for bit, and only new texts are sent."""
     service = emulator(rpm=0)
-    face.embed(face.make(service, cache=path), TEXTS[:30])
-    again = face.make(service, cache=path)
+    entry_point.embed(entry_point.make(service, cache=path), TEXTS[:30])
+    again = entry_point.make(service, cache=path)
     mixed = [*TEXTS[35:], *TEXTS[:10], TEXTS[5], TEXTS[35], *TEXTS[20:35]]
-    rows = face.embed(again, mixed)
-    assert same(rows, right(service, mixed))
+    rows = entry_point.embed(again, mixed)
+    assert same(rows, expected_vectors(service, mixed))
     assert sent(service) == [*TEXTS[:30], *TEXTS[35:], *TEXTS[30:35]]
     assert again.usage.cache_hits == 20
-    assert isinstance(rows[0], face.kind.row)
-    assert isinstance(rows[0][0], face.kind.number)
+    assert isinstance(rows[0], entry_point.kind.row)
+    assert isinstance(rows[0][0], entry_point.kind.number)
 
 
-def test_queries_and_documents_share_it(face, emulator, path):
-    """What was embedded as a document is known as a query, if their prefixes are the same."""
+def test_queries_and_documents_share_it(entry_point, emulator, path):
+    """A text embedded as a document is found as a query if the prefixes are the same."""
     service = emulator(rpm=0)
-    thing = face.make(service, cache=path)
-    face.embed(thing, TEXTS)
-    assert same(face.query(thing, TEXTS[3]), service.vector(TEXTS[3]))
+    thing = entry_point.make(service, cache=path)
+    entry_point.embed(thing, TEXTS)
+    assert same(entry_point.query(thing, TEXTS[3]), service.vector(TEXTS[3]))
     assert len(service.calls) == 1
 
 
@@ -102,7 +102,7 @@ def test_queries_and_documents_share_it(face, emulator, path):
     ids=["model", "dimensions", "prefix"],
 )
 def test_what_changes_vectors_is_no_hit(client, emulator, path, change):
-    """Another model, length or prefix is embedded anew, and found afterwards beside the first."""
+    """Another model, length or prefix is embedded again, and both vectors are kept."""
     service = emulator(rpm=0)
     client(service, cache=path).embed(TEXTS)
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_what_changes_vectors_is_no_hit(client, emulator, path, change):
 
 
 def test_another_service_is_no_hit(client, emulator, path):
-    """A vector of one address is not given out for another."""
+    """A vector of one base URL is not used for another."""
     one, two = emulator(rpm=0), emulator(rpm=0)
     for service in (one, two, one, two):
         client(service, cache=path).embed(TEXTS)
@@ -120,25 +120,25 @@ def test_another_service_is_no_hit(client, emulator, path):
 
 
 def test_another_key_is_a_hit(client, emulator, path):
-    """A vector is the same whoever paid for it: a new key does not embed a corpus anew."""
+    """Vectors are shared between keys: a new key does not embed a corpus again."""
     service = emulator(rpm=0)
     client(service, cache=path).embed(TEXTS)
     client(service, cache=path, api_key="ek-another", timeout=9.0, user="somebody").embed(TEXTS)
     assert len(service.calls) == 1
 
 
-def test_hits_need_no_slot(face, emulator, path):
-    """With the limit used up, what is known comes at once."""
+def test_hits_need_no_slot(entry_point, emulator, path):
+    """If the limit is used up, cached vectors are returned at once."""
     service = emulator(rpm=1)
-    first = face.make(service, cache=path, max_wait=0)
-    face.embed(first, TEXTS)
+    first = entry_point.make(service, cache=path, max_wait=0)
+    entry_point.embed(first, TEXTS)
     first.close()
-    second = face.make(service, cache=path, max_wait=0)
-    assert same(face.embed(second, TEXTS[::-1]), right(service, TEXTS[::-1]))
+    second = entry_point.make(service, cache=path, max_wait=0)
+    assert same(entry_point.embed(second, TEXTS[::-1]), expected_vectors(service, TEXTS[::-1]))
 
 
-def test_a_finished_request_is_on_disk_before_the_next_starts(face, emulator, path):
-    """At the start of each request the answers of all before it can be read from the file."""
+def test_a_finished_request_is_on_disk_before_the_next_starts(entry_point, emulator, path):
+    """At the start of each request, the vectors of all earlier ones are in the file."""
     seen = []
 
     def look(answer):
@@ -146,23 +146,23 @@ def test_a_finished_request_is_on_disk_before_the_next_starts(face, emulator, pa
         return answer
 
     service = emulator(rpm=0, faults=[faults.edit(look)] * 4)
-    face.embed(face.make(service, cache=path, batch_size=10, max_concurrency=1), TEXTS)
+    entry_point.embed(entry_point.make(service, cache=path, batch_size=10, max_concurrency=1), TEXTS)
     assert seen == [0, 10, 20, 30]
 
 
-def test_a_job_that_failed_goes_on_where_it_was(face, emulator, path):
-    """After a failure the same call again sends only what was not answered."""
+def test_a_job_that_failed_goes_on_where_it_was(entry_point, emulator, path):
+    """After a failure, repeating the call sends only the unanswered texts."""
     service = emulator(rpm=0, faults=[None, None, faults.error(402)])
     options = {"cache": path, "batch_size": 10, "max_concurrency": 1}
     with pytest.raises(ElectronHubError) as caught:
-        face.embed(face.make(service, **options), TEXTS)
+        entry_point.embed(entry_point.make(service, **options), TEXTS)
     assert sorted(caught.value.partial) == list(range(20))
-    assert same(face.embed(face.make(service, **options), TEXTS), right(service, TEXTS))
+    assert same(entry_point.embed(entry_point.make(service, **options), TEXTS), expected_vectors(service, TEXTS))
     assert sent(service) == [*TEXTS[:30], *TEXTS[20:]]
 
 
 def test_partial_results_name_the_callers_inputs(client, emulator, path):
-    """Known vectors are in `.partial` too, each at its place, and the guilty input is the caller's."""
+    """Cached vectors are in `.partial` too, and `.index` is the caller's index."""
     service = emulator(rpm=0)
     ours = client(service, cache=path)
     ours.embed(TEXTS[::2])
@@ -176,19 +176,19 @@ def test_partial_results_name_the_callers_inputs(client, emulator, path):
 
 
 def test_a_stream_finds_what_is_known(client, emulator, path):
-    """`iter_embed` yields known vectors in their places, and keeps the others."""
+    """`iter_embed` yields cached vectors in order, and caches the others."""
     service = emulator(rpm=0)
     ours = client(service, cache=path, batch_size=8)
     ours.embed(TEXTS[3:21])
     before = len(sent(service))
-    assert same(list(ours.iter_embed(iter(TEXTS))), right(service, TEXTS))
+    assert same(list(ours.iter_embed(iter(TEXTS))), expected_vectors(service, TEXTS))
     assert sorted(sent(service)[before:]) == sorted([*TEXTS[:3], *TEXTS[21:]])
-    assert same(list(ours.iter_embed(iter(TEXTS))), right(service, TEXTS))
+    assert same(list(ours.iter_embed(iter(TEXTS))), expected_vectors(service, TEXTS))
     assert len(sent(service)) == len(TEXTS)
 
 
 def test_an_event_loop_goes_on_while_it_is_read(client, emulator, path, monkeypatch):
-    """Reading the file does not block other tasks: one of them can even be what the reading waits for."""
+    """Reading the file does not block other tasks, even one that the read waits for."""
     service = emulator(rpm=0)
     ours = client(service, cache=path)
     ours.embed(TEXTS)
@@ -208,14 +208,14 @@ def test_an_event_loop_goes_on_while_it_is_read(client, emulator, path, monkeypa
         release_.set()
         return await call
 
-    assert same(asyncio.run(scene()), right(service, TEXTS))
+    assert same(asyncio.run(scene()), expected_vectors(service, TEXTS))
 
 
 # Several at once.
 
 
 def test_processes_share_it(emulator, path):
-    """Processes that write to one new file at the same moment lose nothing, and read what the others wrote."""
+    """Processes that create one file concurrently lose no vector, and read those of the others."""
     service = emulator(rpm=0)
     arguments = (service.base_url, service.api_key, path)
     children = [child for shift in (0, 200, 400) for child in begin(WRITER, *arguments, shift)]
@@ -231,7 +231,7 @@ def test_processes_share_it(emulator, path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_children_use_it(client, emulator, path):
-    """Children read and write over connections of their own, also when forked while others read and write."""
+    """Forked children read and write through their own connections, even if forked during reads and writes."""
     service = emulator(rpm=0)
     ours = client(service, cache=path, dimensions=8)
     stop, trouble = threading.Event(), []
@@ -255,7 +255,7 @@ def test_forked_children_use_it(client, emulator, path):
             pid = os.fork()
         if pid == 0:
             texts = [*TEXTS, f"child {number}"]
-            os._exit(0 if same(ours.embed(texts), right(service, texts, 8)) else 1)
+            os._exit(0 if same(ours.embed(texts), expected_vectors(service, texts, 8)) else 1)
         statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     stop.set()
     for thread in threads:
@@ -286,17 +286,17 @@ def test_forked_children_use_it(client, emulator, path):
     ids=["vector", "checksum", "short", "head", "odd", "empty", "zeros", "type", "double"],
 )
 def test_a_damaged_entry_is_a_miss(client, emulator, path, damage):
-    """What is not as it was written is embedded again, and then kept again."""
+    """A damaged entry is embedded and stored again."""
     service = emulator(rpm=0)
     client(service, cache=path).embed(TEXTS)
     rewrite(path, damage)
     for _ in range(2):
-        assert same(client(service, cache=path).embed(TEXTS), right(service, TEXTS))
+        assert same(client(service, cache=path).embed(TEXTS), expected_vectors(service, TEXTS))
     assert len(service.calls) == 2
 
 
 def test_entries_that_changed_places_are_misses(client, emulator, path):
-    """An entry under the key of another text is not given out for it."""
+    """An entry stored under another text's key is not used for that text."""
     service = emulator(rpm=0)
     client(service, cache=path).embed(["one", "two"])
     (one, first), (two, second) = entries(path)
@@ -304,7 +304,7 @@ def test_entries_that_changed_places_are_misses(client, emulator, path):
         for key, entry in ((one, second), (two, first)):
             connection.execute("UPDATE vectors SET vector = ? WHERE key = ?", (entry, key))
         connection.commit()
-    assert same(client(service, cache=path).embed(["one", "two"]), right(service, ["one", "two"]))
+    assert same(client(service, cache=path).embed(["one", "two"]), expected_vectors(service, ["one", "two"]))
 
 
 def not_a_database(path):
@@ -336,15 +336,15 @@ def directory(path):
 
 
 @pytest.mark.parametrize("damage", [not_a_database, broken_pages, another_database, directory])
-def test_a_damaged_file_is_a_clear_error(face, emulator, path, damage):
-    """Nothing is sent; the error names the file and says what to do; without the file the work goes on."""
+def test_a_damaged_file_is_a_clear_error(entry_point, emulator, path, damage):
+    """An unusable file raises before anything is sent; the error names it and what to do; without it, calls work."""
     service = emulator(rpm=0)
-    first = face.make(service, cache=path)
-    face.embed(first, TEXTS)
+    first = entry_point.make(service, cache=path)
+    entry_point.embed(first, TEXTS)
     first.close()
-    thing = face.make(service, cache=path)
+    thing = entry_point.make(service, cache=path)
     damage(path)
-    for embed, asked in ((face.embed, TEXTS), (face.query, "one")):
+    for embed, asked in ((entry_point.embed, TEXTS), (entry_point.query, "one")):
         with pytest.raises(CacheError, match=path.name) as caught:
             embed(thing, asked)
         assert "Name another file" in str(caught.value)
@@ -352,20 +352,20 @@ def test_a_damaged_file_is_a_clear_error(face, emulator, path, damage):
     thing.close()
     assert len(service.calls) == 1
     path.rename(path.with_suffix(".old"))
-    assert same(face.embed(face.make(service, cache=path), TEXTS), right(service, TEXTS))
+    assert same(entry_point.embed(entry_point.make(service, cache=path), TEXTS), expected_vectors(service, TEXTS))
 
 
 def test_what_cannot_be_written_is_returned_all_the_same(client, emulator, path, monkeypatch, caplog):
-    """A job does not fail because its copy cannot be kept: one warning, and later ones are kept again."""
+    """If a vector cannot be stored, the job continues with one warning, and later vectors are stored again."""
     monkeypatch.setattr(cache, "BUSY_TIMEOUT", 0.01)
     service = emulator(rpm=0)
     ours = client(service, cache=path, batch_size=10, max_concurrency=1)
     ours.embed_query("one")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other, caplog.at_level(logging.WARNING):
         other.execute("BEGIN IMMEDIATE")
-        assert same(ours.embed(TEXTS), right(service, TEXTS))
+        assert same(ours.embed(TEXTS), expected_vectors(service, TEXTS))
         other.execute("ROLLBACK")
-        assert same(ours.embed(TEXTS[:20]), right(service, TEXTS[:20]))
+        assert same(ours.embed(TEXTS[:20]), expected_vectors(service, TEXTS[:20]))
         other.execute("BEGIN IMMEDIATE")
         ours.embed_query("two")
         other.execute("ROLLBACK")
@@ -374,16 +374,16 @@ def test_what_cannot_be_written_is_returned_all_the_same(client, emulator, path,
     assert len(entries(path)) == 21
 
 
-def test_a_service_that_changed_its_vectors(client, face, emulator, path):
-    """Vectors of two lengths are never mixed: the caller who has old ones is told so, others get theirs."""
+def test_a_service_that_changed_its_vectors(client, entry_point, emulator, path):
+    """Vectors of two lengths are never mixed: a call with cached ones of the old length fails, others succeed."""
     service = emulator(rpm=0)
     first = client(service, cache=path)
     first.embed(TEXTS[:20])
     first.close()
     service.script(*[faults.edit(shortened)] * 9)
-    ours, other = face.make(service, cache=path, batch_size=10, max_concurrency=1), client(service)
+    ours, other = entry_point.make(service, cache=path, batch_size=10, max_concurrency=1), client(service)
     with pytest.raises(InvalidResponseError, match="1536 dimensions in the cache, 8 at the service") as caught:
-        face.embed(ours, TEXTS)
+        entry_point.embed(ours, TEXTS)
     assert sorted(caught.value.partial) == list(range(20))
     assert len(service.calls) == 2  # nothing is sent of what cannot be used
     assert other.embed(TEXTS).shape == (40, 8)
@@ -395,18 +395,18 @@ def test_a_service_that_changed_its_vectors(client, face, emulator, path):
     ids=["not a number", "infinite", "short", "long"],
 )
 @pytest.mark.parametrize("count", [1, 40])
-def test_an_entry_that_no_answer_could_be_is_a_miss(face, emulator, path, wrong, count):
-    """Whoever wrote it, its checksum included: what an answer would be refused for is embedded again, and kept."""
+def test_an_entry_that_no_answer_could_be_is_a_miss(entry_point, emulator, path, wrong, count):
+    """Entries that would be invalid in an answer are embedded and stored again, even with a correct checksum."""
     service = emulator(rpm=0)
-    face.embed(face.make(service, cache=path, dimensions=8), TEXTS)
+    entry_point.embed(entry_point.make(service, cache=path, dimensions=8), TEXTS)
     vector = wrong.astype("<f4").tobytes()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         for (key,) in connection.execute("SELECT key FROM vectors LIMIT ?", (count,)).fetchall():
             connection.execute("UPDATE vectors SET vector = ? WHERE key = ?", (vector + checksum(key, vector), key))
         connection.commit()
     for _ in range(2):
-        thing = face.make(service, cache=path, dimensions=8)
-        assert same(face.embed(thing, TEXTS), right(service, TEXTS, 8))
+        thing = entry_point.make(service, cache=path, dimensions=8)
+        assert same(entry_point.embed(thing, TEXTS), expected_vectors(service, TEXTS, 8))
     assert [call.texts for call in service.calls] == [40, count]
 
 
@@ -416,7 +416,7 @@ def checksum(key, vector):
 
 
 def test_vectors_as_the_service_makes_them_now_are_the_measure(client, emulator, path):
-    """Without `dimensions`, entries of another length than the vectors that came last are misses."""
+    """Without `dimensions`, entries with a different length from the latest vectors are misses."""
     service = emulator(rpm=0)
     with client(service, cache=path) as before:
         before.embed(TEXTS[:20])
@@ -475,7 +475,7 @@ with make() as client:
 
 @pytest.fixture
 def mounting(tmp_path):
-    """Skip a test where processes may not have disks of their own."""
+    """Skip a test if processes cannot mount their own disks."""
     tool = shutil.which("unshare")
     if tool is None:
         pytest.skip("needs unshare")
@@ -490,7 +490,7 @@ def mounting(tmp_path):
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 @pytest.mark.parametrize("state", ["full", "read-only"])
 def test_a_cache_that_can_only_be_read_is_read(emulator, tmp_path, mounting, state, journal):
-    """On a full disk, or one that nobody may write to, hits come at once, and there is one warning for all calls."""
+    """On a full or read-only disk, hits are returned at once, and there is one warning for all calls."""
     service = emulator(rpm=0)
     command = [*mounting, sys.executable, "-c", DISK, service.base_url, service.api_key, tmp_path, state, journal]
     run = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, timeout=60)
@@ -525,7 +525,7 @@ def test_a_cache_that_may_not_be_written_is_not_tried_again(client, emulator, pa
 
 
 def test_it_holds_neither_texts_nor_keys(client, emulator, path):
-    """No byte of the files tells what was embedded, nor by whom."""
+    """The files contain neither texts nor keys."""
     service = emulator(rpm=0)
     with client(service, cache=path, document_prefix="passage: ") as ours:
         ours.embed(["a secret text"])
@@ -539,7 +539,7 @@ def test_it_holds_neither_texts_nor_keys(client, emulator, path):
 
 
 def test_only_its_owner_may_read_it(client, emulator, path):
-    """The file and what SQLite lays beside it have mode 0600, whatever the umask."""
+    """The file and SQLite's additional files have mode 0600, whatever the umask."""
     before = os.umask(0)
     try:
         client(emulator(rpm=0), cache=path).embed(TEXTS)
@@ -553,7 +553,7 @@ def test_only_its_owner_may_read_it(client, emulator, path):
 
 
 def test_nothing_is_made_before_the_first_text(client, emulator, path):
-    """A constructor touches no file; a path that cannot be is refused by it."""
+    """The constructor opens no file, but rejects impossible paths."""
     client(emulator(rpm=0), cache=path)
     assert not path.exists()
     for wrong in (7, b"path", ""):
@@ -562,7 +562,7 @@ def test_nothing_is_made_before_the_first_text(client, emulator, path):
 
 
 def test_a_path_means_the_same_after_a_change_of_directory(client, emulator, tmp_path, monkeypatch):
-    """A relative path is the one that it was when the client was made."""
+    """A relative path is resolved when the client is created."""
     monkeypatch.chdir(tmp_path)
     ours = client(emulator(rpm=0), cache="vectors.db")
     (tmp_path / "elsewhere").mkdir()
@@ -572,7 +572,7 @@ def test_a_path_means_the_same_after_a_change_of_directory(client, emulator, tmp
 
 
 def test_a_closed_client_answers_nothing(client, emulator, path):
-    """Also what is known is not given out by a client that was closed."""
+    """A closed client does not return cached vectors either."""
     ours = client(emulator(rpm=0), cache=path)
     ours.embed(TEXTS)
     ours.close()
@@ -581,11 +581,11 @@ def test_a_closed_client_answers_nothing(client, emulator, path):
     assert [file.name for file in path.parent.iterdir()] == ["vectors.db"]  # SQLite has cleared up behind it
 
 
-# The room itself.
+# The cache itself.
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
+def shared_cache(tmp_path_factory):
     """Return a cache that all examples share."""
     kept = VectorCache(tmp_path_factory.mktemp("cache") / "vectors.db", "a namespace")
     yield kept
@@ -596,13 +596,13 @@ FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), mi
 
 
 @given(known=st.dictionaries(st.text(min_size=1), FLOATS), asked=st.lists(st.text(min_size=1)))
-def test_any_text_and_any_vector(shelf, known, asked):
-    """Whatever was kept is found, to the bit, for whoever asks; every input still has its own text."""
+def test_any_text_and_any_vector(shared_cache, known, asked):
+    """Every stored vector is found, bit for bit, and every input keeps its own text."""
     if known:
-        new = shelf.recall(prepare_texts(known))
+        new = shared_cache.recall(prepare_texts(known))
         new.keep(0, len(known), np.array([known[text] for text in new.inputs.texts], "<f4"))
     inputs = prepare_texts([*asked, *known])
-    recalled = shelf.recall(inputs)
+    recalled = shared_cache.recall(inputs)
     count = 0 if recalled.rows is None else len(recalled.rows)
     assert set(known) <= set(recalled.inputs.texts[:count])
     for text, row in zip(recalled.inputs.texts[:count], recalled.rows if count else (), strict=True):

@@ -1,4 +1,4 @@
-"""What a store keeps of a window: read as it was written, or not at all."""
+"""The serialised window: decoded completely or not at all."""
 
 import logging
 import zlib
@@ -74,7 +74,7 @@ PARTS = {"margin_growth", "guess", "cooldown", "foreign", "good", "full"}
 
 
 def paths(fields, before=""):
-    """List the names of all fields, those of the parts included."""
+    """List the names of all fields, including nested ones."""
     for name, value in fields.items():
         yield before + name
         if name in PARTS:
@@ -82,13 +82,13 @@ def paths(fields, before=""):
 
 
 def seal(fields, version=VERSION):
-    """Write fields as a state of a version."""
+    """Serialise fields as a state of a given version."""
     payload = msgspec.msgpack.encode(fields)
     return bytes([version]) + zlib.crc32(payload).to_bytes(4, "big") + payload
 
 
 def part_with(fields, path):
-    """Find the part that has a field."""
+    """Return the nested object that has a field."""
     for name in path.split(".")[:-1]:
         fields = fields[name]
     return fields, path.rpartition(".")[2]
@@ -109,7 +109,7 @@ def test_the_fields_belong_to_a_version():
 @pytest.mark.parametrize("path", FIELDS_OF_VERSION_1)
 @pytest.mark.parametrize("renamed", [True, False], ids=["renamed", "missing"])
 def test_a_field_that_is_renamed_or_missing_resets_nothing(path, renamed):
-    """The state is refused as a whole, and the field is named."""
+    """A state with a missing or unknown field is rejected as a whole, and the error names the field."""
     fields = asdict(WINDOW)
     part, name = part_with(fields, path)
     value = part.pop(name)
@@ -123,7 +123,7 @@ def test_a_field_that_is_renamed_or_missing_resets_nothing(path, renamed):
     "path", ["more", *(f"{part}.more" for part in FIELDS_OF_VERSION_1 if part.split(".")[-1] in PARTS)]
 )
 def test_a_field_more_is_refused(path):
-    """Whoever wrote it had a reason, which is not known here."""
+    """A state with an unknown field is rejected."""
     fields = asdict(WINDOW)
     part, name = part_with(fields, path)
     part[name] = 1
@@ -132,21 +132,21 @@ def test_a_field_more_is_refused(path):
 
 
 def test_a_field_of_another_type_is_refused():
-    """A number is not taken for a list."""
+    """A state with a field of another type is rejected."""
     with pytest.raises(UnreadableStateError, match="held"):
         decode(seal({**asdict(WINDOW), "held": 1}))
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])
 def test_another_version_is_refused(version):
-    """Whatever is in it: its fields may have the same names, and another meaning."""
+    """A state of another version is rejected, because the same names may have other meanings."""
     with pytest.raises(UnreadableStateError, match=f"version {version}, not 1"):
         decode(seal(asdict(WINDOW), version))
 
 
 @given(st.data())
 def test_a_damaged_state_is_refused(data):
-    """A state that was cut off, or has a byte changed, is not taken for another state."""
+    """A truncated or changed state is rejected."""
     state = encode(WINDOW)
     place = data.draw(st.integers(0, len(state) - 1))
     other = data.draw(st.integers(0, 255).filter(lambda byte: byte != state[place]))
@@ -157,13 +157,13 @@ def test_a_damaged_state_is_refused(data):
 
 @given(st.binary())
 def test_whatever_is_no_state_is_refused(state):
-    """No other error comes of it."""
+    """Arbitrary bytes raise no other error."""
     with pytest.raises(UnreadableStateError):
         decode(state)
 
 
 def test_a_store_without_a_state_begins_with_its_own():
-    """Each time with a copy, which the next change does not find changed."""
+    """Each read returns a new copy of the initial window."""
     reader = WindowReader(SlidingWindow(limit=7))
     reader.read(None, 0.0).held["a"] = 1.0
     assert reader.read(None, 0.0) == SlidingWindow(limit=7)
@@ -172,13 +172,13 @@ def test_a_store_without_a_state_begins_with_its_own():
 
 @pytest.mark.parametrize("state", [b"", b"\x02", encode(WINDOW)[:-1]], ids=["empty", "newer", "cut off"])
 def test_an_unreadable_state_is_begun_anew_with_care(state):
-    """A period without calls, then one at a time; the period is the one that the store was given."""
+    """After an unreadable state, nothing starts for one period of the store, then one call at a time."""
     window = WindowReader(SlidingWindow(period=2.0, probing=False)).read(state, 100.0)
     assert (window.period, window.probing, window.unknown_until) == (2.0, True, pytest.approx(102.1))
 
 
 def test_an_unreadable_state_is_warned_of(caplog):
-    """Once a minute at most: two versions that share a store overwrite each other's state all the time."""
+    """The warning is logged at most once a minute: two versions that share a store keep overwriting its state."""
     reader = WindowReader()
     for now in (0.0, 0.1, WARNING_INTERVAL - 0.1, WARNING_INTERVAL, WARNING_INTERVAL + 0.1):
         reader.read(b"\x02", now)

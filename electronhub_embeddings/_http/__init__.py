@@ -1,4 +1,4 @@
-"""One attempt over the wire: a request goes out, an answer comes in. The only folder that imports httpx.
+"""Sends one request over HTTP and receives its response. The only folder that imports httpx.
 
 Imports of this package only `_codec`, `_config`, `_rate_limit` and `errors`.
 """

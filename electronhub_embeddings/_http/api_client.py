@@ -42,7 +42,7 @@ MAX_MODELS_BYTES = 20_000_000
 """Longest list of models, in bytes."""
 
 MIN_LOCKED_TEXTS = 32
-"""Texts in a request from which on its response is read and decoded under the decode lock."""
+"""Smallest number of texts in a request whose response is read and decoded under the decode lock."""
 
 MIN_SECRET_LENGTH = 8
 """Shortest header value that is redacted in errors, in characters: replacing every "1" or "eu" would garble them."""
@@ -61,7 +61,7 @@ class ApiClient:
         self._transport = Transport(account, config)
         self._decode_lock = DecodeLock()
         self._dimensions: dict[str, int] = {}
-        """Under the key "all": the length of all vectors, as requested or as in the first response."""
+        """Under the key "all": the length of the vectors in the first response."""
 
     def send(
         self, texts: Sequence[str], encoding_format: str, allocate: Callable[[int, int], np.ndarray] = new_array
@@ -130,7 +130,7 @@ class ApiClient:
         """Return the ids of the models that make embeddings; the list is public, so the key is not sent.
 
         Raises:
-            ElectronHubError: As for any request; this one is not retried.
+            ElectronHubError: As for any request; never retried.
         """
         try:
             with self._transport.get_models() as answer:

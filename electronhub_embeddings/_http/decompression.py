@@ -30,7 +30,7 @@ def decompress(raw: Iterable[bytes], encoding: str) -> Iterator[bytes]:
         yield from raw
         return
     if encoding not in {"gzip", "x-gzip"}:
-        raise ValueError(f"{encoding[:40]!r} was not asked for")
+        raise ValueError(f"{encoding[:40]!r} was not requested")
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         for part in raw:
@@ -42,4 +42,4 @@ def decompress(raw: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     except zlib.error as error:
         raise ValueError(str(error)) from None
     if not inflate.eof:
-        raise ValueError("it ends too early")
+        raise ValueError("the compressed data is truncated")

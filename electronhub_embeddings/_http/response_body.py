@@ -1,6 +1,6 @@
 """Reads the body of a response; long bodies are read and decoded one at a time, under the decode lock.
 
-Two costs would exceed that of receiving the bytes, and this module avoids both. Threads that receive at the same time
+This module avoids two costs that would exceed the cost of receiving the bytes. Threads that receive at the same time
 contend for the GIL at every chunk, thousands of times for ten thousand vectors. Newly allocated memory has to be
 cleared by the operating system, so a long body is read into one buffer, which is reused for the next body.
 """

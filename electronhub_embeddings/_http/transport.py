@@ -119,11 +119,11 @@ class Transport:
         self._closed = False
 
     def post(self, body: bytes) -> AbstractContextManager[ApiResponse]:
-        """Send an embeddings request and keep its response open; raises as `_send`."""
+        """Send an embeddings request and keep its response open; raises the errors of `_send`."""
         return self._send("POST", self._url, self._post_headers, body)
 
     def get_models(self) -> AbstractContextManager[ApiResponse]:
-        """Request the list of models, without the key; raises as `_send`."""
+        """Request the list of models, without the key; raises the errors of `_send`."""
         return self._send("GET", self._models_url, self._get_headers, b"")
 
     def _connected(self) -> httpx.HTTPTransport:
@@ -165,7 +165,7 @@ class Transport:
 
         Raises:
             APITimeoutError: Connecting, or reading the whole response, took longer than `timeout`.
-            APIConnectionError: The connection failed; `.sent` tells whether the service may have counted the request.
+            APIConnectionError: The connection failed; `.sent` is whether the service may have counted the request.
         """
         self._timeout.start()
         try:

@@ -1,4 +1,4 @@
-"""The rules of the rate limit: when a request may start. No I/O, no thread, no clock.
+"""Decides when a request may start under the rate limit. No I/O, no threads, no clock.
 
 Imports nothing else of this package.
 """

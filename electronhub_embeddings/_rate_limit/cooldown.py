@@ -1,7 +1,7 @@
-"""The cooldown after a 429: for how long nothing may be sent.
+"""The cooldown after a 429: how long nothing may be sent.
 
-The service: exceeding the limit starts 180 s in which nothing may be sent, "even if your normal window would have
-reset". A call during the cooldown is taken to begin it anew.
+The service's documentation: exceeding the limit starts a cooldown of 180 s, "even if your normal window would have
+reset". We assume that a call during the cooldown restarts it.
 """
 
 from __future__ import annotations
@@ -9,32 +9,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_COOLDOWN_DOUBLINGS = 2
-"""Times that a cooldown is doubled at most: with the service's 180 s, to 12 minutes."""
+"""Maximum number of times a cooldown is doubled: from the service's 180 s to 12 minutes."""
 
 
 @dataclass
 class Cooldown:
-    """When the cooldown ends, and how often in a row the service has refused."""
+    """When the cooldown ends, and how many cooldowns in a row there have been."""
 
     until: float = 0.0
-    """The time at which calls may start again."""
+    """The time from which calls may start again."""
     refusals: int = 0
-    """Cooldowns since the last good answer."""
+    """Cooldowns since the last successful answer."""
 
     def start(self, now: float, seconds: float, margin: float) -> bool:
-        """Begin a cooldown, or prolong the one in force; return whether this one has begun.
+        """Start a cooldown, or extend the current one; return whether a new one was started.
 
-        Two clients that lock each other out, and wait equally long, would never get apart. So a cooldown that
-        follows another one without a good answer in between lasts twice as long, then four times.
+        Two clients that trigger each other's cooldowns would stay in step if they always waited equally long. A
+        cooldown that follows another one with no successful answer in between therefore lasts twice as long, the next
+        one four times.
 
         Args:
             now: The time.
-            seconds: What the service asks for.
-            margin: Seconds added, for clocks that do not run quite alike.
+            seconds: The duration that the service asks for.
+            margin: Seconds added, because clocks run at slightly different speeds.
         """
-        begins = now >= self.until  # else the call was in flight with the refused one, and teaches nothing new
-        if begins:
+        is_new = now >= self.until  # else the call was in flight together with the refused one
+        if is_new:
             seconds *= 2 ** min(self.refusals, MAX_COOLDOWN_DOUBLINGS)
             self.refusals += 1
         self.until = max(self.until, now + seconds + margin)
-        return begins
+        return is_new

@@ -1,7 +1,7 @@
-"""The share of the limit that others spend: chat calls, other processes, whoever has the same key.
+"""The share of the limit that other callers use: chat calls, other processes, other users of the same key.
 
-The service counts all calls of a key in one window. Others show in `X-RateLimit-Remaining`: what is gone and was not
-ours was theirs.
+The service counts all calls of a key in one window. `X-RateLimit-Remaining` reveals the calls of others: the slots that
+are used and are not ours.
 """
 
 from __future__ import annotations
@@ -9,43 +9,43 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 FOREIGN_HOLD_PERIODS = 2
-"""Periods for which others are taken to hold what they were seen to hold."""
+"""Periods for which others are assumed to hold the slots that they were seen to hold."""
 
 FOREIGN_EXPIRY_PERIODS = 3
-"""Periods after that in which the sighting is forgotten, if no newer answer has ended it."""
+"""Further periods after which a sighting is dropped even if no newer answer has ended it."""
 
 ABSENCE_PERIODS = 2
-"""Periods in which every answer has shown nobody else, after which nothing is left to others any more."""
+"""Periods after which no slots are left to others, if every answer in them has shown no other caller."""
 
 FOREIGN_SHARE_TTL = 600.0
-"""Seconds after a cooldown for which half of the limit is left to others who passed the limit with us."""
+"""Seconds after a cooldown for which half of the limit is left to the others who exceeded it together with us."""
 
 
 @dataclass
 class ForeignShare:
-    """What others were seen to spend, and until when that much is left to them."""
+    """The slots that others were seen to use, and until when that many are left to them."""
 
     sightings: list[tuple[float, int]] = field(default_factory=list)
-    """(until when it counts at least, how many slots); of later ones, those with fewer slots."""
+    """(earliest end, slots), most slots first; a sighting with fewer slots is kept only if it ends later."""
     absent_since: float | None = None
-    """Since when every answer has shown that nobody else spends."""
+    """Since when every answer has shown that no other caller uses slots."""
 
     def reserve(self, limit: int) -> int:
-        """Count the slots to leave to others, a quarter more than they were seen to take; one slot stays ours."""
+        """Return the slots to leave to others: a quarter more than they were seen to use, but never all of them."""
         if not self.sightings:
             return 0
         count = self.sightings[0][1]
         return min(count + max(1, count // 4), limit - 1)
 
-    def see(self, now: float, count: int, *, period: float, hold: float) -> None:
-        """Note how many slots others held when a call of ours was counted.
+    def observe(self, now: float, count: int, *, period: float, hold: float) -> None:
+        """Record how many slots others held when the service counted one of our calls.
 
-        A sighting that has run out ends only now, with a newer look: others may have had a rest just when our own
-        slots came free, and a burst of ours would meet their next one.
+        An expired sighting is dropped only after a newer observation, or much later by `expire`. Others may pause just
+        when our own slots are released, and a burst of ours would collide with their next calls.
 
         Args:
             now: The time.
-            count: Their slots; none or fewer: nobody else was seen.
+            count: Their slots; 0 or less: no other caller was seen.
             period: Seconds over which the service counts.
             hold: Seconds for which a slot is held.
         """
@@ -59,27 +59,27 @@ class ForeignShare:
             self.sightings = []
 
     def leave_half(self, limit: int, cooldown_ends: float) -> None:
-        """Leave half of the limit to others: their fair share, for what they want is not known."""
+        """Leave half of the limit to others: a fair share, because their demand is not known."""
         self.absent_since = None
         self.leave(max(1, limit // 2), cooldown_ends + FOREIGN_SHARE_TTL)
 
     def leave(self, count: int, until: float) -> None:
-        """Leave so many slots to others until a time; more for a shorter time does not undo fewer for a longer one."""
+        """Leave `count` slots to others until a time; fewer slots that are left for longer are kept as well."""
         if count > 0:
             self.sightings = [seen for seen in self.sightings if seen[1] > count or seen[0] > until]
             self.sightings.append((until, count))
             self.sightings.sort(key=lambda seen: -seen[1])
 
     def expire(self, now: float, period: float) -> None:
-        """Forget sightings that no newer answer has ended."""
+        """Drop old sightings that no newer answer has ended."""
         self.sightings = [seen for seen in self.sightings if seen[0] + FOREIGN_EXPIRY_PERIODS * period > now]
 
     def merge(self, other: ForeignShare) -> None:
-        """Add what another window has seen."""
+        """Add the sightings of another window."""
         for until, count in other.sightings:
             self.leave(count, until)
 
     def shift_clock(self, shift: float) -> None:
-        """Move every time by `shift` seconds; how long others have been absent is not known any more."""
+        """Shift all times by `shift` seconds; `absent_since` is reset."""
         self.sightings = [(until + shift, count) for until, count in self.sightings]
         self.absent_since = None

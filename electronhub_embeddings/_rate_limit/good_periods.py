@@ -1,24 +1,24 @@
-"""How long the limiter waits before it becomes bolder: a number of good periods, twice as many after each failure."""
+"""How long the limiter waits before it tries more: a number of good periods, doubled by each failure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MAX_GOOD_PERIODS = 1440
-"""Good periods that are waited for at most: a day's, of 60 s each. Failing once a day costs 0.2 % of the time."""
+"""Most good periods to wait for: one day of 60 s periods. A failure once a day costs 0.2 % of the time."""
 
 
 @dataclass
 class GoodPeriods:
-    """Counts periods in which the service has answered well."""
+    """Counts periods in which the service answered successfully."""
 
     count: int = 0
-    """Whole periods, from one good answer to another one."""
+    """Complete periods, each from one successful answer to another."""
     since: float | None = None
-    """The good answer at which the period under way has begun."""
+    """The time of the successful answer that started the current period."""
 
     def note(self, now: float, period: float) -> bool:
-        """Take note of a good answer; return whether it ends a period. Time without answers ends one at most."""
+        """Record a successful answer; return whether it ends a period. A gap between answers ends at most one."""
         if self.since is None:
             self.since = now
         ends = now - self.since >= period
@@ -27,7 +27,7 @@ class GoodPeriods:
         return ends
 
     def restart(self) -> None:
-        """Count from nothing again."""
+        """Start counting from zero."""
         self.count, self.since = 0, None
 
 

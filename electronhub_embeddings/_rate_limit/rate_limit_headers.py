@@ -1,4 +1,4 @@
-"""What the response headers say, about the rate limit above all. Every header is optional, and may be malformed."""
+"""Parses the response headers, mainly those of the rate limit. Every header is optional and may be malformed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RateLimitHeaders(NamedTuple):
     """The headers of one response; None: the header is missing or invalid."""
 
     limit: int | None = None
-    """Requests a minute (`X-RateLimit-Limit`)."""
+    """Requests per minute (`X-RateLimit-Limit`)."""
     remaining: int | None = None
     """Requests left in the window after this request was counted (`X-RateLimit-Remaining`)."""
     reset: float | None = None
@@ -42,8 +42,8 @@ def read_rate_limit_headers(headers: Mapping[str, str], wall_clock: float) -> Ra
 
     Args:
         headers: The response headers, with names in lower case.
-        wall_clock: The local time in Unix seconds, used if the response has no `Date`: times are compared with the
-            service's clock if possible.
+        wall_clock: The local time in Unix seconds, used if the response has no `Date`. Otherwise, times are compared
+            with the service's clock.
     """
     date = headers.get("date")
     limit = _number(headers.get("x-ratelimit-limit"))

@@ -1,14 +1,15 @@
 """The rate limit as the service sees it: a sliding window of slots. No I/O; the time is an argument.
 
 Invariants:
-- Every call takes one slot before it is sent. Slots in flight, slots held, and what others spend count for the limit.
-- A slot is free again one period after the latest time at which the service can have counted the call, not one period
+- Every call acquires one slot before it is sent. Slots in flight, held slots and the share of others count against the
+  limit.
+- A slot is released one period after the latest time at which the service can have counted the call, not one period
   after the call was sent.
-- What the headers say corrects what was counted here.
-- Until an answer shows that calls are welcome, and again after each 429, one call at a time: no burst into the unknown.
-- After a 429 nothing starts before the cooldown is over.
+- The headers override the local count.
+- Only one call at a time is sent until an answer shows that calls are accepted, and again after each 429.
+- After a 429, nothing starts before the cooldown is over.
 
-Times are seconds of one clock that never jumps; which one, the store of the window knows.
+Times are in seconds, on a clock that never jumps. The window's store chooses the clock.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ PERIOD = 60.0
 """Seconds over which the service counts requests."""
 
 LATE_ARRIVAL = 2.0
-"""Seconds for which a call without an answer can still be on its way to the service after it was given up."""
+"""Seconds for which an abandoned call without an answer can still be on its way to the service."""
 
 MAX_HELD_WITHOUT_LIMIT = 1000
-"""Slots remembered while no limit is known."""
+"""Most held slots that are kept while no limit is known."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,22 @@ class SlidingWindow:
 
     period: float = PERIOD
     margin: float = SAFETY_MARGIN
-    """Seconds added to every hold, before any 429 has made them more."""
+    """Seconds added to every hold, before any 429 has increased them."""
     margin_growth: MarginGrowth = field(default_factory=MarginGrowth)
     limit: int | None = None
-    """Requests a period, as the service has said; None: it has not said, or there is none."""
+    """Requests per period, as reported by the service; None: it has reported none, or there is no limit."""
     guess: GuessedLimit = field(default_factory=GuessedLimit)
-    """What stands in for the limit after a 429, while the service has not said it."""
+    """Replaces the limit after a 429, as long as the service has not reported one."""
     probing: bool = True
-    """One call at a time, until an answer shows that calls are welcome."""
+    """Whether only one call at a time is sent, until an answer shows that calls are accepted."""
     in_flight: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Slots of calls without an answer yet: slot -> start, and when to take it for lost (its process may have died)."""
+    """Slots of calls without an answer: slot -> (start, when to consider the call lost: its process may have died)."""
     held: dict[str, float] = field(default_factory=dict)
-    """Slots of finished calls: slot -> when it is free again."""
+    """Slots of finished calls: slot -> when it is released."""
     updated_at: float = 0.0
-    """The time of the last change, where a store keeps the window for several processes."""
+    """The time of the last change, if a store keeps the window for several processes."""
     unknown_until: float = 0.0
-    """Until when calls that nobody remembers may fill the service's window."""
+    """Until when unknown earlier calls may fill the service's window."""
     cooldown: Cooldown = field(default_factory=Cooldown)
     foreign: ForeignShare = field(default_factory=ForeignShare)
 
@@ -76,7 +77,7 @@ class SlidingWindow:
             now: The time.
             slot: A unique name for the slot.
             max_duration: Seconds after which the request must have ended; the slot is then held.
-            cap: The caller's own limit of requests per period.
+            cap: The caller's own limit, in requests per period.
         """
         self._expire(now)
         if slot in self.in_flight:  # a store may repeat a change whose success it could not confirm
@@ -94,7 +95,7 @@ class SlidingWindow:
         return None
 
     def delay(self, now: float, *, cap: int | None = None, calls: int = 1) -> float:
-        """Return the seconds until the last of `calls` more calls can start, at the earliest; 0.0: now."""
+        """Return the minimum seconds until the last of `calls` further calls can start; 0.0: now."""
         delay = max(0.0, self.cooldown.until - now, self.unknown_until - now)
         limit = self.effective_limit(cap)
         if limit is None:
@@ -113,15 +114,15 @@ class SlidingWindow:
         return moment - now
 
     def complete(self, now: float, slot: str, headers: RateLimitHeaders, *, counted: float | None, good: bool) -> None:
-        """Turn the slot of a call that has ended into one that is held.
+        """Hold the slot of a call that has ended.
 
         Args:
             now: The time.
             slot: The slot.
-            headers: What the answer's headers say.
-            counted: When the service has counted the call at the latest: the arrival of the headers; None: no
-                answer came.
-            good: Whether the answer shows that calls are welcome.
+            headers: The headers of the answer.
+            counted: The latest time at which the service can have counted the call: when the headers arrived. None:
+                there was no answer.
+            good: Whether the answer shows that calls are accepted.
         """
         started, _ = self.in_flight.pop(slot, (now, now))
         self.held[slot] = (now + LATE_ARRIVAL if counted is None else counted) + self.hold
@@ -135,14 +136,14 @@ class SlidingWindow:
             self._note_good(now)
         if self.limit is not None and headers.remaining is not None:
             used = self.limit - headers.remaining
-            self.foreign.see(now, used - self._ours(started), period=self.period, hold=self.hold)
+            self.foreign.observe(now, used - self._ours(started), period=self.period, hold=self.hold)
 
     def start_cooldown(self, now: float, seconds: float) -> None:
-        """Take note of a 429: nothing starts for `seconds`, and less is spent afterwards.
+        """Record a 429: nothing starts for `seconds`, and fewer calls are made afterwards.
 
-        Where a limit was guessed, the guess may have been too high. Where our own count was right, others on the same
-        key have passed the limit with us, and half of it is left to them; or the service counts over longer than it
-        says, and the margin grows.
+        A guessed limit may have been too high. If our own count was right, either other callers with the same key
+        exceeded the limit together with us, or the service counts over a longer period than it says. So half of the
+        limit is left to others, and the margin grows.
         """
         self.probing, self.foreign.absent_since = True, None
         if not self.cooldown.start(now, seconds, self.hold - self.period):
@@ -159,25 +160,25 @@ class SlidingWindow:
         self.in_flight.pop(slot, None)
 
     def abandon_in_flight(self, now: float) -> None:
-        """Take all calls in flight for lost: they were the parent process's, which cannot complete them here."""
+        """Consider all calls in flight lost: they belong to the parent process, which cannot complete them here."""
         for slot in list(self.in_flight):
             self.complete(now, slot, RateLimitHeaders(), counted=None, good=False)
 
     def idle(self, now: float) -> bool:
-        """Tell whether nothing is known any more that a new window would not learn from its first answer."""
+        """Return whether a new window would know as much after its first answer."""
         self._expire(now)
         known = self.in_flight or self.held or self.foreign.sightings or self.guess.value is not None
         return not (known or now < max(self.cooldown.until, self.unknown_until))
 
     def distrust(self, now: float) -> None:
-        """Take it that a whole limit may have been spent just now: nothing starts for a period, then one at a time."""
+        """Assume that the whole limit was just used: nothing starts for one period, then one call at a time."""
         self.probing = True
         self.unknown_until = now + self.hold
 
     def note_time(self, now: float) -> None:
-        """Note the time of a change; a time before the last change means that the clock was started anew, by a reboot.
+        """Record the time of a change; a time before the last change means that a reboot has restarted the clock.
 
-        Then no time is taken to have passed, and all times are moved: too careful, if at all.
+        In that case, all times are shifted as if no time had passed, which can only be too careful.
         """
         if now < self.updated_at:
             self.shift_clock(now - self.updated_at)
@@ -213,11 +214,11 @@ class SlidingWindow:
         return self.period + self.margin_growth.apply(self.margin)
 
     def effective_limit(self, cap: int | None) -> int | None:
-        """Find the limit in force: the service's, else the guess, or the caller's if lower; None: none is known."""
+        """Return the limit in force: the service's, else the guess, or the caller's if lower; None: none is known."""
         return min(filter(None, (self.limit or self.guess.value, cap)), default=None)
 
     def _note_good(self, now: float) -> None:
-        """Take note of a good answer to a call that no cooldown has overtaken."""
+        """Record a successful answer to a call that started after the last cooldown."""
         self.margin_growth.note_good(now, self.period)
         if self.guess.value is not None and self._taken(now) >= self.guess.value:
             self.guess.note_full(now, self.period)
@@ -226,7 +227,7 @@ class SlidingWindow:
         return len(self.in_flight) + sum(end > now for end in self.held.values())
 
     def _ours(self, since: float) -> int:
-        """Count our requests that the service may have had in its window at any time since `since`."""
+        """Count our requests that may have been in the service's window at any time since `since`."""
         return len(self.in_flight) + sum(end > since for end in self.held.values())
 
     def _expire(self, now: float) -> None:

@@ -1,7 +1,7 @@
-"""What a store keeps of a window: a version, a checksum, and every field by its name. No I/O.
+"""The serialised form of a window: a version, a checksum, and every field by name. No I/O.
 
-A state that cannot be read is never read in part: a field that was renamed would silently be back at its default, a
-cooldown be forgotten. The layout: one byte of version, four of checksum (CRC-32, big-endian), then MessagePack.
+A state is decoded completely or not at all. Otherwise, a renamed field would silently return to its default, and a
+cooldown could be lost. Layout: one byte of version, four bytes of checksum (CRC-32, big-endian), then MessagePack.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ import msgspec
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 
 VERSION = 1
-"""Raised with every change of the fields, their names or their meaning."""
+"""Incremented with every change of the fields, their names or their meaning."""
 
 PAYLOAD = 5
-"""Bytes before the fields."""
+"""Offset of the fields, in bytes."""
 
 
 class UnreadableStateError(ValueError):
-    """A state is of another version, damaged, or has other fields: why is the message."""
+    """A state is empty, has another version, is damaged, or has other fields; the message says which."""
 
 
 def encode(window: SlidingWindow) -> bytes:
-    """Write a window as bytes."""
+    """Serialise a window."""
     payload = msgspec.msgpack.encode(window)
     return bytes([VERSION]) + zlib.crc32(payload).to_bytes(PAYLOAD - 1, "big") + payload
 
 
 def decode(state: bytes) -> SlidingWindow:
-    """Read a window that `encode` has written.
+    """Deserialise a window that `encode` has written.
 
     Raises:
-        UnreadableStateError: The state is of another version, damaged, or has other fields.
+        UnreadableStateError: The state is empty, has another version, is damaged, or has other fields.
     """
     if state[:1] != bytes([VERSION]):
-        raise UnreadableStateError(f"version {state[0]}, not {VERSION}" if state else "nothing")
+        raise UnreadableStateError(f"version {state[0]}, not {VERSION}" if state else "empty")
     payload = state[PAYLOAD:]
     if zlib.crc32(payload).to_bytes(PAYLOAD - 1, "big") != state[1:PAYLOAD]:
         raise UnreadableStateError("damaged")
@@ -52,7 +52,7 @@ def decode(state: bytes) -> SlidingWindow:
 
 @cache
 def _with_all_fields_required(kind: Any) -> type[msgspec.Struct]:
-    """Make a type that reads the fields of a dataclass: all of them, and no others."""
+    """Return a type that requires all fields of a dataclass, and allows no others."""
     hints = get_type_hints(kind)
     required = [
         (field.name, _with_all_fields_required(hints[field.name]) if is_dataclass(of := hints[field.name]) else of)

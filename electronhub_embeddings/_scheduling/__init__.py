@@ -1,4 +1,4 @@
-"""Which texts leave next, and what becomes of a failure. No I/O, no thread, no clock: time is an argument.
+"""Decides which texts are sent next, and how failures are handled. No I/O, no threads, no clock: time is an argument.
 
 Imports of this package only `_codec`, `_config`, `_progress_bar`, `_rate_limit`, `_text_inputs`, `errors` and `usage`.
 """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wait:
-    """Do nothing until the time `until`, or until the next event; None: until the next event."""
+    """Do nothing until the time `until` or the next event, whichever comes first; None: until the next event."""
 
     until: float | None
 
@@ -26,7 +26,7 @@ class LookUp:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Ask the limiter for how long so many more requests have to wait, and report `forecast`."""
+    """For each number in `requests`, ask the limiter how long that many requests must wait; report `forecast`."""
 
     requests: list[int]
     cap: int | None

@@ -1,13 +1,13 @@
-"""Why the service refused a request with a 400, 413 or 422.
+"""Finds out why the service refused a request with a 400, 413 or 422.
 
-One unusable text fails a whole request, a large request can pass as two, and an unknown model fails whatever the texts
-are. Only the refusal tells these apart, and each vendor behind the gateway words it differently.
+One unusable text fails a whole request, a request that is too large can succeed as two, and an unknown model fails with
+any texts. Only the refusal distinguishes these cases, and each vendor behind the gateway words it differently.
 
 Invariants:
-- A text that the refusal names comes first, then the named parameter, then the code, then the words.
-- Words about one text come before words about the request: to take the first for the second fails innocent texts, the
-  reverse only costs requests.
-- What the service quotes can be a caller's text and proves nothing.
+- In order of precedence: the text that the refusal names, the named parameter, the code, the words.
+- Words about one text take precedence over words about the request. Mistaking the first for the second would fail
+  innocent texts; the reverse only costs requests.
+- Quotations can be a caller's text, so they are not evidence.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 
 class Cause(Enum):
-    """What a refusal objects to."""
+    """The cause of a refusal."""
 
     TEXT = "one text: the others can be sent without it"
-    SIZE = "the size of the request: smaller ones can pass"
-    ENCODING = "the encoding_format: the other one can pass"
-    REQUEST = "the request itself, whatever its texts"
+    SIZE = "the size of the request: smaller ones can succeed"
+    ENCODING = "the encoding_format: the other one can succeed"
+    REQUEST = "the request itself, with any texts"
     UNKNOWN = "the refusal does not say"
 
 
 @dataclass(frozen=True)
 class BadRequestCause:
-    """What a refusal objects to, and the numbers in it."""
+    """The cause of a refusal, and the numbers in it."""
 
     cause: Cause
     index: int | None = None
-    """Position of the refused text in the request, where the service names it."""
+    """Position of the refused text in the request, if the service names it."""
     max_inputs: int | None = None
     """Largest number of inputs that the service allows; smaller than what was sent."""
     max_tokens: int | None = None
@@ -51,17 +51,17 @@ _TEXTS = (
     r"(?:inputs?|texts?|contents?|instances?|requests?|documents?|sentences?|prompts?|quer(?:y|ies)|passages?|data"
     r"|items?)"
 )
-"""What vendors call the field of the texts: OpenAI `input`, Cohere `texts`, Google `requests`, Vertex `instances`, …"""
+"""Vendors' names of the field for texts: OpenAI `input`, Cohere `texts`, Google `requests`, Vertex `instances`, …"""
 
 _INDEX = re.compile(
     rf"(?:#/{_TEXTS}/(\d{{1,9}})\b"  # Bedrock: #/texts/3
     rf"|\b{_TEXTS}(?:\.list\[[\w-]+\])?(?:\[(\d{{1,9}})\]|\.(\d{{1,9}})\b))"  # OpenAI: input[3]; FastAPI: input.3
-    r"(?!\.(?!content|parts|text|\d))"  # Google's requests[3].model is no text
+    r"(?!\.(?!content|parts|text|\d))"  # Google's requests[3].model is not a text
     r"|\b(?:input|text|item|element|document|string)s? (?:(?:at|with|in) )?(?:index|position) (\d{1,9})\b",
     re.IGNORECASE,
 )
 _UNKNOWN_FIELD = re.compile(r"unknown name .{0,80}cannot find field", re.IGNORECASE)
-"""Google names the first text where a field is unknown that all of them have."""
+"""If a field that all texts have is unknown, Google names the first text."""
 
 _TEXTS_PARAM = re.compile(rf"\b{_TEXTS}(?:$|[.\[/]|_?(?:text|tokens)\b)|^(?:messages|token_?count)", re.IGNORECASE)
 _OPTION_PARAM = re.compile(
@@ -100,14 +100,14 @@ _CODES = {
 }
 
 _COUNTED_TEXTS = r"(?:input(?: text)?s?|texts?|items?|elements?|instances?|documents?|strings?|sentences?)"
-_SAID_OF_A_TEXT = (
+_ABOUT_A_TEXT = (
     r"(?<!extra )\b(?:input|text|content(?! type)|document|sentence|string)s?\b\W{1,2}(?:\w+ ){0,2}"
     r"(?:is|are|was|were|has|have|contains?|must|cannot|exceeds?)\b"
 )
-"""Whatever it is: "Input contains …", "The text language is …", "`inputs` cannot be empty"."""
+"""A statement about a text: "Input contains …", "The text language is …", "`inputs` cannot be empty"."""
 _OPTION = r"(?:(?:output_?)?dimension(?:s|ality)?|input_type|task_type|truncate)"
 _MODEL = r"\bmodels?\b[\s:,]*(?!(?:in|out)puts?\b)(?:['\"`(]?[\w./:@-]*[\w/-]['\"`)]?)?,?\s*"
-"""The word, and often the name between it and what is said of it."""
+"""The word "model", often followed by the name of the model."""
 
 _WORDS: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
     (cause, re.compile(pattern, re.IGNORECASE))
@@ -143,7 +143,7 @@ _WORDS: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
         (Cause.TEXT, r"tokenization error"),  # Text Embeddings Inference
         (Cause.TEXT, r"content[ _]?(?:policy|filter|management)|moderation|flagged|(?<!data )\bpolic(?:y|ies)\b"),
         (Cause.TEXT, r"inappropriate content"),  # DashScope
-        (Cause.TEXT, _SAID_OF_A_TEXT),
+        (Cause.TEXT, _ABOUT_A_TEXT),
         # An account
         (Cause.REQUEST, r"\bapi[ _]?key\b.{0,20}\b(?:not valid|invalid|expired|not found|missing|disabled)"),  # Google
         (Cause.REQUEST, r"(?:incorrect|invalid|missing|no|provide an) api[ _]?(?:key|token)"),  # OpenAI, Cohere
@@ -201,16 +201,16 @@ _ABOUT_TOKENS = re.compile(r"tokens?\b|request size", re.IGNORECASE)
 
 _QUOTED = re.compile(r"(?<!\w)(['\"`])((?:(?!\1(?!\w)).){0,500})(?:\1|…$)", re.DOTALL)
 _WRAPPED = re.compile(r"(?:message|msg|detail|error|raw)\\?['\"]\s*:\s*\\?$|titled $")
-"""What stands before a quoted sentence that is the vendor's own: `{'message': '…'}` in the words of LiteLLM."""
+"""The context of a quotation that is the vendor's own message: LiteLLM sends `{'message': '…'}`."""
 MIN_QUOTED_WORDS = 4
-"""A quotation of fewer words is the name of a parameter or a model; a longer one can be a caller's text."""
+"""A quotation of fewer words is taken to be a parameter or a model; a longer one can be a caller's text."""
 _VARIABLE = re.compile(
     r"\b(?:req|chatcmpl|embd)[_-]\w+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b(?=\w*\d)[0-9a-f]{8,}\b|\d+|\W+"
 )
 
 
 def find_cause(error: BadRequestError, inputs: int) -> BadRequestCause:
-    """Say what a refusal of `inputs` texts objects to."""
+    """Return the cause of a refusal of `inputs` texts."""
     param, message = error.param or "", _without_quotations(error.message, MIN_QUOTED_WORDS)
     if _UNKNOWN_FIELD.search(message):
         return BadRequestCause(Cause.REQUEST)
@@ -232,13 +232,13 @@ def find_cause(error: BadRequestError, inputs: int) -> BadRequestCause:
 
 
 def same_words(one: BadRequestError, other: BadRequestError) -> bool:
-    """Tell whether two refusals say the same, but for numbers, quotations and identifiers."""
+    """Return whether two refusals are the same except for numbers, quotations and identifiers."""
     return _words_of(one) == _words_of(other)
 
 
 def _words_of(error: BadRequestError) -> tuple[str, ...]:
-    told = (_without_quotations(error.message, 1), error.param or "", str(error.code))
-    return tuple(_VARIABLE.sub(" ", words.lower()).strip() for words in told)
+    fields = (_without_quotations(error.message, 1), error.param or "", str(error.code))
+    return tuple(_VARIABLE.sub(" ", words.lower()).strip() for words in fields)
 
 
 def _without_quotations(message: str, min_words: int) -> str:
@@ -256,7 +256,7 @@ def _read_words(message: str) -> Cause | None:
 
 
 def _measure(message: str, inputs: int) -> BadRequestCause:
-    """Read the numbers of a refusal for size: what is allowed, and for tokens also what was counted."""
+    """Read the numbers in a refusal for size: the allowed number and, for tokens, the counted number."""
     found, counted = _ALLOWED.search(message), _COUNTED.search(message)
     allowed = int(found[1] or found[2]) if found else 0
     if not _ABOUT_TOKENS.search(message):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """A range of one call's texts, from `start` to `stop` (exclusive), that waits or is sent together."""
+    """A range of one call's texts, from `start` to `stop` (exclusive), that are queued or sent together."""
 
     call: Call
     start: int
@@ -35,7 +35,7 @@ class Slice:
 
     @property
     def before(self) -> int:
-        """Bytes of the call's texts ahead of these."""
+        """Bytes of the call's texts before these."""
         return self.call.inputs.ends[self.start - 1] if self.start else 0
 
     def split(self, count: int) -> tuple[Slice, Slice]:
@@ -71,17 +71,17 @@ class Batch:
         return sum(part.size for part in self.slices)
 
     def shares(self, tokens: int) -> list[int]:
-        """Divide tokens among the slices by their size, so that the parts add up again (largest remainders first)."""
+        """Divide tokens among the slices in proportion to their size (largest remainder method)."""
         return [tokens] if len(self.slices) == 1 else divide(tokens, [part.size for part in self.slices])
 
 
 def count_texts(slices: Sequence[Slice]) -> int:
     """Count the texts of slices."""
-    return sum([part.stop - part.start for part in slices])  # counted for each batch: no call for each slice
+    return sum([part.stop - part.start for part in slices])  # runs for every batch: avoids a call per slice
 
 
 def halve(slices: Sequence[Slice]) -> tuple[list[Slice], list[Slice]]:
-    """Cut the texts of a batch into two halves, in order; the first is the smaller one."""
+    """Split the texts of a batch into two halves, in order; the first half is the smaller one."""
     left: list[Slice] = []
     right: list[Slice] = []
     room = count_texts(slices) // 2
@@ -100,7 +100,7 @@ def halve(slices: Sequence[Slice]) -> tuple[list[Slice], list[Slice]]:
 
 
 def divide(total: int, weights: Sequence[int]) -> list[int]:
-    """Divide a whole number by weights, so that the parts add up to it again (largest remainders first)."""
+    """Divide an integer in proportion to weights, into parts that add up to it (largest remainder method)."""
     whole = sum(weights) or 1
     parts = [total * weight // whole for weight in weights]
     order = sorted(range(len(weights)), key=lambda i: -(total * weights[i] % whole))

@@ -1,10 +1,10 @@
 """Decides which waiting texts fit into the next batch, and learns the limits from the service's responses.
 
 Invariants:
-- Order is kept; nothing is dropped or doubled.
-- A batch holds at least one text. It holds no more inputs and estimated tokens than the limits allow, unless that one
-  text is larger.
-- The token estimate starts at one token per byte, an upper bound, and is corrected by what the service charges.
+- Order is preserved; no text is dropped or duplicated.
+- A batch holds at least one text. It exceeds the limits on inputs and estimated tokens only if that text alone does.
+- The token estimate starts at one token per byte, an upper bound, and is corrected by the tokens that the service
+  charges.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TOKENS = 300_000
 """Tokens in one request: the limit of the OpenAI models behind the service."""
 
 ESTIMATE_MARGIN = 1.05
-"""Estimates stay this much above what was charged, because the next texts may be denser."""
+"""Factor between an estimate and the charged tokens: the next texts may have more tokens per byte."""
 
 EWMA_WEIGHT = 0.25
 """Smoothing weight for observations below the estimate. Higher ones are adopted at once, because an oversized batch is
@@ -36,22 +36,22 @@ class BatchLimits:
     max_inputs: int
     max_tokens: int = MAX_TOKENS
     tokens_per_byte: float = 1.0
-    """The estimate. No byte-level tokeniser makes more tokens than bytes."""
+    """The estimate. No byte-level tokeniser produces more tokens than bytes."""
     observed: bool = False
-    """Whether an answer has told what texts cost."""
+    """Whether an answer has reported charged tokens."""
 
     @property
     def max_bytes(self) -> int:
-        """The largest batch in bytes, by the present estimate."""
+        """The size of the largest batch in bytes, by the current estimate."""
         return max(1, int(self.max_tokens / self.tokens_per_byte))
 
     def learn_tokens_per_byte(self, size: int, tokens: int) -> None:
         """Learn from an answer: `size` bytes were charged as `tokens`."""
         if not size or not tokens:
             return
-        price = min(1.0, ESTIMATE_MARGIN * tokens / size)
-        weight = 1.0 if price > self.tokens_per_byte or not self.observed else EWMA_WEIGHT
-        self.tokens_per_byte += weight * (price - self.tokens_per_byte)
+        observed = min(1.0, ESTIMATE_MARGIN * tokens / size)
+        weight = 1.0 if observed > self.tokens_per_byte or not self.observed else EWMA_WEIGHT
+        self.tokens_per_byte += weight * (observed - self.tokens_per_byte)
         self.observed = True
 
     def learn_max_inputs(self, inputs: int, named: int | None) -> None:
@@ -59,23 +59,23 @@ class BatchLimits:
         self.max_inputs = max(1, min(self.max_inputs, named or inputs // 2))
 
     def learn_max_tokens(self, size: int, named: int | None, requested: int | None) -> None:
-        """Learn from a refusal of `size` bytes; the next batch is smaller in any case.
+        """Learn from a refusal of `size` bytes; the next batch is always smaller.
 
         Args:
             size: Bytes of the refused batch.
-            named: Tokens that a request may have, where the message says so.
-            requested: Tokens that this one had, where the message says so; otherwise the batch is halved.
+            named: The allowed tokens in a request, if the message names them.
+            requested: The tokens in this request, if the message names them; otherwise the batch is halved.
         """
         self.max_tokens = min(self.max_tokens, named or self.max_tokens)
         half = 2 * self.max_tokens / size
-        told = ESTIMATE_MARGIN * requested / size if requested else 0.0
-        self.tokens_per_byte = max(self.tokens_per_byte, told if told * size > self.max_tokens else half)
+        estimate = ESTIMATE_MARGIN * requested / size if requested else 0.0
+        self.tokens_per_byte = max(self.tokens_per_byte, estimate if estimate * size > self.max_tokens else half)
 
 
 def take(waiting: deque[Slice], max_inputs: int, max_bytes: int) -> list[Slice]:
-    """Take from the head of `waiting` what fits, in order; the last slice is cut where it no longer fits.
+    """Take the texts that fit from the head of `waiting`, in order; the last slice is split if only a part of it fits.
 
-    Nothing is taken when the first text does not fit: whoever forms a batch from an empty one uses `take_one`.
+    Nothing is taken if the first text does not fit; use `take_one` for a batch that would be empty.
     """
     taken: list[Slice] = []
     while waiting and max_inputs > 0:
@@ -95,7 +95,7 @@ def take(waiting: deque[Slice], max_inputs: int, max_bytes: int) -> list[Slice]:
 
 
 def take_one(waiting: deque[Slice]) -> list[Slice]:
-    """Take the first text, however large it is: alone in a request it has its only chance."""
+    """Take the first text, whatever its size: it can only succeed alone in a request."""
     part = waiting.popleft()
     if len(part) > 1:
         part, rest = part.split(1)

@@ -1,4 +1,4 @@
-"""Calls that wait until their texts have been looked up in a cache."""
+"""Calls whose texts are to be looked up in a cache."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.call import Call
 
 MAX_AT_ONCE = 1
-"""Lookups of a kind, queries or documents, at once: they read the same file, one after the other. A long lookup of
-documents does not hold queries up."""
+"""Concurrent lookups of each kind, queries and documents: more would only wait for the same file. A long lookup of
+documents does not delay queries."""
 
 
 class CacheLookups:
-    """Keeps the calls in order, queries and documents apart."""
+    """Keeps the calls in order, queries and documents separately."""
 
     def __init__(self) -> None:
         self._waiting: dict[bool, deque[Call]] = {True: deque(), False: deque()}
-        self._under_way = {True: 0, False: 0}
+        self._running = {True: 0, False: 0}
 
     @property
     def is_waiting(self) -> bool:
-        """Whether any call waits for its lookup to start."""
+        """Whether any call is waiting for its lookup to start."""
         return any(self._waiting.values())
 
     def add(self, call: Call) -> None:
-        """Let a call wait for its lookup."""
+        """Queue a call for its lookup."""
         self._waiting[call.is_query].append(call)
 
     def start_next(self) -> Call | None:
-        """Return the call whose lookup starts now, queries first; None: none may."""
+        """Return the call whose lookup starts now, queries first; None: no lookup may start."""
         for is_query in (True, False):
-            if self._waiting[is_query] and self._under_way[is_query] < MAX_AT_ONCE:
-                self._under_way[is_query] += 1
+            if self._waiting[is_query] and self._running[is_query] < MAX_AT_ONCE:
+                self._running[is_query] += 1
                 return self._waiting[is_query].popleft()
         return None
 
     def end(self, call: Call) -> None:
-        """Note that the lookup of a call has ended."""
-        self._under_way[call.is_query] -= 1
+        """Record that the lookup of a call has ended."""
+        self._running[call.is_query] -= 1
 
     def remove(self, call: Call) -> bool:
-        """Take a call out that waits; False: it does not."""
+        """Remove a waiting call; return whether it was waiting."""
         waiting = self._waiting[call.is_query]
         if call not in waiting:
             return False
@@ -50,5 +50,5 @@ class CacheLookups:
         return True
 
     def calls(self) -> list[Call]:
-        """List the calls that wait."""
+        """List the waiting calls."""
         return [*self._waiting[True], *self._waiting[False]]

@@ -1,4 +1,4 @@
-"""A call: one list of texts that somebody waits for, and how far it is."""
+"""A call: one list of texts that a caller waits for, and its progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Output(Protocol):
     """Where the vectors of a call are collected."""
 
     def place(self, start: int, stop: int, dimensions: int) -> np.ndarray | None:
-        """Return the rows of texts `start` to `stop`, to decode into; None: decode into a new array."""
+        """Return the rows of texts `start` to `stop` (exclusive), to decode into; None: decode into a new array."""
         ...
 
     def put(self, start: int, stop: int, vectors: np.ndarray) -> None:
@@ -62,8 +62,8 @@ class Attachment:
     """One client's connection to the workers of its account: from its first text until it is closed.
 
     Args:
-        config: What the client's requests have in common.
-        usage: The client's counters.
+        config: The request configuration of the client.
+        usage: The client's usage counters.
     """
 
     def __init__(self, config: RequestConfig, usage: Usage) -> None:
@@ -76,20 +76,20 @@ class Attachment:
 class Call:
     """The texts of one call and their state.
 
-    The scheduler updates the counters. The caller's thread only reads `result()` after `on_done` was called, and may
+    The scheduler updates the counters. The caller's thread reads only `result()`, after `on_done` was called, and may
     set `abandoned` at any time.
 
     Args:
-        inputs: The texts, checked.
-        attachment: The client that asks.
-        is_query: Whether the call goes ahead of documents.
-        max_wait: Seconds that it may spend waiting for the limit; None: as long as it takes.
-        progress: What a progress bar reads.
+        inputs: The validated texts.
+        attachment: The client that makes the call.
+        is_query: Whether the call is a query, which goes ahead of documents.
+        max_wait: Seconds that the call may spend waiting for the limit; None: no limit.
+        progress: The progress that a progress bar shows.
         as_lists: Whether the caller wants lists of Python floats instead of an array.
-        cache: Where vectors are looked up first and kept; None: nowhere.
+        cache: The cache for the vectors; None: no cache.
         on_request: Called with a `RequestInfo` after each request that carried texts of this call.
         trace_context: The caller's OpenTelemetry context.
-        on_done: Called once, from a worker thread, when `result()` is there.
+        on_done: Called once, from a worker thread, when `result()` is available.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Call:
         self.on_done = on_done
         self.output: Output = NoOutput()
         self.known = 0
-        """Number of texts, at the beginning of the call, whose vectors came from the cache."""
+        """Number of texts, counted from the first, whose vectors came from the cache."""
         self.outstanding = len(inputs.texts)
         """Texts that are waiting or in flight."""
         self.error: ElectronHubError | None = None
@@ -128,43 +128,43 @@ class Call:
         self.withdrawn = False
         """Whether the unsent texts were withdrawn, so that no more texts of the call are sent."""
         self.blocked_before = 0.0
-        """Seconds for which the scheduler was blocked by the limit while nothing of the call waited."""
-        self._on_wire = 0
+        """Seconds for which the scheduler was blocked by the limit while no text of the call was waiting."""
+        self._in_flight = 0
         """Texts in flight."""
-        self._blocked_when_left = 0.0
-        """Seconds for which the scheduler had been blocked when nothing of the call waited any more."""
+        self._blocked_when_sent = 0.0
+        """Seconds for which the scheduler had been blocked when texts of the call were last sent."""
         self._result: Any = None
 
     @property
     def failed(self) -> bool:
-        """Whether the call's texts are not retried: the call has failed, or no caller waits for it."""
+        """Whether the call's texts are no longer retried: the call has failed, or no caller waits for it."""
         return self.error is not None or self.is_over
 
     @property
     def is_over(self) -> bool:
-        """Whether no more texts of the call are sent, not even for `.partial`."""
+        """Whether no further texts of the call are sent, not even for `.partial`."""
         return self.abandoned or self.withdrawn or self.attachment.closed
 
     def fail(self, error: ElectronHubError) -> None:
-        """Let the call fail with the first error that is reported; it is raised when nothing is under way any more."""
+        """Record the error of the call, unless it has one; it is raised when none of its texts is outstanding."""
         if self.error is None:
             index = error.index
             self.error = error.for_caller(None if index is None else self.inputs.first_input(index))
 
-    def leave(self, texts: int, blocked: float) -> None:
-        """Note that texts are sent, when the scheduler has been blocked for so many seconds in all."""
-        self._on_wire += texts
-        self._blocked_when_left = blocked
+    def note_sent(self, texts: int, blocked: float) -> None:
+        """Record that texts were sent, when the scheduler had been blocked for `blocked` seconds in total."""
+        self._in_flight += texts
+        self._blocked_when_sent = blocked
 
-    def come_back(self, texts: int, blocked: float) -> None:
-        """Note that texts are not on the wire any more; a call with all its texts there does not wait for the limit."""
-        if self._on_wire == self.outstanding:
-            self.blocked_before += blocked - self._blocked_when_left
-            self._blocked_when_left = blocked
-        self._on_wire -= texts
+    def note_returned(self, texts: int, blocked: float) -> None:
+        """Record that texts are no longer in flight; a call with all texts in flight does not wait for the limit."""
+        if self._in_flight == self.outstanding:
+            self.blocked_before += blocked - self._blocked_when_sent
+            self._blocked_when_sent = blocked
+        self._in_flight -= texts
 
     def finish(self, texts: int) -> bool:
-        """Record that `texts` texts are finished; True: the call is complete."""
+        """Record that `texts` texts are finished; return whether the call is complete."""
         self.outstanding -= texts
         return self.outstanding == 0
 
@@ -185,7 +185,7 @@ class Call:
         """Return the vectors, or raise the error that the call ended with.
 
         Raises:
-            ElectronHubError: Any of the tree in `electronhub_embeddings.errors`.
+            ElectronHubError: Any error in `electronhub_embeddings.errors`.
         """
         if self.error is not None:
             error, self.error = self.error, None

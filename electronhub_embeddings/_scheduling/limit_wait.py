@@ -1,4 +1,4 @@
-"""Waiting for the rate limit: why and until when nothing may be sent, and which calls cannot wait so long."""
+"""Waiting for the rate limit: why and until when nothing may be sent, and which calls cannot wait that long."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("electronhub_embeddings")
 
 RECHECK_INTERVAL = 1.0
-"""Seconds after which the limiter is asked again in any case: a limit can be raised, or shared with another process."""
+"""Seconds after which the limiter is always asked again: a limit can be raised, or shared with another process."""
 
 LOGGED_WAIT = 5.0
 """Shortest wait that is logged, in seconds."""
 
 
 class LimitWait:
-    """Knows whether the scheduler is blocked by the limit, and for how long it has been in all."""
+    """Tracks whether the limit blocks the scheduler, and for how long it has done so in total."""
 
     def __init__(self) -> None:
         self._pause: Pause | None = None
@@ -41,31 +41,31 @@ class LimitWait:
         return self._before + (now - self._since if self._since is not None else 0.0)
 
     def begin(self, pause: Pause, now: float) -> None:
-        """Note that no request may start now, or that this still holds."""
+        """Record that no request may start now; called again while this is still the case."""
         if pause.seconds is None:
             self.end(now)
             self._pause, self._until = pause, now
             return
-        is_news = self._pause is None or now + pause.seconds > self._until + LOGGED_WAIT
+        is_longer = self._pause is None or now + pause.seconds > self._until + LOGGED_WAIT
         self._pause, self._until = pause, now + pause.seconds
         self._since = now if self._since is None else self._since
-        if is_news and pause.seconds >= LOGGED_WAIT:
+        if is_longer and pause.seconds >= LOGGED_WAIT:
             logger.info("%s: next request in %.0f s", pause.reason, pause.seconds)
 
     def end(self, now: float) -> None:
-        """Note that a request starts, or that nothing waits any more."""
+        """Record that a request starts, or that no text is waiting."""
         if self._pause is not None:
             self._before, self._since, self._pause = self.total(now), None, None
 
     def check(self, call: Call, now: float) -> RateLimitError | None:
-        """Tell a call's progress why it waits; return the error that it must fail with if `max_wait` is too short."""
+        """Report to a call's progress why it waits; return the error to fail it with if `max_wait` is too short."""
         if self._pause is None or self._pause.seconds is None or call.failed:
             return None
         call.progress.wait_for_limit(self._pause.reason, self._until)
         return self.check_wait(call, max(0.0, self._until - now), self._pause.reason, now)
 
     def check_wait(self, call: Call, wait: float, reason: str, now: float) -> RateLimitError | None:
-        """Return the error that a call must fail with if it may not wait for so many seconds."""
+        """Return the error to fail a call with if it may not wait for `wait` seconds."""
         left = self._left(call, now)
         if wait <= 0 or 0 < left >= wait:
             return None
@@ -73,7 +73,7 @@ class LimitWait:
         return RateLimitError(message, status_code=429, retry_after=wait)
 
     def next_check(self, calls: Iterable[Call], poll: float | None, now: float) -> float:
-        """Return when to ask the limiter again: it allows a request, or a call's `max_wait` is used up."""
+        """Return when to ask the limiter again: when it may allow a request, or when a call's `max_wait` is used up."""
         if self._pause is None or self._pause.seconds is None:
             return now + (poll or RECHECK_INTERVAL)
         ends = [now + self._left(call, now) for call in calls if call.max_wait is not None and not call.failed]

@@ -1,10 +1,10 @@
 """Decides what happens to the texts of a failed batch.
 
 Invariants:
-- A text fails only by an error of its own, or by an error of the request as such. If one text is to blame, the others
-  are sent again without it; if the service does not say which, a bisection finds it.
-- A refusal for size teaches the limit, and only what was refused is sent again.
-- Every path ends: what is sent again is smaller, differently encoded, or has one attempt less.
+- A text fails only with its own error or with an error of the request as a whole. If one text is at fault, the others
+  are resent without it; if the service does not name the text, a bisection finds it.
+- A refusal for size lowers the limits of later batches, and only the refused texts are resent.
+- Recovery terminates: a resent batch is smaller, encoded differently, or has one attempt less.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.retry_policy import RetryPolicy
 
 MAX_REFUSALS = 8
-"""Refused texts of one call after which its other texts are no longer tried: too many may be guilty."""
+"""Refused texts of one call after which its other texts are no longer tried: too many may be at fault."""
 
 
 @dataclass
 class Learned:
-    """What the answers of the service have taught about requests of one configuration."""
+    """What was learned from the service's answers to requests of one configuration."""
 
     limits: BatchLimits
     encoding_format: str
     request_refusal: BadRequestError | None = None
-    """The refusal of the request itself, whatever its texts; None once anything was accepted."""
+    """The refusal of the request itself, with any texts; None after any batch was accepted."""
 
 
 @dataclass
@@ -42,15 +42,15 @@ class Recovery:
     """What happens to each text of a failed batch."""
 
     again: list[tuple[float, Slice]] = field(default_factory=list)
-    """Back into the queue, after so many seconds."""
+    """Texts to requeue, each with its pause in seconds."""
     failed: list[tuple[Slice, ElectronHubError]] = field(default_factory=list)
-    """To their callers, each with its error; an index in it is a position in the call's texts."""
+    """Texts that fail, each with its error; an index in the error is a position in the call's texts."""
     search: Bisection | None = None
-    """A search for the text at fault, which holds all of them."""
+    """A search for the text at fault, which holds all texts of the batch."""
 
 
 def recover(batch: Batch, error: ElectronHubError, policy: RetryPolicy, learned: Learned) -> Recovery:
-    """Decide what becomes of each text of a batch that failed; `learned` is updated."""
+    """Decide what happens to each text of a failed batch; `learned` is updated."""
     if not isinstance(error, BadRequestError):
         return _after_failure(batch.slices, error, policy)
     cause = find_cause(error, count_texts(batch.slices))
@@ -61,20 +61,20 @@ def recover(batch: Batch, error: ElectronHubError, policy: RetryPolicy, learned:
 
 
 def is_about_some_text(batch: Batch, error: BadRequestError) -> bool:
-    """Say whether a refusal leaves open which text is at fault, or whether one is at all."""
+    """Return whether a refusal leaves open which text is at fault, or whether any text is."""
     cause = find_cause(error, count_texts(batch.slices))
     return cause.cause in {Cause.TEXT, Cause.UNKNOWN} and (cause.index is None or count_texts(batch.slices) == 1)
 
 
 def _after_failure(slices: list[Slice], error: ElectronHubError, policy: RetryPolicy) -> Recovery:
-    """Retry what deserves it; if one vector stays unusable to the end, only its text fails."""
+    """Retry the texts that have attempts left; if one vector is still unusable after that, only its text fails."""
     named = error.index if isinstance(error, InvalidResponseError) else None
     owner = None if named is None else _slice_at(slices, named)
     if named is not None and owner is not None and _pause(owner, error, policy) is None:
         return _without(slices, named, error)
     beside = error.for_caller()
     if owner is not None:
-        beside.retries = None  # the price of asking again is the named text's, the others have all their attempts
+        beside.retries = None  # the lower number of retries applies to the named text only
     recovery, longest = Recovery(), 0.0
     for part in slices:
         pause = _pause(part, error if part is owner else beside, policy)
@@ -83,7 +83,7 @@ def _after_failure(slices: list[Slice], error: ElectronHubError, policy: RetryPo
         else:
             longest = max(longest, pause)
             recovery.again.append((pause, replace(part, attempts=part.attempts + 1)))
-    recovery.again = [(longest, part) for _, part in recovery.again]  # together, because each request takes a slot
+    recovery.again = [(longest, part) for _, part in recovery.again]  # all together, because each request takes a slot
     return recovery
 
 
@@ -111,7 +111,7 @@ def _after_refusal(batch: Batch, error: BadRequestError, cause: BadRequestCause,
     is_known = learned.request_refusal is not None and same_words(error, learned.request_refusal)
     if is_known or all(part.call.failed for part in slices):
         return _fail_all(slices, error)
-    if gone := [part for part in slices if part.call.is_over]:  # the others may have been refused for these
+    if gone := [part for part in slices if part.call.is_over]:  # the others may have been refused because of these
         again = [(0.0, part) for part in slices if part not in gone]
         return Recovery(again, [(part, error.for_caller()) for part in gone])
     return Recovery(search=Bisection(slices, error, blames_text=cause.cause is Cause.TEXT))
@@ -133,7 +133,7 @@ def _learn_size(cause: BadRequestCause, limits: BatchLimits, inputs: int, size: 
 
 
 def _without(slices: list[Slice], guilty: int, error: ElectronHubError) -> Recovery:
-    """Fail the one text at position `guilty` of the batch, and send the others again without it."""
+    """Fail the text at position `guilty` of the batch, and resend the others without it."""
     findings = Findings()
     position = 0
     for part in slices:
@@ -150,9 +150,9 @@ def _without(slices: list[Slice], guilty: int, error: ElectronHubError) -> Recov
 
 
 def release_innocent(findings: Findings) -> Recovery:
-    """Fail the texts at fault, and send those again that were only refused in their company.
+    """Fail the texts at fault, and resend those that were only refused together with them.
 
-    The call of a text at fault fails, so its innocent texts get a last chance only: to be in `.partial`.
+    The call of a text at fault fails; its innocent texts are resent only to be in `.partial`.
     """
     recovery = Recovery()
     failed_calls = {part.call for part, _ in findings.guilty}

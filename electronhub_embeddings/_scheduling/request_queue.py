@@ -1,10 +1,10 @@
-"""The queue of one request configuration: which of its texts leave next, and where the texts of a failed batch go.
+"""The queue of one request configuration: which texts are sent next, and where the texts of a failed batch go.
 
 Invariants:
 - Queries go ahead of documents, older calls ahead of younger ones.
-- One of several places on the wire is kept for queries, so that ingestion never blocks search.
-- While a refusal may be the fault of the request itself, documents wait for the outcome of the search.
-- A text leaves the queue only to travel, or to end: each text of a call is finished exactly once.
+- If several requests may be in flight, one is reserved for queries, so that ingestion never blocks search.
+- While a refusal may be the fault of the request itself, documents wait for the result of the search.
+- A text leaves the queue only to be sent or finished, and each text of a call is finished exactly once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ logger = logging.getLogger("electronhub_embeddings")
 class RequestQueue:
     """Texts of one configuration, and what was learned about their requests.
 
-    Methods that can complete calls return those.
+    Methods that can complete calls return the completed calls.
     """
 
     def __init__(self, config: RequestConfig) -> None:
@@ -66,20 +66,20 @@ class RequestQueue:
         return self._probe_due is not None or self.waiting.fills(self.learned.limits)
 
     def next_due(self, now: float) -> float | None:
-        """Return when the next text that pauses may leave; None: none pauses.
+        """Return when the next pausing text may be sent; None: no text is pausing.
 
-        What is due already waits for a free place or for the limit, and not for a time.
+        Texts that are already due wait for a free connection or for the limit, not for a time.
         """
         dues = (self.waiting.next_due(), self._probe_due)
         return min((due for due in dues if due is not None and due > now), default=None)
 
     def urgency(self, now: float) -> tuple[int, int] | None:
-        """Rank what can leave now: queries above documents, older calls above younger ones; None: nothing can."""
+        """Rank the next batch: queries above documents, older calls above younger ones; None: none can be sent."""
         self.waiting.end_pauses(now)
-        places = self.config.max_concurrency
-        if self.waiting.queries and self.in_flight < places:
+        connections = self.config.max_concurrency
+        if self.waiting.queries and self.in_flight < connections:
             return 1, -self.waiting.queries[0].call.number
-        if self.in_flight >= max(1, places - 1):
+        if self.in_flight >= max(1, connections - 1):
             return None
         if self._search is not None and self._probe_is_due(now):
             return 0, -min(part.call.number for part in self._search.probe)
@@ -88,12 +88,12 @@ class RequestQueue:
         return None
 
     def calls(self) -> list[Call]:
-        """List the calls with texts that wait, each once."""
+        """List the calls with waiting texts, each once."""
         searched = self._search.slices if self._search is not None else []
         return list(dict.fromkeys(part.call for part in (*searched, *self.waiting)))
 
     def batches_until_last(self, call: Call) -> int:
-        """Count the batches, at least, until the last waiting text of a call has left."""
+        """Return the minimum number of batches until the last waiting text of a call has been sent."""
         limits, inputs, size, last = self.learned.limits, 0, 0, 0
         for part in self.waiting.queries if call.is_query else self.waiting.documents:
             inputs, size = inputs + len(part), size + part.size
@@ -103,11 +103,11 @@ class RequestQueue:
         return last
 
     def form_batch(self, now: float, slot: str, *, limited: bool, blocked: float) -> Batch | None:
-        """Form a batch from what waits now; None: nothing does.
+        """Form a batch from the waiting texts; None: no text can be sent.
 
         Args:
             now: The time.
-            slot: The slot that was taken for it.
+            slot: The slot that was acquired for the batch.
             limited: Whether a limit is in force.
             blocked: Seconds for which the limit has blocked the scheduler so far.
         """
@@ -125,7 +125,7 @@ class RequestQueue:
         return Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
 
     def accept(self, batch: Batch, prompt_tokens: int) -> list[Call]:
-        """Note that the vectors of a batch are in place, and learn from its price."""
+        """Record that the vectors of a batch are stored, and learn from the tokens charged."""
         self.in_flight -= 1
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
         self.learned.request_refusal = None
@@ -133,14 +133,14 @@ class RequestQueue:
         for part in batch.slices:
             part.call.progress.advance(len(part))
             complete += _finish([part])
-            if part.call.error is not None:  # its cached vectors have another length: the rest is not worth sending
+            if part.call.error is not None:  # its cached vectors have another length: the rest would be wasted
                 complete += self._fail(part.call, part.call.error)
         if batch.is_probe and self._search is not None:
             complete += self._continue_search(self._search.probe_accepted())
         return complete
 
     def take_back(self, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
-        """Take back the texts of a failed batch that deserve another attempt."""
+        """Handle a failed batch: requeue texts for another attempt, fail the others, or start a search."""
         self.in_flight -= 1
         logger.debug("attempt failed: %s", type(error).__name__)
         try:
@@ -148,7 +148,7 @@ class RequestQueue:
                 return self._take_back_probe(self._search, batch, error, now)
             recovery = recover(batch, error, self._policy, self.learned)
         except Exception:  # a bug in the error handling: the batch fails as a whole, and its callers receive the error
-            logger.exception("a failed batch could not be sorted out")
+            logger.exception("error handling failed for a batch")
             return self._apply(Recovery(failed=[(part, error.for_caller()) for part in batch.slices]), now)
         if recovery.search is not None and self._search is not None:
             self._search.add(batch.slices)
@@ -156,7 +156,7 @@ class RequestQueue:
         return self._apply(recovery, now)
 
     def withdraw(self, call: Call, error: ElectronHubError) -> list[Call]:
-        """Take out all that waits of a call, which fails with the error."""
+        """Remove the waiting texts of a call, and fail the call with the error."""
         if not call.outstanding:  # the call has completed meanwhile
             return []
         call.fail(error)
@@ -174,7 +174,7 @@ class RequestQueue:
 
     @property
     def _holds_documents(self) -> bool:
-        """Whether sending more documents may only earn the same refusal again."""
+        """Whether documents are held back because they may only be refused again."""
         return self._search is not None and not self._search.accepted
 
     def _probe_is_due(self, now: float) -> bool:
@@ -199,7 +199,7 @@ class RequestQueue:
         return []
 
     def _end_search(self, findings: Findings) -> list[Call]:
-        """Fail the texts that were found to be at fault, and let the others wait again."""
+        """Fail the texts that were found to be at fault, and requeue the others."""
         self._search, self._probe_due = None, None
         if findings.request_refusal is not None:
             self.learned.request_refusal = findings.request_refusal
@@ -221,11 +221,11 @@ class RequestQueue:
         return complete
 
     def _fail(self, call: Call, error: ElectronHubError) -> list[Call]:
-        """Let a call fail; texts that were only refused in the company of a guilty one still get their last chance."""
+        """Fail a call; texts that were only refused together with a text at fault are still resent."""
         call.fail(error)
         return _finish(self.waiting.take_out(lambda part: part.call is call and not part.refusals_beside))
 
 
 def _finish(slices: Iterable[Slice]) -> list[Call]:
-    """Note that nothing more comes for slices; return the calls that are complete with that."""
+    """Record that slices are finished; return the calls that are now complete."""
     return [part.call for part in slices if part.call.finish(len(part))]

@@ -1,4 +1,4 @@
-"""The queues of an account, one for each request configuration that is in use."""
+"""The queues of an account, one per request configuration in use."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RequestQueues:
         return self._queues[call.attachment.config]
 
     def retire(self, queue: RequestQueue) -> bool:
-        """Forget a queue that no client uses any more, once nothing of it is on the wire; True: it is forgotten."""
+        """Remove a queue that has no clients and no batches in flight; return whether it was removed."""
         if queue.attachments or queue.in_flight:
             return False
         return self._queues.pop(queue.config, None) is not None
@@ -62,7 +62,7 @@ class RequestQueues:
 
     @property
     def cap(self) -> int | None:
-        """The lowest limit that a client of the account asks for, which holds for all of them; None: nobody does."""
+        """The lowest `requests_per_minute` of the clients, which applies to the account; None: no client sets one."""
         caps = [cap for config in self._queues if (cap := config.requests_per_minute) is not None]
         return min(caps, default=None)
 

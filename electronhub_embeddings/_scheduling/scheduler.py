@@ -1,16 +1,16 @@
-"""The scheduler of one account: a state machine that decides which texts leave next, and when.
+"""The scheduler of one account: a state machine that decides which texts are sent next, and when.
 
-Events go in, actions come out, and time is an argument. Whoever drives the scheduler asks `next_action`, performs what
-it says without holding a lock, and reports what came of it:
+Events go in, actions come out, and time is an argument. The workers call `next_action`, perform the action without
+holding a lock, and report its result:
 
-    submit, withdraw, detach                      what callers do
-    looked_up, forecast, slot_granted, slot_denied, limiter_failed, finished     what came of an action
-    take_effects                                  calls to wake, and configurations that nobody uses any more
+    submit, withdraw, detach                      requests of callers
+    looked_up, forecast, slot_granted, slot_denied, limiter_failed, finished     results of actions
+    take_effects                                  calls to wake, and configurations that are no longer used
 
 Invariants:
-- A batch is formed at the last moment, from what waits when its slot was granted.
-- Every batch that `slot_granted` returns ends in exactly one `finished`.
-- Every call that was submitted ends in exactly one effect, with its vectors or with one error.
+- A batch is formed as late as possible: when its slot is granted, from the texts that are waiting then.
+- For every batch that `slot_granted` returns, `finished` is called exactly once.
+- Every submitted call appears exactly once in `Effects.complete`, with its vectors or with one error.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 
 class Scheduler:
-    """Decides for all clients of an account. Nothing in it waits, sends or reads a clock."""
+    """Decides for all clients of an account. It never waits, sends or reads a clock."""
 
     def __init__(self) -> None:
         self._queues = RequestQueues()
         self._lookups = CacheLookups()
         self._limit_wait = LimitWait()
         self._ask_again_at = float("-inf")
-        """When to ask a limiter again that has denied a slot."""
+        """When to ask the limiter again after it has denied a slot."""
         self._forecasts = WaitForecasts()
         self._last_start = float("-inf")
         self._linger: float | None = None
@@ -55,7 +55,7 @@ class Scheduler:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether any text waits."""
+        """Whether any text is waiting."""
         return self._lookups.is_waiting or any(queue.is_waiting for queue in self._queues)
 
     def take_effects(self) -> Effects:
@@ -63,7 +63,7 @@ class Scheduler:
         effects, self._effects = self._effects, Effects()
         return effects
 
-    # What callers do.
+    # Requests of callers.
 
     def submit(self, call: Call, now: float) -> None:
         """Queue the texts of a call; a client is attached at its first call."""
@@ -94,7 +94,7 @@ class Scheduler:
                 self._fail(call, ElectronHubError("The client was closed."), now)
         self._retire(queue)
 
-    # What to do next.
+    # The next action.
 
     def next_action(self, now: float) -> Wait | LookUp | Forecast | AcquireSlot:
         """Return the next action; must be called again after each event."""
@@ -114,7 +114,7 @@ class Scheduler:
             return self._wait(now, self._ask_again_at)
         return AcquireSlot(self._queues.max_duration, self._queues.cap)
 
-    # What came of it.
+    # Results of actions.
 
     def looked_up(self, call: Call, error: ElectronHubError | None, now: float) -> None:
         """Record the result of a cache lookup: the call's `known` texts are set, or the lookup has failed."""
@@ -135,7 +135,7 @@ class Scheduler:
         """Fail the calls that cannot be finished within their `max_wait`.
 
         Args:
-            waits: Seconds until the last request of each call can start, at the earliest; None: too early to tell.
+            waits: Minimum seconds until the last request of each call can start; None: not known yet.
             now: The time.
         """
         for call, wait in self._forecasts.answered(waits):
@@ -144,11 +144,11 @@ class Scheduler:
                 self._fail(call, error, now)
 
     def slot_denied(self, pause: Pause, poll: float | None, now: float) -> None:
-        """Note that no request may start now.
+        """Record that no request may start now.
 
         Args:
             pause: Why, and for how long.
-            poll: Seconds after which to look for an answer of others who share the limit; None: there are none.
+            poll: Seconds between two checks for changes by other processes; None: the limit is not shared.
             now: The time.
         """
         self._limit_wait.begin(pause, now)
@@ -159,11 +159,11 @@ class Scheduler:
         self._ask_again_at = self._limit_wait.next_check(waiting, poll, now)
 
     def slot_granted(self, slot: str, linger: float | None, now: float) -> Batch | None:
-        """Form the batch that the slot is for; None: nothing is there any more, and the slot is to be released.
+        """Form the batch for a slot; None: nothing is left to send, and the slot must be released.
 
         Args:
             slot: The slot's name.
-            linger: Seconds for which the next batch may wait for company; None: no limit is in force.
+            linger: Seconds for which the next batch may wait for more texts; None: no limit is in force.
             now: The time.
         """
         self._limit_wait.end(now)
@@ -175,7 +175,7 @@ class Scheduler:
         if batch is not None:
             self._last_start = now
             for part in batch.slices:
-                part.call.leave(len(part), batch.blocked)
+                part.call.note_sent(len(part), batch.blocked)
         return batch
 
     def limiter_failed(self, error: Exception, now: float) -> None:
@@ -194,7 +194,7 @@ class Scheduler:
         queue = self._queues.of(batch.slices[0].call)
         count_usage(batch, result)
         for part in batch.slices:
-            part.call.come_back(len(part), self._limit_wait.total(now))
+            part.call.note_returned(len(part), self._limit_wait.total(now))
         self._ask_again_at = float("-inf")
         self._forecasts.note_answer()
         if result.error is None:
@@ -203,7 +203,7 @@ class Scheduler:
             self._complete(queue.take_back(batch, result.error, now), now)
         self._retire(queue)
 
-    # Inside.
+    # Internal methods.
 
     def _enqueue(self, call: Call, now: float) -> None:
         self._queues.of(call).waiting.add(call)
@@ -214,7 +214,7 @@ class Scheduler:
             self._forecasts.add(call)
 
     def _fail(self, call: Call, error: ElectronHubError, now: float) -> None:
-        if not call.outstanding:  # it has ended meanwhile, and its caller may be reading the result
+        if not call.outstanding:  # it has ended, and its caller may already be reading the result
             return
         queue = self._queues.get(call.attachment.config)
         if self._lookups.remove(call):

@@ -1,4 +1,4 @@
-"""Who pays for a request that several clients share."""
+"""Divides the usage of a request among the clients that share it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def count_usage(batch: Batch, result: Result) -> None:
-    """Add a request to the counters of the clients whose texts it carried.
+    """Add a request to the usage counters of the clients whose texts it carried.
 
-    The request itself counts for the client whose text is first in it, the tokens by the size of each one's texts.
+    The request itself is counted for the client of the first text; tokens are divided by the size of the texts.
     """
     if not result.sent:
         return

@@ -1,4 +1,4 @@
-"""Calls with a `max_wait` for which the limiter has not yet said how long they will have to wait."""
+"""Calls with a `max_wait` for which the limiter has not yet forecast the wait."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ if TYPE_CHECKING:
 
 
 class WaitForecasts:
-    """Keeps the calls in the order in which they came."""
+    """Keeps the calls in the order in which they were submitted."""
 
     def __init__(self) -> None:
         self._calls: list[Call] = []
         self._too_early = False
-        """Whether the limiter has to wait for the first answer itself."""
+        """Whether the limiter cannot make a forecast before the next answer."""
 
     def add(self, call: Call) -> None:
-        """Let the limiter be asked about a call."""
+        """Add a call to ask the limiter about."""
         self._calls.append(call)
 
     def to_ask(self) -> list[Call]:
-        """List the calls to ask about now; those that have ended meanwhile are forgotten."""
+        """List the calls to ask the limiter about; drop those that have ended."""
         if self._too_early:
             return []
         self._calls = [call for call in self._calls if _is_open(call)]
         return list(self._calls)
 
     def answered(self, waits: list[float] | None) -> list[tuple[Call, float]]:
-        """Pair the calls that were asked about with their waits; more calls can have come since.
+        """Pair the calls that `to_ask` listed with their waits; further calls may have been added since.
 
         Args:
-            waits: Seconds for each call; None: it is too early to tell, and another answer of the service must come.
+            waits: Seconds for each call; None: the limiter must wait for another answer of the service.
         """
         if waits is None:
             self._too_early = True
@@ -40,7 +40,7 @@ class WaitForecasts:
         return [(call, wait) for call, wait in zip(calls, waits, strict=True) if _is_open(call)]
 
     def note_answer(self) -> None:
-        """Note that the service has answered: the limiter may know more."""
+        """Record that the service has answered, so that the limiter may be asked again."""
         self._too_early = False
 
 

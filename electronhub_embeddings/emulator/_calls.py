@@ -1,4 +1,4 @@
-"""What becomes of a call: authentication, rate limit, fault, validation, in this order. No I/O happens here."""
+"""Processes a call: authentication, rate limit, fault, validation, in this order. No I/O."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Call:
 
 @dataclass(frozen=True)
 class CallResult:
-    """What becomes of a call."""
+    """The result of a call."""
 
     outcome: EmbeddingsRequest | ErrorResponse
     fault: Fault = NO_FAULT
@@ -61,7 +61,7 @@ class CallResult:
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens charged: all of the request, or 0 for an error. A response that is lost is charged."""
+        """Tokens charged: all of the request, or 0 for an error. A lost response is charged."""
         if isinstance(self.outcome, ErrorResponse) or self.fault.response is not None:
             return 0
         return self.outcome.prompt_tokens
@@ -69,7 +69,7 @@ class CallResult:
 
 @dataclass(frozen=True)
 class CallProcessor:
-    """Decide what becomes of each call; `Emulator` documents the fields."""
+    """Determines the result of each call; `Emulator` documents the fields."""
 
     api_key: str
     rate_limit: RateLimitWindow | None
@@ -79,7 +79,7 @@ class CallProcessor:
     rules: RequestRules
 
     def process(self, authorization: str, body: Any, now: float) -> CallResult:
-        """Count a call and return what becomes of it.
+        """Count a call and return its result.
 
         Args:
             authorization: value of the `Authorization` header.

@@ -1,12 +1,11 @@
-"""The models, and the vectors and token counts that they give without any model behind them.
+"""The models, and their vectors and token counts, which are computed without a real model.
 
 Vectors: a text is a bag of words. A word is itself plus its trigrams ("<options>": "<op", "opt", ... "ns>"), so
 `option` is near `options`. The hash of each word and trigram is a row of signs, and a vector is the weighted sum of
-the rows. Each coordinate is an equally good sample of the text, so the first d of them, renormalised, are a fair
-shorter vector.
+the rows. All coordinates are equally informative, so the first d of them, renormalised, are a valid shorter vector.
 
 A trace of the exact text is mixed in. Texts that differ only in case or spaces are therefore about 0.14 apart, and
-a text without words still has a direction. All sums are of integers: every machine computes the same bits.
+a text without words still has a direction. All sums are integer sums, so every machine computes the same bits.
 
 Tokens: every match of a pattern is one token. English comes to about four characters a token and CJK to about one,
 as with cl100k_base. A match consumes at least one byte, so no text has more tokens than UTF-8 bytes.
@@ -38,7 +37,7 @@ _TOKEN: Final = re.compile(
     r"|[!-/:-@\[-`{-~]{1,2}"  # punctuation often pairs up
     r"|\s{2,}|[\n\t]"  # a single space belongs to the word after it
 )
-# At most 24 characters each: a script without spaces must not become one endless word.
+# At most 24 characters each: a text in a script without spaces must not become one endless word.
 _WORD: Final = re.compile(r"[^\W_]{1,24}")
 _STOP_WORDS: Final = frozenset(
     "a about all also am an and any are as at be been but by can did do does each for from had has have he "  # noqa: SIM905
@@ -103,7 +102,7 @@ def embed(text: str, model: Model, dimensions: int | None = None) -> NDArray[np.
     width = model.dimensions
     total = np.zeros(width, np.int32)
     for word, count in Counter(_WORD.findall(text.casefold())).items():
-        # A word that occurs four times says more than one that occurs once, but not four times more.
+        # A word that occurs four times counts more than one that occurs once, but not four times as much.
         total += _word_weight(word) * count.bit_length() * _word_vector(word, width)
     # The words' sum is even and the exact text's share is odd: no coordinate can be zero.
     total *= 2
@@ -130,7 +129,7 @@ def decode_vector(embedding: str | list[float]) -> NDArray[np.float32]:
 
 
 def _word_weight(word: str) -> int:
-    """Return how much a word says about a text: 1 for a stop word, up to 6 for long and rare words."""
+    """Return the weight of a word: 1 for a stop word, up to 6 for long words."""
     if word in _STOP_WORDS:
         return 1
     return min(_MAX_WORD_WEIGHT, 2 + len(word) // 2) if word.isascii() else _MAX_WORD_WEIGHT
@@ -167,6 +166,6 @@ def _hash_signs(data: bytes, width: int) -> NDArray[np.int8]:
 
 
 def _norm(vector: NDArray[np.int32]) -> float:
-    """Return the length of an integer vector: an exact sum, and a root that IEEE rounds alike everywhere."""
+    """Return the length of an integer vector: the sum is exact, and IEEE 754 defines the rounding of the root."""
     wide = vector.astype(np.int64)
     return math.sqrt(int(wide @ wide))

@@ -1,4 +1,4 @@
-"""The emulator for its users: settings, start and stop, faults to come and calls so far."""
+"""The public class: settings, start and stop, scripted faults and recorded calls."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _MAX_PORT: Final = 65535
 
 
 class Emulator:
-    """Serve an emulated Electron Hub on loopback, from `start()` to `close()` or in a `with` block.
+    """Serves an emulated Electron Hub on loopback, from `start()` to `close()` or in a `with` block.
 
     Args:
-        plan: sets the limit, calls in a window: free 5, starter 10, plus 15, core 20, pro 30, business 60,
+        plan: sets the limit of calls per window: free 5, starter 10, plus 15, core 20, pro 30, business 60,
             enterprise 100.
         rpm: the limit in place of the plan's; 0: no limit, and no `X-RateLimit` headers.
         window: seconds for which a call counts.
@@ -45,19 +45,19 @@ class Emulator:
         port: 0: a free port.
         latency: seconds of service time, spent after a call is counted. Calls rejected for the key or the limit
             take no service time.
-        jitter: up to this many seconds, at random, before a call is counted: the way to the service.
+        jitter: up to this many random seconds of network delay before a call is counted.
         rate_limit_headers: whether every response carries the three `X-RateLimit` headers.
-        max_inputs: inputs in a request.
-        max_input_tokens: tokens in an input, as estimated by the emulator.
-        max_request_tokens: tokens in a request.
+        max_inputs: most inputs in a request.
+        max_input_tokens: most tokens in an input, as estimated by the emulator.
+        max_request_tokens: most tokens in a request.
         refuse: content policy: a request with a text for which `refuse` returns true is rejected with 400.
-        names_offender: whether an error names the input that it is about (`input[22]`); False: the older
+        names_offender: whether an error names the input that caused it (`input[22]`); False: sends the older
             messages, which do not.
-        base64: False: base64 is rejected with 400. "ignore": floats are sent even when base64 is asked for.
+        base64: False: base64 is rejected with 400. "ignore": floats are sent even if base64 is requested.
         faults: one for each admitted call, in order; None: no fault. May be endless.
         chance: returns a fault, or None, for each admitted call once `faults` are used up.
-        seed: of `jitter` and `chance`.
-        clock: returns seconds, never going back.
+        seed: seeds the random numbers of `jitter` and `chance`.
+        clock: returns monotonic seconds.
         keep_bodies: whether `calls` keeps request bodies; False saves memory under load.
 
     Raises:
@@ -115,7 +115,7 @@ class Emulator:
 
     @property
     def base_url(self) -> str:
-        """As `http://127.0.0.1:PORT/v1`; still known after `close()`.
+        """The URL, such as `http://127.0.0.1:PORT/v1`; still available after `close()`.
 
         Raises:
             RuntimeError: the emulator was never started, so the port is not known.
@@ -131,7 +131,7 @@ class Emulator:
 
     @property
     def calls(self) -> list[Call]:
-        """A copy of the calls so far that reached `POST /v1/embeddings`, in the order they were counted."""
+        """A copy of the calls to `POST /v1/embeddings` so far, in the order in which they were counted."""
         return list(self._app.calls)
 
     def vector(
@@ -145,7 +145,7 @@ class Emulator:
         return embed(text, MODELS[model], dimensions)
 
     def script(self, *faults: Fault | None) -> None:
-        """Queue faults behind the queued ones. Each takes one admitted call; None: no fault."""
+        """Append faults to the queue. Each applies to one admitted call; None: no fault."""
         self._app.processor.script.extend(faults)
 
     def reset(self) -> None:
@@ -153,7 +153,7 @@ class Emulator:
         self._app.clear()
 
     def start(self) -> Self:
-        """Serve: connections are accepted when this returns. Does nothing if the emulator already serves.
+        """Start serving; connections are accepted when this returns. Does nothing if the emulator is running.
 
         Raises:
             OSError: the port is taken.
@@ -166,7 +166,7 @@ class Emulator:
         return self
 
     def close(self) -> None:
-        """Stop serving and end every connection at once. Does nothing if the emulator does not serve."""
+        """Stop serving and end every connection at once. Does nothing if the emulator is not running."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -181,7 +181,7 @@ class Emulator:
 
 
 def _check_ranges(*, rpm: int, window: float, cooldown: float, latency: float, jitter: float, port: int) -> None:
-    # "not >=" rather than "<": NaN is out of every range.
+    # "not >=" rather than "<", so that NaN is rejected.
     if not rpm >= 0:
         raise ValueError(f"rpm must be 0 (no limit) or more, not {rpm}")
     if not 0 < window < math.inf:

@@ -1,4 +1,4 @@
-"""What can go wrong with one call, and which call gets which fault."""
+"""Faults of single calls, and the script that assigns them to calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Manner(Enum):
     RESET = "reset"
     """Like DROPPED, with a TCP reset in place of an orderly close."""
     TRUNCATED = "truncated"
-    """The connection is closed after half of the body: Content-Length promised more."""
+    """The connection is closed after half of the body, short of the Content-Length."""
     BROKEN = "broken"
     """Like TRUNCATED, with a TCP reset in place of an orderly close."""
     MISCOUNTED = "miscounted"
@@ -45,7 +45,7 @@ class Manner(Enum):
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one call; made by the functions of `faults`."""
+    """A fault of one call; created by the functions of `faults`."""
 
     response: Response | None = None
     """Sent in place of the call's own response, successful or not."""
@@ -61,11 +61,11 @@ class Fault:
 
 
 NO_FAULT: Final = Fault()
-"""The call's own response, whole and at once."""
+"""The call's own response, complete and without delay."""
 
 
 class FaultScript:
-    """A queue of faults, and what may go wrong when the queue is empty.
+    """A queue of faults, and a function that chooses faults when the queue is empty.
 
     Args:
         faults: one for each call, in order; None: no fault. May be endless.

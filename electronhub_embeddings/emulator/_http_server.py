@@ -1,7 +1,7 @@
 """An HTTP server on loopback whose responses can be delayed, cut or dropped.
 
-The server runs uvicorn's HTTP/1.1 protocol in a thread of its own, without uvicorn's server, which polls every
-0.1 s, writes to the program's log and takes 0.2 s to close. Tests start and stop hundreds of servers.
+The server runs uvicorn's HTTP/1.1 protocol in its own thread. It does not use uvicorn's server, which polls every
+0.1 s, writes to the program's log and takes 0.2 s to close: tests start and stop hundreds of servers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Seconds: longer than a client keeps an idle connection, as with any service behind a load balancer.
+# Seconds; longer than clients keep an idle connection, like a service behind a load balancer.
 _KEEP_ALIVE_TIMEOUT: Final = 75
 # "struct linger": on, for 0 seconds. Its fields are shorter on Windows.
 _NO_LINGER: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -58,7 +58,7 @@ def listen(address: str, port: int) -> socket.socket:
 
 
 class HTTPServer:
-    """Serve `app` on a listening socket until closed; the server owns the socket and a daemon thread."""
+    """Serves `app` on a listening socket until closed; the server owns the socket and a daemon thread."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         self._app = app
@@ -105,7 +105,7 @@ class HTTPServer:
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol for one TCP connection, which a response can close or reset.
+    """uvicorn's HTTP/1.1 protocol for one TCP connection, which lets a response close or reset the connection.
 
     uvicorn gives an application no access to its transport, but copies `app_state` into the scope of every
     request. Each connection therefore stores itself in `app_state`.

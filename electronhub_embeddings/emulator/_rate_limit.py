@@ -5,7 +5,7 @@
 - A call over the limit starts a cooldown in which every call is rejected, "even if your normal window would
   have reset". A call during the cooldown restarts it.
 
-No clock is read here: `now` is an argument, in seconds, and never goes back.
+No clock is read here: `now` is an argument, in seconds, and never decreases.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLANS: Final = {
     "business": 60,
     "enterprise": 100,
 }
-"""Requests per minute by plan. The real table changes often: a client learns its limit from the headers."""
+"""Requests per minute by plan. The real table changes often, so a client must learn its limit from the headers."""
 
 
 def requests_per_minute(plan: str) -> int:
@@ -37,7 +37,7 @@ def requests_per_minute(plan: str) -> int:
 
 
 class RateLimitWindow:
-    """Count the calls of one key.
+    """Counts the calls of one key.
 
     Args:
         limit: calls admitted in any window; at least 1.

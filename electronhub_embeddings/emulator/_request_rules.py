@@ -1,4 +1,4 @@
-"""The rules that a request has to follow, checked in the service's order.
+"""The rules for requests, checked in the service's order.
 
 Unknown fields are ignored. A field that is sent must have its type. Null is not allowed: the documents say to send
 a field only when it is set.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EmbeddingsRequest:
-    """A request that follows the rules."""
+    """A valid request."""
 
     texts: list[str]
     model: Model

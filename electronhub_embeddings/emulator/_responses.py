@@ -1,7 +1,7 @@
 """The response bodies: embeddings, and each documented error.
 
 An error body is `{"error": {"message", "type", "param", "code"}}`. Errors of the service itself have the type
-"error" and the status as code. Errors of the models behind it are `invalid_request_error`, passed on.
+"error" and the status as code. Errors of the models behind it are passed on as `invalid_request_error`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _INVALID_REQUEST: Final = "invalid_request_error"
 
 
 class ErrorResponse(Exception):  # noqa: N818 - a response of the service, not an error of this program
-    """A response with an error status, raised where the request is found to be bad."""
+    """A response with an error status, raised where the request is rejected."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ def wrong_method(method: str) -> ErrorResponse:
 
 
 def rate_limited(seconds: float) -> ErrorResponse:
-    """429: the call is over the limit; `seconds` of cooldown are named in whole seconds, rounded up."""
+    """429: the call is over the limit; the message names the cooldown in whole seconds, rounded up."""
     return ErrorResponse(429, f"Rate limit exceeded. Try again in {math.ceil(seconds)} seconds.", code=429)
 
 
@@ -109,7 +109,7 @@ def unknown_model(model: str) -> ErrorResponse:
 
 
 def not_an_embedding_model(model: str) -> ErrorResponse:
-    """400: the model only chats."""
+    """400: the model is a chat model."""
     return ErrorResponse(400, f"The model '{model}' does not support embeddings.", type=_INVALID_REQUEST, param="model")
 
 
@@ -157,7 +157,7 @@ def request_too_long(limit: int, tokens: int, *, older_message: bool) -> ErrorRe
 
 
 def content_policy(param: str | None) -> ErrorResponse:
-    """400: an input is against the content policy; `param` names the input, or is None."""
+    """400: an input violates the content policy; `param` names the input, or is None."""
     message = (
         f"Invalid '{param}': refused by the content policy."
         if param

@@ -1,8 +1,8 @@
 """Faults by name: `service.script(faults.error(503), faults.drop(), None, faults.shuffled())`.
 
-Each fault takes one call that the rate limit admitted, which counts like any other call. None: no fault.
+Each fault applies to one call that the rate limit admitted, which counts like any other call. None: no fault.
 
-In functions that change rows, `row` is a position in `data`, and vectors keep the encoding that the call asked for
+In functions that change rows, `row` is a position in `data`, and vectors keep the requested encoding
 unless the function says otherwise.
 """
 
@@ -123,7 +123,7 @@ def error_with_200(message: str = _UPSTREAM_FAILED) -> Fault:
 
 
 def budget_spent(reset: str = "2030-01-01") -> Fault:
-    """Respond with the other 429: a daily budget of the plan is spent until the date `reset`."""
+    """Respond with the other 429: a daily budget of the plan is exhausted until the date `reset`."""
     message = f"Daily token limit of 1000000 tokens reached for your plan. Resets on {reset}."
     return error(429, message, code="quota_exceeded")
 
@@ -154,7 +154,7 @@ def reset(*, delay: float = 0.0) -> Fault:
 
 
 def truncate(*, reset: bool = False) -> Fault:
-    """Close the connection, or `reset` it (TCP RST), after half of the body: Content-Length promised more."""
+    """Close the connection, or `reset` it (TCP RST), after half of the body, short of the Content-Length."""
     return Fault(manner=Manner.BROKEN if reset else Manner.TRUNCATED)
 
 
@@ -164,22 +164,22 @@ def wrong_length(by: int) -> Fault:
 
 
 def stall(seconds: float) -> Fault:
-    """Send half of the body, pause for `seconds`, send the rest."""
+    """Send half of the body, pause for `seconds`, then send the rest."""
     return Fault(manner=Manner.STALLED, pause=seconds)
 
 
 def trickle(seconds: float, *, head: bool = False) -> Fault:
-    """Send the body, with `head` the status line and headers, too, in small chunks, over `seconds` in all."""
+    """Send the body, with `head` the status line and headers, too, in small chunks, over `seconds` in total."""
     return Fault(manner=Manner.TRICKLED_HEAD if head else Manner.TRICKLED, pause=seconds)
 
 
 def edit(change: BodyEdit) -> Fault:
-    """Send what `change` returns for the body of the successful response: a dict, or raw bytes."""
+    """Send the result of `change`, applied to the body of the successful response: a dict, or raw bytes."""
     return Fault(edit=change)
 
 
 def shuffled(seed: int = 0) -> Fault:
-    """Send the rows in another order, each with its right `index`: legal, as no order is promised."""
+    """Send the rows in another order, each with its correct `index`: valid, because no order is promised."""
 
     def shuffle(body: _Body) -> _Body:
         rows = list(body["data"])
@@ -222,12 +222,12 @@ def negative_index(row: int = 0) -> Fault:
 
 
 def not_a_number(row: int = 0) -> Fault:
-    """Put NaN into one vector; in JSON it is the bare word that Python's own encoder writes."""
+    """Put NaN into one vector; JSON gets the bare word that Python's own encoder writes."""
     return _edit_number(row, float("nan"))
 
 
 def infinite(row: int = 0) -> Fault:
-    """Put infinity into one vector; in JSON it is the bare word that Python's own encoder writes."""
+    """Put infinity into one vector; JSON gets the bare word that Python's own encoder writes."""
     return _edit_number(row, float("inf"))
 
 
@@ -237,7 +237,7 @@ def null(row: int = 0) -> Fault:
 
 
 def integers(row: int = 0) -> Fault:
-    """Send one vector as JSON integers (-127 to 127), whatever encoding was asked for."""
+    """Send one vector as JSON integers (-127 to 127), whatever encoding was requested."""
     return _edit_vector(row, lambda vector: np.rint(vector * 127).astype(int).tolist())
 
 
@@ -247,17 +247,17 @@ def wrong_dimension(row: int = 0) -> Fault:
 
 
 def odd_base64(row: int = 0) -> Fault:
-    """Send one vector as base64 without its last byte, whatever encoding was asked for."""
+    """Send one vector as base64 without its last byte, whatever encoding was requested."""
     return _edit_vector(row, lambda vector: pybase64.b64encode(vector.tobytes()[:-1]).decode("ascii"))
 
 
 def invalid_base64(row: int = 0) -> Fault:
-    """Send text that is not base64 in place of one vector, whatever encoding was asked for."""
+    """Send text that is not base64 in place of one vector, whatever encoding was requested."""
     return _edit_row(row, lambda row, _: {**row, "embedding": "!not base64!"})
 
 
 def without_usage() -> Fault:
-    """Leave out `usage`, parts of which can be missing."""
+    """Leave out `usage`, which the service may omit."""
     return Fault(edit=lambda body: {key: body[key] for key in body if key != "usage"})
 
 

@@ -40,7 +40,7 @@ class MemoryStore:
         return self.update(lambda window, now: window.idle(now))
 
     def after_fork(self) -> MemoryStore:
-        """Return a store for a forked child; the counted requests are kept, requests in flight are the parent's."""
+        """Return a store for a forked child; it keeps the counted requests and considers those in flight lost."""
         self._window.abandon_in_flight(self._clock())
         return MemoryStore(self._window, self._clock)
 

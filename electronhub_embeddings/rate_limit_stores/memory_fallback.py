@@ -36,7 +36,7 @@ class MemoryFallback:
         self._shared = shared
         self._lock = threading.Lock()
         self._known: tuple[bytes, float, float] | None = None
-        self._alone: MemoryStore | None = None
+        self._fallback: MemoryStore | None = None
         self._retry_at = 0.0
         self.has_worked = False
         """Whether the store has ever saved a change, in this process or a parent; until then it may be replaced."""
@@ -51,23 +51,23 @@ class MemoryFallback:
     def update(self, change: Callable[[SlidingWindow, float], T]) -> T:
         """Apply `change(window, now)` in the store, or in memory while the store fails, and return its result."""
         with self._lock:
-            if self._alone is not None:
-                return self._update_alone(self._alone, change)
+            if self._fallback is not None:
+                return self._update_fallback(self._fallback, change)
             try:
                 return self._update_shared(change)
             except Exception as error:
                 self.has_failed = True
                 if self._known is None:
                     raise
-                return self._go_alone(error, self._known).update(change)
+                return self._start_fallback(error, self._known).update(change)
 
-    def _update_alone(self, alone: MemoryStore, change: Callable[[SlidingWindow, float], T]) -> T:
+    def _update_fallback(self, fallback: MemoryStore, change: Callable[[SlidingWindow, float], T]) -> T:
         if time.monotonic() >= self._retry_at:
             try:
-                return self._come_back(alone, change)
+                return self._return_to_shared(fallback, change)
             except Exception:  # noqa: BLE001 - already logged once
                 self._retry_at = time.monotonic() + RETRY_INTERVAL
-        return alone.update(change)
+        return fallback.update(change)
 
     def _update_shared(self, change: Callable[[SlidingWindow, float], T]) -> T:
         """Change the shared window, and remember its new state if the store has saved the change."""
@@ -80,27 +80,29 @@ class MemoryFallback:
         self.has_worked = True
         return result
 
-    def _go_alone(self, error: Exception, known: tuple[bytes, float, float]) -> MemoryStore:
-        logger.warning("the rate limit store failed (%s): limiting in this process alone until it is back", error)
+    def _start_fallback(self, error: Exception, known: tuple[bytes, float, float]) -> MemoryStore:
+        logger.warning(
+            "the rate limit store failed (%s): until it works again, this process limits itself alone", error
+        )
         state, now, then = known
-        self._alone = MemoryStore(decode(state), clock=lambda: now + time.monotonic() - then)
+        self._fallback = MemoryStore(decode(state), clock=lambda: now + time.monotonic() - then)
         self._retry_at = time.monotonic() + RETRY_INTERVAL
-        return self._alone
+        return self._fallback
 
-    def _come_back(self, alone: MemoryStore, change: Callable[[SlidingWindow, float], T]) -> T:
-        own, then = alone.update(lambda window, now: (encode(window), now))
+    def _return_to_shared(self, fallback: MemoryStore, change: Callable[[SlidingWindow, float], T]) -> T:
+        own, then = fallback.update(lambda window, now: (encode(window), now))
 
         def merge_and_change(window: SlidingWindow, now: float) -> T:
             window.merge(decode(own), now - then)
             return change(window, now)
 
         result = self._update_shared(merge_and_change)
-        self._alone = None
-        logger.warning("the rate limit store is back")
+        self._fallback = None
+        logger.warning("the rate limit store works again")
         return result
 
     def after_fork(self) -> MemoryFallback:
-        """Return a store for a forked child, with connections of its own."""
+        """Return a store for a forked child, with its own connections."""
         child = MemoryFallback(self._shared.after_fork())
         child.has_worked, child.has_failed = self.has_worked, self.has_failed
         return child

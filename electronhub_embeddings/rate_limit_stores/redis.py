@@ -67,9 +67,9 @@ class RedisStore:
             ) from error
         self._url = Secret(url)
         self._account = account
-        self._fresh = window or SlidingWindow()
-        self._reader = WindowReader(self._fresh)
-        self._forgotten: bytes | None = None
+        self._initial = window or SlidingWindow()
+        self._reader = WindowReader(self._initial)
+        self._lost_state: bytes | None = None
         self._lock = threading.Lock()
         try:
             self._redis: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
@@ -80,7 +80,7 @@ class RedisStore:
         self._offset: float | None = None
 
     def update(self, change: Callable[[SlidingWindow, float], T]) -> T:
-        """Apply `change(window, now)` atomically and return its result; repeated if another process was faster.
+        """Apply `change(window, now)` atomically and return its result; retried if another process was faster.
 
         Raises:
             redis.RedisError: The server cannot be reached.
@@ -91,14 +91,14 @@ class RedisStore:
             while True:
                 before = self._state
                 now = time.monotonic() + (self._offset or 0.0)
-                window = self._reader.read(before or self._forgotten, now)
+                window = self._reader.read(before or self._lost_state, now)
                 result = change(window, now)
                 if self._exchange(before, encode(window)):
                     return result
-                if before and not self._state:  # the server was started anew and has forgotten; we have not
-                    self._forgotten = before
+                if before and not self._state:  # the server was restarted without its data; we still know the state
+                    self._lost_state = before
 
-    @without_frames  # those of redis-py hold the password
+    @without_frames  # the frames of redis-py hold the password
     def _exchange(self, before: bytes, after: bytes) -> bool:
         """Swap the state if it is still `before`; update the known state and the clock in any case."""
         swapped, self._state, (seconds, micros) = self._swap(
@@ -110,8 +110,8 @@ class RedisStore:
         return bool(swapped)
 
     def after_fork(self) -> RedisStore:
-        """Return a store with connections of its own."""
-        return RedisStore(self._url.reveal(), self._account, self._fresh)
+        """Return a store with its own connections."""
+        return RedisStore(self._url.reveal(), self._account, self._initial)
 
     def close(self) -> None:
         """Close the connections."""

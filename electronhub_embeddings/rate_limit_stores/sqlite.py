@@ -56,7 +56,7 @@ class SQLiteStore:
         self._account = account
         self._reader = WindowReader(window)
         self._clock = clock
-        self._path = os.path.abspath(path)  # noqa: PTH100 - a link stays one: its target may be made later
+        self._path = os.path.abspath(path)  # noqa: PTH100 - links are not resolved: the target may be created later
         self._database = Database(self._path, lambda: BUSY_TIMEOUT, FORMAT)
 
     def update(self, change: Callable[[SlidingWindow, float], T]) -> T:

@@ -1,4 +1,4 @@
-"""Reads the window that a shared store keeps; one that cannot be read is begun anew, with care and a warning."""
+"""Reads the window of a shared store; an unreadable one is replaced, with a warning, by a cautious new one."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ WARNING_INTERVAL = 60.0
 
 
 class WindowReader:
-    """Turns the bytes of a store into a window.
+    """Decodes the state that a store keeps.
 
     Args:
-        fresh: The window to begin with, where the store has none; None: the service's own period, and no limit.
+        initial: The window to use if the store has none; None: one with the service's period and no known limit.
     """
 
-    def __init__(self, fresh: SlidingWindow | None = None) -> None:
-        self._fresh = fresh or SlidingWindow()
+    def __init__(self, initial: SlidingWindow | None = None) -> None:
+        self._initial = initial or SlidingWindow()
         self._warned_at: float | None = None
 
     def read(self, state: bytes | None, now: float) -> SlidingWindow:
-        """Return the window; of an unreadable state, one that takes the whole limit to have been spent just now.
+        """Return the window; if the state is unreadable, return one that assumes that the whole limit was just used.
 
-        It starts nothing for one period, then one call at a time until an answer shows more. That keeps to the limit
-        whatever the lost state said. (If it said that a cooldown was in force, one call may meet its rest: to wait out
-        a whole cooldown for every damaged byte would silence the caller for minutes.)
+        Such a window starts nothing for one period, then one call at a time until an answer shows more. This respects
+        the limit, whatever the lost state was. Only a lost cooldown can be violated, by one call: waiting out a whole
+        cooldown for every damaged state would block the caller for minutes.
         """
         if state is None:
-            return copy.deepcopy(self._fresh)
+            return copy.deepcopy(self._initial)
         try:
             return decode(state)
         except UnreadableStateError as error:
-            window = copy.deepcopy(self._fresh)
+            window = copy.deepcopy(self._initial)
             window.distrust(now)
             if self._warned_at is None or now - self._warned_at >= WARNING_INTERVAL:
                 self._warned_at = now

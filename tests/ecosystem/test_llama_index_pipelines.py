@@ -1,9 +1,9 @@
-"""What LlamaIndex puts around a model: pipelines, worker processes, splitters, its own cache and limiter, events."""
+"""LlamaIndex's components around a model: pipelines, worker processes, splitters, cache, rate limiter, events."""
 
 import re
 
 import pytest
-from faces import right, same
+from entry_points import expected_vectors, same
 from llama_index.core import Document
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
@@ -93,11 +93,11 @@ def model(closing):
 
 @RUNS
 async def test_pipeline_cache_outlives_its_process(run, model, emulator, tmp_path):
-    """A pipeline that is loaded from disk, with a model that was made anew, sends nothing for texts it has embedded."""
+    """A pipeline loaded from disk, with a new model, sends no text that it has already embedded."""
     service = emulator(rpm=0)
     first = IngestionPipeline(transformations=[model(service, dimensions=256)])
     embedded = vectors(await run(first, nodes=nodes()))
-    assert same(embedded, right(service, TEXTS, 256))
+    assert same(embedded, expected_vectors(service, TEXTS, 256))
     first.persist(str(tmp_path))
     second = IngestionPipeline(transformations=[model(service, dimensions=256, max_retries=0)])
     second.load(str(tmp_path))
@@ -105,13 +105,13 @@ async def test_pipeline_cache_outlives_its_process(run, model, emulator, tmp_pat
     assert len(service.calls) == 1
     third = IngestionPipeline(transformations=[model(service, dimensions=128)])
     third.load(str(tmp_path))
-    assert same(vectors(await run(third, nodes=nodes())), right(service, TEXTS, 128))
+    assert same(vectors(await run(third, nodes=nodes())), expected_vectors(service, TEXTS, 128))
     assert len(service.calls) == 2
 
 
 @RUNS
 async def test_pipeline_sends_changed_documents_alone(run, model, emulator):
-    """With a store of documents and one of vectors, a second run sends the document that was changed, and no other."""
+    """With a document store and a vector store, a second run sends only the changed document."""
     service = emulator(rpm=0)
     pipeline = IngestionPipeline(
         transformations=[SentenceSplitter(), model(service)],
@@ -124,17 +124,17 @@ async def test_pipeline_sends_changed_documents_alone(run, model, emulator):
     await run(pipeline, documents=[*documents[:-1], Document(text="Snow fell all day.", id_="3")])
     assert [call.body["input"] for call in service.calls] == [TEXTS, ["Snow fell all day."]]
     stored = pipeline.vector_store.data.embedding_dict.values()
-    assert same(list(stored), right(service, [*TEXTS[:-1], "Snow fell all day."]))
+    assert same(list(stored), expected_vectors(service, [*TEXTS[:-1], "Snow fell all day."]))
 
 
 @RUNS
 @FORKS
 async def test_worker_processes(run, model, emulator):
-    """Worker processes are handed a model that works, and the pipeline's cache gets what they have embedded."""
+    """The model works in worker processes, and the pipeline's cache gets their vectors."""
     service = emulator(rpm=5)
     pipeline = IngestionPipeline(transformations=[model(service, dimensions=256)])
     embedded = vectors(await run(pipeline, nodes=nodes(), num_workers=2))
-    assert same(embedded, right(service, TEXTS, 256))
+    assert same(embedded, expected_vectors(service, TEXTS, 256))
     assert [call.texts for call in service.calls] == [2, 2]
     halves = [await run(pipeline, nodes=half) for half in (nodes()[:2], nodes()[2:])]
     assert vectors([node for half in halves for node in half]) == embedded
@@ -144,7 +144,7 @@ async def test_worker_processes(run, model, emulator):
 @RUNS
 @FORKS
 async def test_worker_processes_share_a_limit(run, model, emulator, tmp_path):
-    """Where one request is allowed two workers with a store of the limit send one; the other's error comes home."""
+    """If one request is allowed, two workers with a shared rate limit store send one; the other's error is raised."""
     service = emulator(rpm=5)
     options = {"requests_per_minute": 1, "max_wait": 1.0, "rate_limit_store": tmp_path / "limit.sqlite"}
     pipeline = IngestionPipeline(transformations=[model(service, **options)])
@@ -174,7 +174,7 @@ async def test_semantic_splitter(split, model, emulator):
 
 @EMBEDS
 async def test_embeddings_cache(embed, query, model, emulator, tmp_path):
-    """What LlamaIndex's own cache holds is not sent again, by a model of another process either; the rest is."""
+    """Texts in LlamaIndex's own cache are not sent again, even by a model of another process; the others are."""
     service, cache = emulator(rpm=0), SimpleKVStore()
     first = await embed(model(service, embeddings_cache=cache, embed_batch_size=3), TEXTS[:3])
     await query(model(service, embeddings_cache=cache), "who?")
@@ -183,32 +183,32 @@ async def test_embeddings_cache(embed, query, model, emulator, tmp_path):
     again = model(service, embeddings_cache=kept)
     rows = await embed(again, [TEXTS[3], *TEXTS[:3]])
     assert rows[1:] == first
-    assert same(rows, right(service, [TEXTS[3], *TEXTS[:3]]))
+    assert same(rows, expected_vectors(service, [TEXTS[3], *TEXTS[:3]]))
     assert same(await query(again, "who?"), service.vector("who?"))
     assert [call.texts for call in service.calls] == [3, 1, 1]
 
 
 class RecordingRateLimiter(BaseRateLimiter):
-    """A limiter of LlamaIndex's kind that lets everything pass, and remembers who asked."""
+    """A LlamaIndex rate limiter that allows everything and records the calls."""
 
     def __init__(self):
         self.asked = []
 
     def acquire(self, num_tokens=0):  # noqa: ARG002 - the interface
-        """Let a sync call pass."""
+        """Allow a sync call."""
         self.asked.append("sync")
 
     async def async_acquire(self, num_tokens=0):  # noqa: ARG002 - the interface
-        """Let an async call pass."""
+        """Allow an async call."""
         self.asked.append("async")
 
 
 @EMBEDS
 async def test_rate_limiter(embed, query, model, emulator, request):
-    """LlamaIndex's own limiter is asked once for each of its batches and queries, and no more requests leave."""
+    """LlamaIndex's own limiter is asked once per batch and query, and no more requests are sent."""
     service, limiter = emulator(rpm=0), RecordingRateLimiter()
     limited = model(service, rate_limiter=limiter, embed_batch_size=2)
-    assert same(await embed(limited, TEXTS[:3]), right(service, TEXTS[:3]))
+    assert same(await embed(limited, TEXTS[:3]), expected_vectors(service, TEXTS[:3]))
     assert same(await query(limited, "who?"), service.vector("who?"))
     assert limiter.asked == [request.node.callspec.id] * 3
     assert sum(call.texts for call in service.calls) == 4
@@ -216,12 +216,12 @@ async def test_rate_limiter(embed, query, model, emulator, request):
 
 
 class Ear(BaseEventHandler):
-    """Hears all events."""
+    """Records all events."""
 
     heard: list
 
     def handle(self, event, **_):
-        """Hear one."""
+        """Record an event."""
         self.heard.append(event)
 
 

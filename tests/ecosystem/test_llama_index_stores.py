@@ -1,4 +1,4 @@
-"""The vector stores of LlamaIndex: they hold what the service made; searched, filtered, added to, opened again."""
+"""LlamaIndex's vector stores: filled, searched, filtered, extended and reopened."""
 
 from contextlib import AsyncExitStack
 
@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 import pytest
 from chromadb.config import Settings as ChromaSettings
-from faces import right
+from entry_points import expected_vectors
 from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.llms import MockLLM
 from llama_index.core.schema import TextNode
@@ -30,7 +30,7 @@ TEXTS = {
 TOPICS = {"paris": "places", "lyon": "places", "rust": "languages", "python": "languages", "cat": "animals"}
 
 IDS = {name: f"00000000-0000-0000-0000-{number:012}" for number, name in enumerate(TEXTS)}
-"""Qdrant takes nothing but UUIDs and numbers."""
+"""Qdrant accepts only UUIDs and numbers."""
 
 QUESTION = "Which language has a garbage collector for its cycles?"
 
@@ -39,7 +39,7 @@ class Memory:
     """LlamaIndex's own store: a dict, saved as JSON with the rest of the index."""
 
     def open(self, folder, _width):
-        """Open the store, empty or as it was saved."""
+        """Open the store, either empty or from its saved state."""
         saved = (folder / "index").exists()
         return SimpleVectorStore.from_persist_dir(str(folder / "index")) if saved else SimpleVectorStore()
 
@@ -48,14 +48,14 @@ class Memory:
         return [store.data.embedding_dict[key] for key in IDS.values()]
 
     async def close(self):
-        """Have nothing to let go of."""
+        """Do nothing: there is nothing to close."""
 
 
 class Faiss(Memory):
     """A flat FAISS index, saved with the rest of the index; it knows no ids and no metadata."""
 
     def open(self, folder, width):
-        """Open the store, empty or as it was saved."""
+        """Open the store, either empty or from its saved state."""
         if (folder / "index").exists():
             return FaissVectorStore.from_persist_dir(str(folder / "index"))
         return FaissVectorStore(faiss.IndexFlatIP(width))
@@ -69,7 +69,7 @@ class Chroma:
     """A persistent Chroma collection."""
 
     def open(self, folder, _width):
-        """Open the store, empty or as it was left."""
+        """Open the store, either empty or with its data."""
         self.client = chromadb.PersistentClient(folder / "chroma", ChromaSettings(anonymized_telemetry=False))
         return ChromaVectorStore(self.client.get_or_create_collection("texts", embedding_function=None))
 
@@ -80,7 +80,7 @@ class Chroma:
         return [rows[key] for key in IDS.values()]
 
     async def close(self):
-        """Let go of the files."""
+        """Close the files."""
         self.client.close()
 
 
@@ -88,7 +88,7 @@ class Qdrant:
     """A Qdrant collection in local files, which one client at a time can open."""
 
     def open(self, folder, _width):
-        """Open the store, empty or as it was left."""
+        """Open the store, either empty or with its data."""
         self.client = QdrantClient(path=str(folder / "qdrant"))
         return QdrantVectorStore("texts", client=self.client, index_doc_id=False)  # local files have no such index
 
@@ -98,7 +98,7 @@ class Qdrant:
         return _in_order(points)
 
     async def close(self):
-        """Let go of the files."""
+        """Close the files."""
         self.client.close()
 
 
@@ -106,7 +106,7 @@ class AsyncQdrant:
     """The same through the client for asyncio."""
 
     def open(self, folder, _width):
-        """Open the store, empty or as it was left."""
+        """Open the store, either empty or with its data."""
         self.client = AsyncQdrantClient(path=str(folder / "qdrant"))
         return QdrantVectorStore("texts", aclient=self.client, index_doc_id=False)
 
@@ -116,7 +116,7 @@ class AsyncQdrant:
         return _in_order(points)
 
     async def close(self):
-        """Let go of the files."""
+        """Close the files."""
         await self.client.close()
 
 
@@ -182,13 +182,15 @@ def node(name):
 
 
 def names(found):
-    """Name what was found."""
+    """Return the names of found nodes."""
     return [hit.node.metadata["name"] for hit in found]
 
 
 def nearest(service, dimensions=None):
-    """Name the texts, nearest to the question first, by vectors that were in no store."""
-    order = np.argsort(-right(service, TEXTS.values(), dimensions) @ service.vector(QUESTION, dimensions=dimensions))
+    """Return the names of the texts, nearest to the question first, computed without a store."""
+    order = np.argsort(
+        -expected_vectors(service, TEXTS.values(), dimensions) @ service.vector(QUESTION, dimensions=dimensions)
+    )
     return [list(TEXTS)[place] for place in order]
 
 
@@ -197,7 +199,7 @@ def about(topic):
     return MetadataFilters(filters=[MetadataFilter(key="topic", value=topic)])
 
 
-class Shelf:
+class StoredIndex:
     """An index over one store in a folder, used in one way; it can be closed and opened again."""
 
     def __init__(self, store, way, folder, model):
@@ -213,7 +215,7 @@ class Shelf:
         await self._way.add(self.index, [node(name) for name in which])
 
     async def find(self, **options):
-        """Name the texts that are nearest to the question."""
+        """Return the names of the texts that are nearest to the question."""
         return await self._way.find(self.index, **options)
 
     async def ask(self, **options):
@@ -225,7 +227,7 @@ class Shelf:
         return np.asarray(await self._kind.vectors(self.index.vector_store), np.float32)
 
     async def reopen(self):
-        """Save what is in memory alone, close the store, and open it again."""
+        """Save the data that is only in memory, close the store, and reopen it."""
         if self.index.vector_store.stores_text:
             await self._kind.close()
             self.index = VectorStoreIndex.from_vector_store(self._open(), embed_model=self._model)
@@ -237,14 +239,14 @@ class Shelf:
 
 
 @pytest.fixture(params=CASES)
-async def shelf(request, tmp_path, closing):
+async def make_index(request, tmp_path, closing):
     """Return a function that makes an index over each store in turn, used in each way."""
     async with AsyncExitStack() as stack:
 
         def make(service, **options):
             store, way = (part() for part in CASES[request.param])
             model = closing(ElectronHubEmbedding(api_key=service.api_key, base_url=service.base_url, **options))
-            made = Shelf(store, way, tmp_path, model)
+            made = StoredIndex(store, way, tmp_path, model)
             stack.push_async_callback(store.close)
             return made
 
@@ -252,31 +254,31 @@ async def shelf(request, tmp_path, closing):
 
 
 @pytest.mark.parametrize("dimensions", [None, 256], ids=["all dimensions", "256 dimensions"])
-async def test_the_right_vectors_are_stored_and_found(shelf, emulator, dimensions):
-    """A store has the service's vector of each text, and finds the texts in the order that these vectors say."""
+async def test_the_right_vectors_are_stored_and_found(make_index, emulator, dimensions):
+    """A store has the service's vector of each text, and finds the texts in the right order."""
     service = emulator(rpm=0)
-    kept = shelf(service, dimensions=dimensions)
+    kept = make_index(service, dimensions=dimensions)
     await kept.add(*TEXTS)
-    found, expected = await kept.vectors(), right(service, TEXTS.values(), dimensions)
+    found, expected = await kept.vectors(), expected_vectors(service, TEXTS.values(), dimensions)
     assert found.shape == expected.shape == (5, dimensions or 1536)
     assert np.allclose(found, expected, atol=1e-6, rtol=0)  # Qdrant makes them unit vectors once more
     assert await kept.find() == nearest(service, dimensions)
     assert [call.texts for call in service.calls] == [5, 1]
 
 
-@pytest.mark.parametrize("shelf", WITH_FILTERS, indirect=True)
-async def test_filters(shelf, emulator):
-    """A filter on metadata leaves those that pass it, in the same order."""
+@pytest.mark.parametrize("make_index", WITH_FILTERS, indirect=True)
+async def test_filters(make_index, emulator):
+    """A metadata filter keeps the matching texts, in the same order."""
     service = emulator(rpm=0)
-    kept = shelf(service)
+    kept = make_index(service)
     await kept.add(*TEXTS)
     assert await kept.find(filters=about("places")) == [name for name in nearest(service) if TOPICS[name] == "places"]
 
 
-async def test_query_engine(shelf, emulator):
-    """A query engine hands the nearest text, and no other, to the language model."""
+async def test_query_engine(make_index, emulator):
+    """A query engine passes only the nearest text to the language model."""
     service = emulator(rpm=0)
-    kept = shelf(service)
+    kept = make_index(service)
     await kept.add(*TEXTS)
     answer = await kept.ask(llm=MockLLM(), similarity_top_k=1)  # this language model repeats its prompt
     assert names(answer.source_nodes) == ["python"]
@@ -284,10 +286,10 @@ async def test_query_engine(shelf, emulator):
     assert [call.texts for call in service.calls] == [5, 1]
 
 
-async def test_opened_again(shelf, emulator):
-    """An index that was closed finds what it found before, sends no text again, and takes further texts."""
+async def test_opened_again(make_index, emulator):
+    """A reopened index finds the same texts, resends none, and accepts further texts."""
     service = emulator(rpm=0)
-    kept = shelf(service)
+    kept = make_index(service)
     await kept.add("paris", "lyon", "rust", "cat")
     await kept.reopen()
     assert await kept.find() == [name for name in nearest(service) if name != "python"]

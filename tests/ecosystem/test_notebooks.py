@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and what is committed with them is what such a run shows."""
+"""The notebooks run from top to bottom, and their committed outputs match such a run."""
 
 import re
 import shutil
@@ -12,14 +12,14 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 
-LONGEST = 300
+TIMEOUT = 300
 """Seconds after which a cell has failed."""
 
 LARGEST = 300_000
 """Bytes of a notebook: pictures are committed, so they have to be small."""
 
 OF_A_MACHINE = re.compile(r"(?<![\w.~])/(home|root|tmp|work|Users)/|127\.0\.0\.1:\d|\bek-\w")
-"""Paths, ports and keys: what belongs to whoever ran it last."""
+"""Paths, ports and keys of the machine on which a notebook was run."""
 
 
 @pytest.fixture(params=NOTEBOOKS)
@@ -41,7 +41,7 @@ def kinds(notebook):
 
 
 def spoken(notebook):
-    """Return all that can be read in the outputs; a picture's letters mean nothing."""
+    """Return all text in the outputs, without pictures."""
     texts = []
     for output in (output for cell in code(notebook) for output in cell.outputs):
         texts += [output.get("text", ""), *output.get("traceback", ())]
@@ -56,40 +56,40 @@ def complaints(notebook):
 
 
 def test_there_are_notebooks():
-    """None would pass every other test here."""
+    """There are notebooks; otherwise, all other tests here would pass."""
     assert NOTEBOOKS[:3] == ["1-langchain.ipynb", "2-llama-index.ipynb", "3-the-rate-limit.ipynb"]
 
 
 def test_a_run_without_a_key_shows_what_is_committed(committed, tmp_path, monkeypatch):
-    """Each cell runs against the emulator, complains of nothing, and shows what kinds of output are committed."""
+    """Each cell runs against the emulator without warnings, with the same kinds of output as committed."""
     shutil.copy(FOLDER / "corpus.py", tmp_path)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))  # nothing of whoever runs this, and no history for them
     fresh = deepcopy(committed)
     for cell in code(fresh):
         cell.outputs = []
-    NotebookClient(fresh, kernel_name="python3", timeout=LONGEST, resources={"metadata": {"path": tmp_path}}).execute()
+    NotebookClient(fresh, kernel_name="python3", timeout=TIMEOUT, resources={"metadata": {"path": tmp_path}}).execute()
     assert complaints(fresh) == []
     assert kinds(fresh) == kinds(committed)
 
 
 def test_what_is_committed_was_run_in_order(committed):
-    """Counts go from one on: no cell was run twice, or left out."""
+    """Execution counts start at one without gaps: every cell was run once."""
     assert [cell.execution_count for cell in code(committed)] == list(range(1, len(code(committed)) + 1))
 
 
 def test_what_is_committed_is_clean(committed):
-    """No error, no warning, and nothing of the machine or the key it was run with."""
+    """The outputs contain no error, no warning, and nothing about the machine or the key."""
     assert complaints(committed) == []
     assert OF_A_MACHINE.findall(spoken(committed)) == []
     assert spoken(committed) != ""
 
 
 def test_a_key_goes_first(committed):
-    """The first cell uses the service where there is a key for it."""
+    """The first cell uses the service if a key is set."""
     assert 'not os.getenv("ELECTRONHUB_API_KEY")' in code(committed)[0].source
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_is_small(name):
-    """A clone does not pay for pictures."""
+    """Notebooks are small enough to clone."""
     assert (FOLDER / name).stat().st_size < LARGEST

@@ -1,4 +1,4 @@
-"""The example for Ray Data: actors in processes of their own, Redis between them, and a service that counts."""
+"""The example for Ray Data: actors in separate processes that share a limit in Redis, and a service that counts."""
 
 import os
 import secrets
@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from changes import look
-from faces import right, same
+from entry_points import expected_vectors, same
 from redis_server import Server
+from window_changes import look
 
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
@@ -21,7 +21,7 @@ from electronhub_embeddings.rate_limit_stores.redis import RedisStore
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-LONGEST = 600.0
+TIMEOUT = 600.0
 """Seconds after which a run is given up: Ray starts a dozen processes for it, which takes minutes on a busy machine."""
 
 LIMIT, PERIOD = 4, 2.0
@@ -55,7 +55,7 @@ def run():
         def finish(code, *arguments, **environment):
             command = [sys.executable, "-c", code, *map(str, arguments)]
             env = {**fixed, **environment}
-            return subprocess.run(command, env=env, text=True, capture_output=True, timeout=LONGEST, check=False)
+            return subprocess.run(command, env=env, text=True, capture_output=True, timeout=TIMEOUT, check=False)
 
         yield finish
 
@@ -108,14 +108,14 @@ def test_actors_share_a_limit(embed, emulator, redis_url, tmp_path):
     table = pq.read_table(tmp_path / "out").sort_by("id")
     assert table.schema.field("vector").type == pa.list_(pa.float32(), DIMENSIONS)
     assert (table["id"].to_pylist(), table["text"].to_pylist()) == (list(range(len(texts))), texts)
-    assert same(table["vector"].to_pylist(), right(service, texts, DIMENSIONS))
+    assert same(table["vector"].to_pylist(), expected_vectors(service, texts, DIMENSIONS))
     assert {call.status for call in service.calls} == {200}
     assert sorted(call.texts for call in service.calls) == [40, *[BATCH] * 11]
     assert busiest(service.calls) == LIMIT
 
 
 def test_an_error_ends_the_job(embed, emulator, tmp_path):
-    """What an actor is refused reaches the one who started the job, by its name, and costs one request."""
+    """An actor's error reaches the caller of the job with its type, after one request."""
     service = emulator(rpm=0, refuse=lambda text: text == "text 7")
     write(tmp_path / "in", [20])
     ended = embed(service, "--store", tmp_path / "limit.sqlite")
@@ -125,7 +125,7 @@ def test_an_error_ends_the_job(embed, emulator, tmp_path):
 
 
 def test_it_shows_itself(run):
-    """Without a key and arguments it starts an emulator, embeds a data set of its own, and tells what came of it."""
+    """Without a key and arguments, the example starts an emulator, embeds its own data set, and prints the result."""
     ended = run("import ray_data; ray_data.LIMIT = 60; ray_data.main()")  # one window: nobody has a minute here
     assert ended.returncode == 0, ended.stderr
     assert "14,000 texts in 7 requests" in ended.stdout

@@ -1,4 +1,4 @@
-"""Endurance: short in every run of the tests, at full length with `--full`."""
+"""Endurance tests: short by default, at full length with `--full`."""
 
 import sys
 
@@ -13,7 +13,7 @@ def full(request):
 
 @pytest.fixture
 def report(capsys):
-    """Return a function that prints a line past pytest's capturing."""
+    """Return a function that prints a line in spite of pytest's capturing."""
 
     def say(line):
         with capsys.disabled():

@@ -1,4 +1,4 @@
-"""A job that is killed again and again loses nothing that was answered."""
+"""A job that is killed repeatedly loses no answered text."""
 
 import os
 import random
@@ -9,8 +9,8 @@ from contextlib import suppress
 import httpx
 import numpy as np
 import pytest
-from faces import right
-from processes import begin, kill
+from child_processes import begin, kill
+from entry_points import expected_vectors
 
 from electronhub_embeddings.emulator import Emulator
 
@@ -52,16 +52,16 @@ def test_kills_lose_nothing(full, concurrency, tmp_path, report):
     whether the answer, on the wire or half read, has come.
     """
     kills, count, patience = (100, 20_000, 0.8) if full else (12, 4_000, 0.3)
-    dice, killed, jobs, repeated = random.Random(SEED), 0, 0, []
+    rng, killed, jobs, repeated = random.Random(SEED), 0, 0, []
     texts = [f"text {number}" for number in range(count)]
     with Emulator(rpm=0, latency=0.004, jitter=0.004) as service:
-        expected = right(service, texts, 8)
+        expected = expected_vectors(service, texts, 8)
         (launcher,) = begin(LAUNCHER, service.base_url, service.api_key, concurrency, count)
         try:
             assert launcher.stdout.readline() == "ready\n"
             while killed < kills:
                 jobs += 1
-                runs = finish_a_job(launcher, service, tmp_path / f"job{jobs}", dice, patience)
+                runs = finish_a_job(launcher, service, tmp_path / f"job{jobs}", rng, patience)
                 killed += len(runs) - 1
                 repeated += sent_again(runs)
                 assert np.array_equal(np.load(tmp_path / f"job{jobs}.npy"), expected)
@@ -75,7 +75,7 @@ def test_kills_lose_nothing(full, concurrency, tmp_path, report):
     )
 
 
-def finish_a_job(launcher, service, path, dice, patience):
+def finish_a_job(launcher, service, path, rng, patience):
     """Run a job over a new cache, killed within `patience` seconds again and again; return the requests of each run."""
     runs = []
     while True:
@@ -83,7 +83,7 @@ def finish_a_job(launcher, service, path, dice, patience):
         launcher.stdin.write(f"{path}.db {path}.npy\n")
         launcher.stdin.flush()
         pid = int(launcher.stdout.readline())
-        time.sleep(dice.uniform(0.0, patience))
+        time.sleep(rng.uniform(0.0, patience))
         with suppress(ProcessLookupError):  # it has ended already
             os.kill(pid, signal.SIGKILL)
         status = int(launcher.stdout.readline())

@@ -1,4 +1,4 @@
-"""Mixed traffic from many threads and event loops, on a service that fails at random, for as long as one likes."""
+"""Mixed traffic from many threads and event loops, on a service that fails at random, for any duration."""
 
 import gc
 import random
@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from faces import KINDS, right
-from mischief import WAYS, persist
-from processes import begin, finish
+from child_processes import begin, finish
+from entry_points import ENTRY_POINTS, expected_vectors
+from random_faults import EMBED_METHODS, embed_until_complete
 
 from electronhub_embeddings.emulator import Emulator
 
@@ -22,10 +22,10 @@ LARGEST_GROWTH = 24.0
 # The service has a process of its own: its threads, sockets and memory are not to be measured.
 SERVICE = """
 import sys
-from mischief import mischief
+from random_faults import random_fault
 from electronhub_embeddings.emulator import Emulator
 
-with Emulator(rpm=0, api_key="ek-soak", chance=mischief, seed=11, keep_bodies=False) as service:
+with Emulator(rpm=0, api_key="ek-soak", chance=random_fault, seed=11, keep_bodies=False) as service:
     print(service.base_url, flush=True)
     sys.stdin.readline()
     print(len(service.calls))
@@ -33,7 +33,7 @@ with Emulator(rpm=0, api_key="ek-soak", chance=mischief, seed=11, keep_bodies=Fa
 
 
 def measure():
-    """Return what may leak: threads, open files and sockets, and MB of memory."""
+    """Return the resources that could leak: threads, open files and sockets, and MB of memory."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     return {
         "threads": threading.active_count(),
@@ -43,7 +43,7 @@ def measure():
 
 
 class Traffic:
-    """Threads that embed through every way at once, until they are told to stop, and check every vector."""
+    """Threads that embed through every method concurrently until they are stopped, and check every vector."""
 
     def __init__(self, base_url, cache):
         self.calls = Counter()
@@ -56,7 +56,7 @@ class Traffic:
         self._errors = []
 
     def run(self, seconds):
-        """Run for so many seconds."""
+        """Run for a number of seconds."""
         self._stop.clear()
         threads = [threading.Thread(target=self._work, args=(seed,)) for seed in range(THREADS)]
         for thread in threads:
@@ -70,42 +70,42 @@ class Traffic:
 
     def _work(self, seed):
         try:
-            dice = random.Random(seed)
+            rng = random.Random(seed)
             while not self._stop.is_set():
-                self._one_life(dice)
+                self._one_life(rng)
         except Exception as error:  # noqa: BLE001 - raised again in the test's own thread
             self._errors.append(error)
             self._stop.set()
 
-    def _one_life(self, dice):
-        """Make an object, use it some times, and close it, or leave it to the garbage collector."""
-        way = dice.choice(list(WAYS))
-        options = {"cache": self._cache} if dice.random() < 0.3 else {}
-        thing = KINDS[f"{way.partition(',')[0]} sync"].cls(
+    def _one_life(self, rng):
+        """Create an object, use it several times, and close it or leave it to the garbage collector."""
+        way = rng.choice(list(EMBED_METHODS))
+        options = {"cache": self._cache} if rng.random() < 0.3 else {}
+        thing = ENTRY_POINTS[f"{way.partition(',')[0]} sync"].cls(
             api_key="ek-soak",
             base_url=self._base_url,
             dimensions=64,
-            batch_size=dice.choice([16, 64, 2048]),
+            batch_size=rng.choice([16, 64, 2048]),
             timeout=5.0,
             **options,
         )
-        for _ in range(dice.randrange(1, 6)):
-            first, count = dice.randrange(20_000), dice.choice([1, 10, 300])
+        for _ in range(rng.randrange(1, 6)):
+            first, count = rng.randrange(20_000), rng.choice([1, 10, 300])
             texts = [f"text {number}" for number in range(first, first + count)]
-            rows, failed = persist(lambda some: WAYS[way](thing, some), texts)
-            wrong = int((rows != right(self._vectors, texts, 64)).any(axis=1).sum())
+            rows, failed = embed_until_complete(lambda some: EMBED_METHODS[way](thing, some), texts)
+            wrong = int((rows != expected_vectors(self._vectors, texts, 64)).any(axis=1).sum())
             with self._lock:
                 self.calls[way] += 1
                 self.texts += count
                 self.failures += failed
                 self.wrong += wrong
-        if dice.random() < 0.8:
+        if rng.random() < 0.8:
             thing.close()
 
 
 @pytest.mark.usefixtures("quick_retries")
 def test_nothing_leaks_and_nothing_is_wrong(full, report, tmp_path, until, workers):
-    """After the warm-up threads, sockets, files and memory are flat, and every vector is right."""
+    """After the warm-up, threads, sockets, files and memory stay constant, and every vector is right."""
     seconds = 600.0 if full else 4.0
     (service,) = begin(SERVICE, PYTHONPATH=str(Path(__file__).parent))
     try:
@@ -122,14 +122,14 @@ def test_nothing_leaks_and_nothing_is_wrong(full, report, tmp_path, until, worke
         + ", ".join(f"{name} {before[name]:.0f} -> {after[name]:.0f}" for name in before)
     )
     assert traffic.wrong == 0
-    assert set(traffic.calls) == set(WAYS)
+    assert set(traffic.calls) == set(EMBED_METHODS)
     assert after["threads"] <= before["threads"]
     assert after["files and sockets"] <= before["files and sockets"]
     assert not full or after["MB"] < before["MB"] + LARGEST_GROWTH
 
 
 def settled(until, workers):
-    """Measure when what was left to the garbage collector is gone."""
+    """Measure the resources after garbage collection."""
     gc.collect()
     until(lambda: workers() == [])
     return measure()

@@ -1,4 +1,4 @@
-"""What is released: the wheel and the sdist hold the same, say the same version, and both install with any extra."""
+"""The release: wheel and sdist have the same contents and version, and both install with any extra."""
 
 import json
 import os
@@ -22,7 +22,7 @@ NEEDS = {
     "import electronhub_embeddings.emulator": "emulator",
     "from electronhub_embeddings.rate_limit_stores import redis; redis.RedisStore('redis://localhost', 'a')": "redis",
 }
-"""Statements, and the extra that each cannot do without."""
+"""Statements, and the extra that each requires."""
 
 TRY = """
 import json, sys
@@ -53,12 +53,12 @@ def metadata(built):
 
 
 def test_index_would_take_both(built):
-    """Twine finds nothing to complain about, neither in the metadata nor in the README as the index shows it."""
+    """Twine accepts the metadata and the README."""
     run(UV, "tool", "run", "--quiet", "twine", "check", "--strict", *built.values())
 
 
 def test_sdist_holds_what_the_project_holds(built):
-    """The sdist has the packages, the tests, the examples, licence and change log, and nothing that a build leaves."""
+    """The sdist has the packages, tests, examples, licence and change log, and no build products."""
     with tarfile.open(built["sdist"]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     listed = ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -69,7 +69,7 @@ def test_sdist_holds_what_the_project_holds(built):
 
 
 def test_wheel_has_the_source_of_this_tree(built):
-    """Each file of the three packages is in the wheel, byte by byte, although that was built from the sdist."""
+    """The wheel, built from the sdist, has each file of the three packages, byte for byte."""
     here = {
         file.relative_to(ROOT).as_posix(): file.read_bytes()
         for package in PACKAGES
@@ -92,7 +92,7 @@ def test_version_is_one(built, metadata):
 
 
 def test_changes_of_this_version_are_listed():
-    """The change log begins with this version, or with what is not released yet; a tag needs the former."""
+    """The change log starts with this version or with unreleased changes; a tag requires the former."""
     sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     may_begin = {electronhub_embeddings.__version__}
     if os.environ.get("GITHUB_REF_TYPE") != "tag":
@@ -101,7 +101,7 @@ def test_changes_of_this_version_are_listed():
 
 
 def test_extras_are_those_of_the_readme(metadata):
-    """The README tells how to install each extra, and no other."""
+    """The README names each extra, and no other."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     told = set(re.findall(r'pip install "electronhub-embeddings\[([\w-]+)\]"', readme))
     assert told <= set(metadata.get_all("Provides-Extra"))
@@ -112,7 +112,7 @@ def test_extras_are_those_of_the_readme(metadata):
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 @pytest.mark.parametrize("extra", EXTRAS, ids=lambda extra: extra or "bare")
 def test_installs(built, tmp_path, kind, extra):
-    """In an empty environment what an extra is for works, and what it is not for names the extra that is missing."""
+    """In an empty environment, each extra enables its statements; all others name the missing extra."""
     python = tmp_path / "bin" / "python"
     run(UV, "venv", "--quiet", "--python", sys.executable, tmp_path)
     asked = f"electronhub-embeddings{f'[{extra}]' if extra else ''} @ {built[kind].as_uri()}"

@@ -1,4 +1,4 @@
-"""The built wheel, in empty environments: what a user gets who installs it, with each extra and without any."""
+"""The built wheel, installed in empty environments, with each extra and without any."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECOND_PATH = "llama_index/embeddings/electronhub"
 
 
 def run(*command: object) -> str:
-    """Run a command and return what it printed; its complaint is the test's."""
+    """Run a command and return its output; its error fails the test."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
@@ -80,7 +80,7 @@ def test_bare_install_names_the_missing_extras(environment):
     ],
 )
 def test_one_extra_is_enough_for_its_adapter(environment, extra, statement, foreign):
-    """Each adapter works with its own extra alone, and brings in nothing of the other framework."""
+    """Each adapter works with only its own extra, and installs nothing of the other framework."""
     python = environment(extra)
     assert python(f"{statement}; print(E(api_key='k').__class__.__name__)").startswith("ElectronHubEmbedding")
     loaded = python(f"{statement}; import sys; print([name for name in sys.modules if name.startswith({foreign!r})])")
@@ -88,7 +88,7 @@ def test_one_extra_is_enough_for_its_adapter(environment, extra, statement, fore
 
 
 def test_second_import_path(environment):
-    """The adapter is found among LlamaIndex's integrations too, and hides neither the core nor another of them."""
+    """The adapter is also in LlamaIndex's namespace, and hides neither the core nor other integrations."""
     python = environment("llama-index", "llama-index-embeddings-openai")
     said = python(
         "import llama_index.core, llama_index.embeddings.openai, llama_index_electronhub\n"

@@ -1,4 +1,4 @@
-"""The workflows: they can be read, run what the Makefile has, on the Pythons that are promised, with few rights."""
+"""The workflows are valid, run targets of the Makefile on all supported Pythons, and have few permissions."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ ON = True
 
 
 def test_there_are_two():
-    """There is one workflow for changes and one for releases: the tests below look at no empty list."""
+    """There is one workflow for changes and one for releases, so the tests below are not empty."""
     assert set(WORKFLOWS) == {"tests", "release"}
 
 
@@ -38,7 +38,7 @@ def test_actions_are_pinned():
 
 
 def test_pythons_are_those_of_the_classifiers():
-    """A change is tested on each Python that the metadata promises."""
+    """A change is tested on each Python in the metadata."""
     promised = re.findall(r"Python :: (3\.\d+)\"", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert WORKFLOWS["tests"]["jobs"]["test"]["strategy"]["matrix"]["python"] == promised
 
@@ -59,12 +59,12 @@ def test_a_tag_publishes_what_was_checked():
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_rights_are_few(name):
-    """A workflow may read the project, and no job but the publishing one asks for more."""
+    """A workflow may read the project, and only the publishing job has more permissions."""
     assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
     assert [job for job, body in WORKFLOWS[name]["jobs"].items() if "permissions" in body] in ([], ["publish"])
 
 
 @pytest.mark.parametrize("job", JOBS)
 def test_jobs_come_to_an_end(job):
-    """Each job has a limit of time: a test that hangs costs no six hours."""
+    """Each job has a time limit, so that a hanging test does not run for six hours."""
     assert JOBS[job]["timeout-minutes"] <= 90

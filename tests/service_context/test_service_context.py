@@ -1,7 +1,7 @@
 """ServiceContext, which llama-index-core has up to 0.10."""
 
 import pytest
-from faces import same
+from entry_points import same
 from llama_index.core import Document, ServiceContext, VectorStoreIndex, set_global_service_context
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 
@@ -35,7 +35,7 @@ def test_index_and_retriever(model, service):
 
 
 def test_global_service_context(model, service):
-    """Set for all, the service context is used where none is given."""
+    """The global service context is used if none is given."""
     set_global_service_context(ServiceContext.from_defaults(embed_model=model, llm=None))
     try:
         index = VectorStoreIndex.from_documents(DOCUMENTS)
@@ -47,7 +47,7 @@ def test_global_service_context(model, service):
 
 
 def test_callback_manager_of_the_context(model, service):
-    """The context puts its callback manager into the model, and the model tells it what it does."""
+    """The context sets its callback manager in the model, and the model reports events to it."""
     debug = LlamaDebugHandler(print_trace_on_end=False)
     context = ServiceContext.from_defaults(embed_model=model, llm=None, callback_manager=CallbackManager([debug]))
     assert same(context.embed_model.get_query_embedding("one"), service.vector("one"))

@@ -1,4 +1,4 @@
-"""The README's snippet for ServiceContext tells the truth."""
+"""The README's snippet for ServiceContext is correct."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from electronhub_embeddings.emulator import Emulator
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_service_context_snippet_runs(monkeypatch, capsys):
-    """The snippet runs as it stands and finds the one text there is."""
+    """The snippet runs unchanged and finds the only text."""
     (code,) = snippets(old_core=True)
     with Emulator() as service:
         monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)

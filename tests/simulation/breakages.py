@@ -1,4 +1,4 @@
-"""Break one rule of the scheduler at a time, and find the seed that notices.
+"""Breaks one rule of the scheduler at a time, and finds the seed that notices.
 
 A rule that can be broken unnoticed is not checked. `make simulate-breakages` prints a seed for each.
 """
@@ -214,19 +214,19 @@ WHERE = {
     "a configuration is retired with a batch on the wire": "everything",
     "texts of a closed client are tried again": "everything",
 }
-"""The family of scenarios that notices it first, for those that take many seeds."""
+"""The family of scenarios that notices a breakage first, for those that take many seeds."""
 
 
 @contextmanager
 def broken(name):
-    """Break a rule for a while."""
+    """Break a rule inside a `with` block."""
     owner, attribute, change = BREAKAGES[name]
     with patch.object(owner, attribute, change(vars(owner)[attribute])):
         yield
 
 
 def find_seed(name, family=None):
-    """Return the first seed, perhaps only of a family, that notices a breakage, and how; None: none of them does."""
+    """Return the first seed, optionally of one family, that notices a breakage, and how; None: no seed does."""
     families = list(FAMILIES)
     first, step = (0, 1) if family is None else (families.index(family), len(families))
     with broken(name), watched_log():

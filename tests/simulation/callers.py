@@ -1,4 +1,4 @@
-"""Who asks: texts, calls and what is known of them afterwards."""
+"""The callers: texts, calls, and records of their results."""
 
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -21,26 +21,26 @@ class Config:
 
     @property
     def max_duration(self):
-        """Seconds after which a request has ended, whatever happens."""
+        """Seconds after which a request has ended in any case."""
         return self.timeout + 10.0
 
 
 class TextInputs:
-    """The texts of a call, each with the bytes that it is taken to have."""
+    """The texts of a call, each with its simulated size in bytes."""
 
     def __init__(self, texts, sizes, order=None):
         self.order = list(range(len(texts))) if order is None else order
-        """Position on the wire -> position in the caller's list."""
+        """Position in the request -> position in the caller's list."""
         self.texts = [texts[i] for i in self.order]
         self.ends = list(accumulate(sizes[i] for i in self.order))
 
     def first_input(self, position):
-        """Return where the caller has the text."""
+        """Return the caller's position of a text."""
         return self.order[position]
 
 
 class Progress:
-    """A progress bar that nobody looks at."""
+    """The progress of a call, which is never displayed."""
 
     def __init__(self):
         self.done = 0
@@ -50,7 +50,7 @@ class Progress:
         self.done += texts
 
     def wait_for_limit(self, reason, until):
-        """Be told why nothing moves."""
+        """Ignore why the call waits."""
 
 
 class Output:
@@ -61,7 +61,7 @@ class Output:
         self.vectors = {i: record.vector_in_cache(i) for i in known}
 
     def put(self, start, stop, vectors):
-        """Take vectors in; each place takes one, once."""
+        """Store vectors; each position must be stored exactly once."""
         if self._record.cache_is_stale:
             raise InvalidResponseError("Vectors have another length in the cache.")
         for position, vector in zip(range(start, stop), vectors, strict=True):
@@ -76,13 +76,13 @@ class Output:
         return dict(self.vectors)
 
     def partial(self):
-        """Return what has come."""
+        """Return the finished vectors."""
         return dict(self.vectors)
 
 
 @dataclass(eq=False)
 class Record:
-    """A call, and what the world knows about it."""
+    """A call, and the world's record of it."""
 
     world: object
     name: str
@@ -93,7 +93,7 @@ class Record:
     is_query: bool = False
     max_wait: float | None = None
     known: tuple = ()
-    """Positions of the texts that the cache knows."""
+    """Positions of the texts that are in the cache."""
     has_cache: bool = False
     cache_fails: bool = False
     cache_is_stale: bool = False
@@ -124,11 +124,11 @@ class Record:
         return self.name
 
     def vector_in_cache(self, place):
-        """Return what the cache knows."""
+        """Return the texts in the cache."""
         return self.world.vector_of(self.texts[place])
 
     def look_up(self):
-        """Do what the lookup of the call does; return why it failed."""
+        """Perform the call's lookup; return the error, if any."""
         if self.cache_fails:
             return CacheError("The cache is damaged.")
         rest = [i for i in range(len(self.texts)) if i not in set(self.known)]
@@ -138,7 +138,7 @@ class Record:
         return None
 
     def end(self):
-        """Be told that the call has ended."""
+        """Record that the call has ended."""
         self.ended_at = self.world.clock.now
         self.error = self.call.error
         self.outcome = self.call._result if self.error is None else self.error.partial  # result() would forget it

@@ -1,11 +1,11 @@
-"""Time that only events move."""
+"""A simulated clock that only events advance."""
 
 import heapq
 from itertools import count
 
 
 class Clock:
-    """Runs events in the order of their times; the time stands still while one runs."""
+    """Runs events in the order of their times; the time does not advance while one runs."""
 
     def __init__(self, now=1000.0):
         self.now = now
@@ -17,15 +17,15 @@ class Clock:
         return self.now
 
     def at(self, when, event):
-        """Run an event at a time; one in the past runs now."""
+        """Schedule an event; one in the past runs now."""
         heapq.heappush(self._events, (max(when, self.now), next(self._order), event))
 
     def after(self, delay, event):
-        """Run an event after some seconds."""
+        """Schedule an event after a delay in seconds."""
         self.at(self.now + delay, event)
 
     def step(self, until):
-        """Run the next event; False: there is none before the time `until`."""
+        """Run the next event; return False if there is none before the time `until`."""
         if not self._events or self._events[0][0] > until:
             return False
         self.now, _, event = heapq.heappop(self._events)

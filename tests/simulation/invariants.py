@@ -20,11 +20,11 @@ from electronhub_embeddings.errors import (
 
 RETRYABLE = (APIConnectionError, InvalidResponseError, RateLimitError, ServerError)
 RECHECK = 1.0
-"""Seconds after which the scheduler asks the limiter again in any case."""
+"""Seconds after which the scheduler always asks the limiter again."""
 TOLERANCE = 0.6
-"""Seconds that threads may take to come to a thing, in all."""
+"""Seconds that threads may take in total to react."""
 MAX_IDLE_TURNS = 3
-"""Times that a leader may go round without an event or time passing."""
+"""Iterations that a leader may make without an event or the passing of time."""
 
 
 class Violation(AssertionError):  # noqa: N818 - it is what a run ends with, and no error of the simulation
@@ -37,7 +37,7 @@ class Violation(AssertionError):  # noqa: N818 - it is what a run ends with, and
 
 
 class BlockedTime:
-    """Measures for how long a process has been told by the limiter to wait, as somebody beside it would."""
+    """Measures independently for how long the limiter has made a process wait."""
 
     def __init__(self):
         self.until = 0.0
@@ -45,11 +45,11 @@ class BlockedTime:
         self._since = None
 
     def total(self, now):
-        """Return the seconds so far."""
+        """Return the seconds of waiting so far."""
         return self._before + (now - self._since if self._since is not None else 0.0)
 
     def denied(self, pause, now):
-        """Note that the limiter said no; an answer under way is no limit."""
+        """Record that the limiter denied a slot; waiting for an answer does not count."""
         if pause.seconds is None:
             self.end(now)
             return
@@ -57,7 +57,7 @@ class BlockedTime:
         self.until = now + pause.seconds
 
     def end(self, now):
-        """Note that a request starts, or that nothing waits."""
+        """Record that a request starts, or that no text is waiting."""
         self._before, self._since = self.total(now), None
 
 
@@ -66,7 +66,7 @@ def _queues(process):
 
 
 def waiting_parts(process):
-    """List for each call its slices that wait, wherever the scheduler keeps them."""
+    """List each call's waiting slices, wherever the scheduler keeps them."""
     parts = {call: [] for call in process.live}
     for queue in _queues(process):
         waiting = list(queue.waiting)
@@ -87,15 +87,15 @@ def _in_flight(process, config):
 
 @dataclass
 class Before:
-    """What waited when a slot was granted."""
+    """The waiting texts when a slot was granted."""
 
     oldest_query: int | None
-    """The number of the oldest call with a query that may leave."""
+    """The number of the oldest call with a query that may be sent."""
     in_flight: Counter
 
 
 def _oldest_query(process, now):
-    """Find the oldest call with a query that may leave now."""
+    """Return the oldest call with a query that may be sent now."""
     numbers = []
     for queue in _queues(process):
         if _in_flight(process, queue.config) >= queue.config.max_concurrency:
@@ -106,7 +106,7 @@ def _oldest_query(process, now):
 
 
 def most_urgent_number(process, now):
-    """Say which call could send something now, if the limit allows it; None: nothing can leave."""
+    """Return a call that could send texts now if the limit allows it; None: there is none."""
     if (number := _oldest_query(process, now)) is not None:
         return number
     numbers = []
@@ -122,13 +122,13 @@ def most_urgent_number(process, now):
 
 
 def before_batch(process, now):
-    """Note what a batch is formed from."""
+    """Record the texts that a batch is formed from."""
     in_flight = Counter(batch.config for batch in process.in_flight.values())
     return Before(_oldest_query(process, now), in_flight)
 
 
 def batch_is_right(process, before, batch, *, limited):
-    """Hold all that must be true of a batch when it leaves."""
+    """Check all invariants of a batch when it is sent."""
     queue = process.scheduler._queues.get(batch.config)
     oldest_query_leaves_first(process, before, batch)
     documents_leave_a_place(process, before, batch)
@@ -140,7 +140,7 @@ def batch_is_right(process, before, batch, *, limited):
 
 
 def oldest_query_leaves_first(process, before, batch):
-    """When a query may leave, the batch contains the oldest one."""
+    """If a query may be sent, the batch contains the oldest one."""
     if before.oldest_query is not None:
         numbers = [part.call.number for part in batch.slices]
         process.world.require(
@@ -153,7 +153,7 @@ def oldest_query_leaves_first(process, before, batch):
 
 
 def documents_leave_a_place(process, before, batch):
-    """Documents never take the last place on the wire, and nothing takes more places than there are."""
+    """Documents never use the last connection, and no more requests are in flight than allowed."""
     places, taken = batch.config.max_concurrency, before.in_flight[batch.config]
     if not any(part.call.is_query for part in batch.slices):
         places = max(1, places - 1)
@@ -168,7 +168,7 @@ def documents_leave_a_place(process, before, batch):
 
 
 def documents_wait_for_the_search(process, queue, batch):
-    """While a refusal may be the fault of the request itself, no documents are sent beside the search."""
+    """While a refusal may be the fault of the request itself, no documents are sent outside the search."""
     held = queue._search is not None and not queue._search.accepted and not batch.is_probe
     process.world.require(
         not held or all(part.call.is_query for part in batch.slices),
@@ -188,7 +188,7 @@ def batch_is_within_limits(process, queue, batch):
 
 
 def batch_lingers_for_company(process):
-    """Under a limit no slot is asked for until the linger time after the last batch is over, or a batch is full."""
+    """Under a limit, no slot is requested before the linger time is over or a batch is full."""
     left = process.last_start + (process.linger or 0.0) - process.world.clock.now
     is_full = any(queue.is_full for queue in _queues(process))
     process.world.require(
@@ -197,7 +197,7 @@ def batch_lingers_for_company(process):
 
 
 def batch_is_smaller_than_refused_ones(process, batch):
-    """A batch that was refused for its size is not sent again as it is, nor a larger one."""
+    """After a refusal for size, no batch of the same or a larger size is sent."""
     count = sum(map(len, batch.slices))
     refused = [one for one in process.too_large.get(batch.config, ()) if count >= one[0] and batch.size >= one[1]]
     process.world.require(
@@ -211,7 +211,7 @@ def batch_is_smaller_than_refused_ones(process, batch):
 
 
 def batch_is_full(process, queue, batch):
-    """While a limit is in force, nothing stays behind that would still have fitted into the batch."""
+    """Under a limit, no text is left waiting that would have fitted into the batch."""
     if batch.is_probe:
         return
     limits, count = queue.learned.limits, sum(map(len, batch.slices))
@@ -231,7 +231,7 @@ def batch_is_full(process, queue, batch):
 
 
 def nothing_waits_beside_a_free_slot(process, until):
-    """A leader that sleeps has a reason: nothing may leave, the limit is reached, a batch lingers, or it is woken."""
+    """A leader waits only if nothing can be sent, the limit is reached, a batch lingers, or an event is due."""
     now = process.world.clock.now
     if process.denied or process.waking or most_urgent_number(process, now) is None:
         return
@@ -246,7 +246,7 @@ def nothing_waits_beside_a_free_slot(process, until):
 
 
 def texts_are_conserved(process, waiting):
-    """Each text of a call that has not ended waits, is looked up, or is on the wire: in one place, and in one only."""
+    """Each text of a call that has not ended is waiting, being looked up, or in flight: exactly one of these."""
     found = Counter()
     for batch in process.in_flight.values():
         for part in batch.slices:
@@ -269,18 +269,18 @@ def texts_are_conserved(process, waiting):
 
 
 def call_ends_once(process, call):
-    """A call is reported as complete once, when nothing of it is outstanding."""
+    """A call is reported as complete once, when none of its texts is outstanding."""
     process.world.require(call in process.live, "a call ends once", "{} has ended before", call)
 
 
 def unused_once(process, config):
-    """A configuration is reported as unused once for each time that it came into use, with nothing on the wire."""
+    """A configuration is reported as unused once per use, with no request in flight."""
     fine = config in process.configs_in_use and not _in_flight(process, config)
     process.world.require(fine, "unused is reported once", "{} is not in use, or still on the wire", config.model)
 
 
 def leader_rests(process, until, idle_turns):
-    """A leader that has nothing to do sleeps; it does not go round and round."""
+    """A leader that has nothing to do waits, and does not spin."""
     is_due = until is not None and until <= process.world.clock.now
     process.world.require(
         not is_due or idle_turns <= MAX_IDLE_TURNS, "the leader rests", "it wants to wait until {}, again", until
@@ -288,7 +288,7 @@ def leader_rests(process, until, idle_turns):
 
 
 def nobody_waits_for_ever(process, until):
-    """Whenever something waits and no thread is busy, there is a next time to look."""
+    """Whenever a text is waiting and no thread is busy, the leader has a time to wake up."""
     process.world.require(
         until is not None or process.busy or not process.scheduler.is_waiting,
         "nobody waits for ever",
@@ -297,7 +297,7 @@ def nobody_waits_for_ever(process, until):
 
 
 def ends_with_nothing_left(process):
-    """When the last client has left, every queue is gone, every configuration was reported, every slot came back."""
+    """After the last client left, no queue is left, every configuration was reported, and every slot returned."""
     queues = [queue.config.model for queue in _queues(process)]
     slots = [slot for slot, owner in process.world.slots_taken.items() if owner is process]
     nothing = not (queues or process.configs_in_use or slots or process.live)
@@ -313,7 +313,7 @@ def ends_with_nothing_left(process):
 
 
 def slots_are_requests(world):
-    """The window counts as on the wire what is on the wire, and no more."""
+    """The window's slots in flight are exactly the requests in flight."""
     for store in world.stores:
         taken = {slot for slot, process in world.slots_taken.items() if process.store is store}
         world.require(
@@ -328,13 +328,13 @@ def slots_are_requests(world):
 
 
 def nothing_starts_in_a_known_cooldown(process, now):
-    """No slot is granted before a cooldown is over that this window was told of."""
+    """No slot is granted before a cooldown that this window knows is over."""
     until = process.world.cooldowns.get(process.store, float("-inf"))
     process.world.require(now >= until, "nothing is sent in a known cooldown", "{} s before its end", until - now)
 
 
 def nobody_alone_is_refused(world, sent_at, status):
-    """Alone on the key, with headers on every answer, no request is one too many once the limit is known."""
+    """If no other caller uses the key and every answer has headers, no request exceeds a known limit."""
     world.require(
         status != 429 or sent_at <= world.told_at or not world.scenario.never_refused,
         "no 429 that headers foretell",
@@ -358,7 +358,7 @@ def nobody_is_blocked_too_long(process):
 
 
 def max_wait_is_kept_when_denied(process, pause, waiting):
-    """When the limiter names a wait, exactly the calls fail that may not wait so long."""
+    """When the limiter names a wait, exactly the calls that may not wait that long fail."""
     if pause.seconds is None:
         return
     for call in waiting:
@@ -385,7 +385,7 @@ def max_wait_is_kept_when_denied(process, pause, waiting):
 
 
 def call_gets_its_own(world, record):
-    """A call ends with all its vectors, or with an error of its own and the vectors that were paid for."""
+    """A call ends with all its vectors, or with its own error and the vectors that were charged."""
     vectors = record.outcome or {}
     wrong = [i for i, vector in vectors.items() if vector != world.vector_of(record.texts[i])]
     world.require(not wrong, "right vector, right text", "{} has wrong vectors at {}", record, wrong)
@@ -406,7 +406,7 @@ def call_gets_its_own(world, record):
 
 
 def error_is_the_calls_own(world, record):
-    """An error names a text of the call that is at fault, or befell a request with texts of the call."""
+    """An error names a text at fault of the call, or belongs to a request with texts of the call."""
     error = record.error
     reason = None
     if record.is_withdrawn or record.is_closed or record.call.attachment.closed:
@@ -439,7 +439,7 @@ def error_is_the_calls_own(world, record):
 
 
 def attempts_are_counted(world, batch, texts):
-    """No text leaves that has ended, or that had all its attempts, or before its pause is over."""
+    """No text is sent after it has ended, without attempts left, or before its pause is over."""
     allowed, now = batch.config.max_retries + 1, world.clock.now
     for text in texts:
         world.require(text not in world.accepted, "each text ends once", "{} is sent after its vector came", text)
@@ -453,7 +453,7 @@ def attempts_are_counted(world, batch, texts):
 
 
 def search_is_cheap(world):
-    """A refusal without a name costs at most 2·log2(n) requests in all, or log2(n)+3 more to find one text."""
+    """A refusal that names no text costs at most 2·log2(n) requests in total, or log2(n)+3 more to find one text."""
     bound, requests = world.scenario.max_requests, len(world.sent)
     world.require(
         bound is None or world.service.refused or requests <= bound,
@@ -466,7 +466,7 @@ def search_is_cheap(world):
 
 
 def pace_is_near_the_optimum(world):
-    """Without faults and alone, the job is done in little more than the shortest possible time."""
+    """Without faults and other callers, the job takes little more than the shortest possible time."""
     allowed = world.scenario.longest_job
     if allowed is None:
         return
@@ -477,7 +477,7 @@ def pace_is_near_the_optimum(world):
 
 
 def books_balance(world):
-    """What the clients count adds up to what was on the wire."""
+    """The usage of the clients adds up to the requests that were sent."""
     for process in world.processes:
         if process.is_dead:
             continue

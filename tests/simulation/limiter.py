@@ -1,4 +1,4 @@
-"""All that the simulation knows of the rate limiter: its window, its headers, and the class that asks the store."""
+"""The interface of the simulation to the rate limiter: its window, its headers, and the class that uses the store."""
 
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -38,28 +38,28 @@ class Store:
 
     @property
     def slots_in_flight(self):
-        """The slots that the window counts as on the wire."""
+        """The slots that the window counts as in flight."""
         return set(self.window.in_flight)
 
     def is_idle_after(self, seconds):
-        """Say whether nothing is counted any more after a rest of so many seconds."""
+        """Return whether the window is idle after a number of seconds without calls."""
         later = self._clock.now + seconds
         lost = (end + self.window.hold for _, end in self.window.in_flight.values())  # of processes that were killed
         return all(end <= later for end in (*self.window.held.values(), *lost))
 
 
 def limiter_of(store):
-    """Return the limiter of a process, which shares the store."""
+    """Return the limiter of a process that shares the store."""
     return RateLimiter(store, owns_store=False)
 
 
 def headers(limit=None, remaining=None, reset=None, retry_after=None):
-    """Return what the headers of an answer say."""
+    """Return the parsed headers of an answer."""
     return RateLimitHeaders(limit=limit, remaining=remaining, reset=reset, retry_after=retry_after)
 
 
 @contextmanager
 def simulated_time(clock):
-    """Let the limiter read the simulated clock."""
+    """Make the limiter use the simulated clock."""
     with patch.object(rate_limiter, "time", clock):
         yield

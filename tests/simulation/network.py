@@ -1,4 +1,4 @@
-"""The way to the service and back: latency, jitter, loss and faults."""
+"""The network to the service: latency, jitter, loss and faults."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from simulation.limiter import headers
 from simulation.service import Answer
 
 LATE_ARRIVAL = 1.9
-"""Seconds at most that a request whose connection broke can still be under way."""
+"""Maximum seconds for which a request whose connection broke can still be in flight."""
 
 BY_STATUS = {
     400: BadRequestError,
@@ -31,24 +31,24 @@ FAULTS = ("refused", "lost", "reset", "time-out", "500", "503", "broken", "cut r
 
 
 @dataclass(frozen=True)
-class Weather:
+class NetworkConditions:
     """How the network and the service treat requests in one run; seconds."""
 
     uplink: tuple = (0.05, 0.3)
     answer: tuple = (0.05, 0.5)
     body: tuple = (0.0, 0.1)
     threads: float = 0.1
-    """Seconds at most until a thread takes its next step."""
+    """Maximum seconds until a thread takes its next step."""
     store: float = 0.0
-    """Seconds at most that the store takes for an answer."""
+    """Maximum seconds that the store takes for an answer."""
     faults: float = 0.0
-    """Share of the requests that meet a fault."""
+    """Share of the requests that get a fault."""
     kinds: tuple = FAULTS
 
 
 @dataclass
 class Exchange:
-    """One request on the wire."""
+    """One request in flight."""
 
     sent_at: float
     ends_at: float
@@ -60,28 +60,28 @@ class Exchange:
 
 
 class Network:
-    """Carries requests; draws what becomes of each.
+    """Carries requests, and draws the fate of each.
 
     Args:
         clock: The simulated time.
-        random: The run's dice.
-        service: Where requests arrive.
-        weather: How they are treated.
+        random: The run's random numbers.
+        service: The service that receives requests.
+        conditions: Latencies and faults.
     """
 
-    def __init__(self, clock, random, service, weather):
+    def __init__(self, clock, random, service, conditions):
         self._clock = clock
         self._random = random
         self._service = service
-        self._weather = weather
+        self._conditions = conditions
 
     def send(self, config, texts, encoding):
-        """Send a request; the exchange says when it ends, and by then what came back."""
-        random, weather, now = self._random, self._weather, self._clock.now
-        fault = random.choice(weather.kinds) if random.random() < weather.faults else None
-        arrival = now + random.uniform(*weather.uplink)
-        headers_at = arrival + random.uniform(*weather.answer)
-        ends = headers_at + random.uniform(*weather.body)
+        """Send a request; return the exchange, which has the end time and, by then, the answer."""
+        random, conditions, now = self._random, self._conditions, self._clock.now
+        fault = random.choice(conditions.kinds) if random.random() < conditions.faults else None
+        arrival = now + random.uniform(*conditions.uplink)
+        headers_at = arrival + random.uniform(*conditions.answer)
+        ends = headers_at + random.uniform(*conditions.body)
         if fault == "refused":
             ends = arrival
         elif fault == "lost":  # gone for us, and perhaps not for the service
@@ -105,7 +105,7 @@ class Network:
         exchange.answer = self._service.answer(self._clock.now, config.model, texts, encoding, trouble)
 
     def result(self, exchange, texts):
-        """Turn what came back into what the codec would make of it."""
+        """Return the result that the codec would make of an answer."""
         if exchange.fault == "refused":
             return Result(error=APIConnectionError("Connection refused.", sent=False))
         if exchange.fault in {"lost", "reset"}:

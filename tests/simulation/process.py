@@ -1,4 +1,4 @@
-"""One process: worker threads that drive a scheduler, interleaved at random.
+"""One process: worker threads of a scheduler, interleaved at random.
 
 What `_workers/account_workers.py` does with threads and locks is done here step by step. A step is what runs with the
 lock held, or one access to the store; between two steps of a thread any other thread can run, and time passes.
@@ -41,13 +41,13 @@ class Process:
         self.scheduler = Scheduler()
         self.is_dead = False
         self.in_flight = {}
-        """Slot -> the batch that was formed for it, until the scheduler knows how it ended."""
+        """Slot -> the batch that was formed for it, until its result is reported to the scheduler."""
         self.denied = False
         """Whether the limiter has denied a slot, and nothing has ended since."""
         self.live = {}
         """Calls that the scheduler has and that have not ended: call -> record."""
         self.looking_up = set()
-        """Calls whose lookup is under way."""
+        """Calls whose lookup is running."""
         self.configs_in_use = set()
         self.too_large = {}
         """Configuration -> (texts, bytes) of batches that were refused for their size."""
@@ -55,7 +55,7 @@ class Process:
         self.last_start = float("-inf")
         self.linger = None
         self._waiting = {}
-        """What waits of each call, as of the last step."""
+        """The waiting texts of each call, as of the last step."""
         self._waited = []
         self._measured = 0.0
         self._inbox = deque()
@@ -71,7 +71,7 @@ class Process:
     # What callers do.
 
     def post(self, event):
-        """Put an event into the inbox, and see that somebody leads."""
+        """Put an event into the inbox, and make sure that a thread leads."""
         self._inbox.append(event)
         self._idle_turns = 0
         if self._leader is None:
@@ -82,15 +82,15 @@ class Process:
             self._schedule(self.world.pause())
 
     def submit(self, record):
-        """Hand a call over."""
+        """Submit a call."""
         self.post(partial(self._take_in, record))
 
     def withdraw(self, call):
-        """Take back what was not sent of a call."""
+        """Withdraw the unsent texts of a call."""
         self.post(partial(self._take_back, call))
 
     def detach(self, attachment):
-        """Let a client leave."""
+        """Detach a client."""
         attachment.closed = True
         self.post(partial(self._detach, attachment))
 
@@ -220,7 +220,7 @@ class Process:
             world.run(self._send(batch), self)
 
     def release(self, slot):
-        """Give a slot back that no request has used."""
+        """Release the slot of a request that was never sent."""
         self.limiter.release(slot)
         self.world.slots_taken.pop(slot)
 
@@ -295,7 +295,7 @@ class Process:
         self.scheduler.submit(call, now)
 
     def _take_effects(self):
-        """Take out what is to be done without the lock; return the calls that have ended."""
+        """Take the scheduler's effects; return the calls that have ended."""
         effects = self.scheduler.take_effects()
         for config in effects.unused:
             invariants.unused_once(self, config)
@@ -342,9 +342,9 @@ class Process:
 
     @property
     def busy(self):
-        """Threads that send or look up, or are about to tell the leader what came of it."""
+        """Threads that send or look up, or are about to report a result to the leader."""
         return self._busy + self.waking
 
 
 def _look_again(_):
-    """Happen, and no more."""
+    """Do nothing."""

@@ -24,7 +24,7 @@ CHUNK = 20
 
 
 class BugHandler(logging.Handler):
-    """Turns what the package logs about a bug of its own into a failure of the run."""
+    """Turns a bug that the package logs into a failure of the run."""
 
     def emit(self, record):
         """Raise what was logged with its traceback."""
@@ -34,7 +34,7 @@ class BugHandler(logging.Handler):
 
 @contextmanager
 def watched_log():
-    """Let no bug that the package logs pass unseen, and print nothing."""
+    """Raise bugs that the package logs, and print nothing."""
     logger, handler = logging.getLogger("electronhub_embeddings"), BugHandler()
     before = logger.propagate, logger.level
     logger.propagate = False

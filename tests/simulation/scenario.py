@@ -1,41 +1,41 @@
-"""What happens in a run: drawn from the seed, one family of scenarios for each kind of trouble."""
+"""The scenario of a run, drawn from the seed: one family of scenarios for each kind of trouble."""
 
 import math
 from dataclasses import dataclass, field
 from random import Random
 
 from simulation.callers import Config
-from simulation.network import Weather
+from simulation.network import NetworkConditions
 from simulation.service import KNOWN_WORDS, PERIOD, UNKNOWN_WORDS, Rules
 
 SPAN = 90.0
-"""Seconds over which most callers come."""
+"""Seconds within which most callers arrive."""
 
 STARTUP = 0.5
-"""Seconds that the threads may take in all beside what the wire and the window need."""
+"""Seconds that threads may take in total, in addition to network and window."""
 
 
 @dataclass
 class Scenario:
-    """One run: rules of the service, the weather, and a function that arranges who does what."""
+    """One run: the rules of the service, the network, and functions that schedule events."""
 
     seed: int
     family: str
     rules: Rules
-    weather: Weather = field(default_factory=Weather)
+    conditions: NetworkConditions = field(default_factory=NetworkConditions)
     configs: list = field(default_factory=list)
     never_refused: bool = False
     """Whether a 429 is a fault of the package."""
     store_failures: bool = False
     max_requests: int | None = None
-    """Requests that the run may cost in all."""
+    """Total requests that the run may cost."""
     longest_job: float | None = None
     """Seconds that the whole job may take."""
     plan: list = field(default_factory=list)
-    """Functions of the world that arrange callers, others and accidents."""
+    """Functions of the world that schedule callers, other users of the key, and failures."""
 
     def arrange(self, world):
-        """Set everything up."""
+        """Schedule all events."""
         for step in self.plan:
             step(world)
 
@@ -50,9 +50,11 @@ def draw(seed):
 # Parts.
 
 
-def _weather(dice, *faults):
+def _conditions(dice, *faults):
     slow = dice.choice(((0.05, 0.5), (0.05, 0.5), (1.0, 8.0)))
-    return Weather(answer=slow, store=dice.choice((0.0, 0.0, 0.02, 0.3)), faults=dice.choice(faults or (0.0,)))
+    return NetworkConditions(
+        answer=slow, store=dice.choice((0.0, 0.0, 0.02, 0.3)), faults=dice.choice(faults or (0.0,))
+    )
 
 
 def _config(dice, name, **options):
@@ -73,7 +75,7 @@ def _sizes(dice, count):
 
 
 def _caller(dice, *, at, max_wait=0.3, cache=0.15, query=0.4, texts=(1, 5, 20, 60, 150)):
-    """Return an event: somebody makes a call."""
+    """Return an event in which a caller makes a call."""
     is_query = dice.random() < query
     count = dice.choice((1, 1, 1, 2, 5)) if is_query else dice.randint(1, dice.choice(texts))
     options = {"is_query": is_query}
@@ -128,7 +130,7 @@ def _one_window(dice, scenario, processes=1):
 
 
 def _others(dice, scenario):
-    """Let somebody else spend from the same key: evenly, in bursts, or both."""
+    """Let another user of the key make calls: evenly, in bursts, or both."""
     rate = dice.choice((1, 3, 10)) if scenario.rules.limit > 5 else 1
     events = []
     if dice.random() < 0.7:
@@ -147,7 +149,7 @@ def _others(dice, scenario):
 
 
 def _changes_of_mind(dice, scenario, share):
-    """Let callers withdraw, and clients close while calls are under way."""
+    """Let callers withdraw, and clients close while calls are in flight."""
     numbers = [(dice.random(), dice.uniform(0, 1.5 * SPAN), dice.random() < 0.5, dice.random()) for _ in range(60)]
 
     def arrange(world):
@@ -183,14 +185,14 @@ def _limit(dice):
 
 
 def _calm(seed, family, dice):
-    """One job, alone, on a quiet network: nothing may be refused, and it takes as long as it must."""
+    """One job, alone, on a quiet network: nothing may be refused, and it takes the shortest possible time."""
     uplink, answer = dice.uniform(0.02, 0.3), dice.uniform(0.05, 0.8)
     config = _config(dice, "m0", requests_per_minute=None, max_concurrency=dice.choice((2, 4, 8)))
     limit = dice.choice((3, 5, 10, 20, 60))
     batches = dice.randint(1, min(4 * limit, 90))
     texts = max(1, batches * config.batch_size - dice.randrange(config.batch_size))
-    weather = Weather((uplink, uplink), (answer, answer), (0.0, 0.0), threads=0.002)
-    scenario = Scenario(seed, family, Rules(limit), weather, [config], never_refused=True)
+    conditions = NetworkConditions((uplink, uplink), (answer, answer), (0.0, 0.0), threads=0.002)
+    scenario = Scenario(seed, family, Rules(limit), conditions, [config], never_refused=True)
     scenario.longest_job = 1.05 * optimum(texts, config, limit, uplink + answer) + uplink + answer + STARTUP
     _one_window(dice, scenario)
     calls = dice.choice((1, 1, 3))
@@ -206,7 +208,7 @@ def _calm(seed, family, dice):
 
 
 def optimum(texts, config, limit, round_trip):
-    """Return the shortest time in which a planner who knows everything gets all texts through.
+    """Return the shortest possible time in which all texts can be sent.
 
     Request k can start when request k - limit arrived 60 s ago, and when one of the connections for documents is free.
     """
@@ -222,7 +224,7 @@ def optimum(texts, config, limit, round_trip):
 
 def _scarce(seed, family, dice):
     """A low limit, several clients, queries among documents."""
-    scenario = Scenario(seed, family, Rules(dice.choice((3, 4, 5, 10))), _weather(dice), never_refused=True)
+    scenario = Scenario(seed, family, Rules(dice.choice((3, 4, 5, 10))), _conditions(dice), never_refused=True)
     scenario.configs = [_config(dice, f"m{i}", batch_size=dice.choice((8, 16, 64))) for i in range(dice.randint(1, 2))]
     _one_window(dice, scenario)
     hurried = dice.random() < 0.5
@@ -232,7 +234,7 @@ def _scarce(seed, family, dice):
 
 def _unlimited(seed, family, dice):
     """No limit: queries travel alone, documents are divided among the connections."""
-    scenario = Scenario(seed, family, Rules(None), _weather(dice), never_refused=True)
+    scenario = Scenario(seed, family, Rules(None), _conditions(dice), never_refused=True)
     scenario.configs = [_config(dice, f"m{i}", requests_per_minute=None) for i in range(dice.randint(1, 3))]
     _one_window(dice, scenario)
     _callers(dice, scenario, texts=(5, 100, 600))
@@ -248,8 +250,8 @@ def _faults(seed, family, dice):
     if dice.random() < 0.2:
         start = dice.uniform(0, SPAN)
         rules.key_errors = [(1000 + start, 1000 + start + dice.uniform(0, 30), dice.choice((401, 402)))]
-    weather = _weather(dice, 0.1, 0.3, 0.6)
-    scenario = Scenario(seed, family, rules, weather, never_refused=True)
+    conditions = _conditions(dice, 0.1, 0.3, 0.6)
+    scenario = Scenario(seed, family, rules, conditions, never_refused=True)
     scenario.configs = [_config(dice, f"m{i}") for i in range(dice.randint(1, 2))]
     _one_window(dice, scenario)
     _callers(dice, scenario)
@@ -259,7 +261,7 @@ def _faults(seed, family, dice):
 
 
 def _store_failures(dice, scenario):
-    """Let the store be away for a while."""
+    """Make the store unavailable for a while."""
     scenario.store_failures, scenario.never_refused = True, False
     start, seconds = dice.uniform(0, SPAN), dice.uniform(0, 20)
 
@@ -271,12 +273,12 @@ def _store_failures(dice, scenario):
 
 
 def _refusals(seed, family, dice):
-    """One job whose request is refused as such in unknown words, or that has one text at fault: the search is cheap."""
+    """One job whose request itself is refused in unknown words, or with one text at fault: the search is cheap."""
     batch = dice.choice((2, 3, 4, 5, 6, 7, 8, 16, 31, 64, 256))
     config = _config(dice, "m0", batch_size=batch, requests_per_minute=None)
     count = dice.randint(2, batch) if dice.random() < 0.7 else batch
     rules = Rules(dice.choice((None, 5, 30)), headers=dice.choice(("all", "none", "good")))
-    scenario = Scenario(seed, family, rules, Weather(), [config])
+    scenario = Scenario(seed, family, rules, NetworkConditions(), [config])
     scenario.never_refused = rules.limit is None
     places = max(1, config.max_concurrency - 1)
     _one_window(dice, scenario)
@@ -336,7 +338,7 @@ def _cost_of_text(texts):
 def _guilty_company(seed, family, dice):
     """Texts at fault among those of others."""
     rules = Rules(dice.choice((None, 10, 30)), guilt=dice.choice(("named", "text", "unknown")))
-    scenario = Scenario(seed, family, rules, _weather(dice, 0.0, 0.0, 0.1), never_refused=True)
+    scenario = Scenario(seed, family, rules, _conditions(dice, 0.0, 0.0, 0.1), never_refused=True)
     scenario.configs = [_config(dice, f"m{i}", batch_size=dice.choice((4, 16, 64))) for i in range(dice.randint(1, 2))]
     if dice.random() < 0.2:
         rules.refused_models = {"m0": dice.choice((*UNKNOWN_WORDS, KNOWN_WORDS))}
@@ -349,9 +351,9 @@ def _guilty_company(seed, family, dice):
 
 
 def _foreign(seed, family, dice):
-    """Others spend from the same key, evenly and in bursts."""
+    """Others use the same key, evenly and in bursts."""
     rules = Rules(_limit(dice), headers=dice.choice(("all", "all", "none", "good", "some")))
-    scenario = Scenario(seed, family, rules, _weather(dice))
+    scenario = Scenario(seed, family, rules, _conditions(dice))
     scenario.configs = [_config(dice, "m0", batch_size=dice.choice((16, 64)))]
     _one_window(dice, scenario)
     _callers(dice, scenario)
@@ -362,7 +364,7 @@ def _foreign(seed, family, dice):
 def _processes(seed, family, dice):
     """Several processes share a window; some are killed, and others take over."""
     rules = Rules(_limit(dice), guilt="named")
-    scenario = Scenario(seed, family, rules, _weather(dice, 0.0, 0.1), never_refused=True)
+    scenario = Scenario(seed, family, rules, _conditions(dice, 0.0, 0.1), never_refused=True)
     scenario.configs = [_config(dice, f"m{i}", batch_size=dice.choice((16, 64))) for i in range(dice.randint(1, 2))]
     processes = dice.randint(2, 4)
     _one_window(dice, scenario, processes)
@@ -373,7 +375,7 @@ def _processes(seed, family, dice):
 
 
 def _restart(dice, scenario):
-    """Kill a process; another one takes its work over, with the same window."""
+    """Kill a process; another one takes over its work, with the same window."""
     at, delay, sizes = dice.uniform(0, SPAN), dice.uniform(0, 20), _sizes(dice, dice.choice((1, 20, 60)))
 
     def begin_again(world):
@@ -390,9 +392,9 @@ def _restart(dice, scenario):
 
 
 def _closing(seed, family, dice):
-    """Callers give up and clients close, whatever is under way; the same configuration comes back later."""
+    """Callers give up and clients close at any time; the same configuration is used again later."""
     rules = Rules(dice.choice((None, 3, 10, 30)), guilt=dice.choice(("named", "unknown", "text")))
-    scenario = Scenario(seed, family, rules, _weather(dice, 0.0, 0.2, 0.5), never_refused=True)
+    scenario = Scenario(seed, family, rules, _conditions(dice, 0.0, 0.2, 0.5), never_refused=True)
     scenario.configs = [_config(dice, f"m{i}", batch_size=dice.choice((4, 16))) for i in range(dice.randint(1, 3))]
     _one_window(dice, scenario)
     _callers(dice, scenario, clients=dice.randint(2, 6), cache=0.3)
@@ -403,7 +405,7 @@ def _closing(seed, family, dice):
 
 
 def _everything(seed, family, dice):
-    """All of it at once."""
+    """All kinds of trouble at once."""
     rules = Rules(
         dice.choice((None, 5, 10, 30)),
         headers=dice.choice(("all", "some")),
@@ -412,7 +414,7 @@ def _everything(seed, family, dice):
         max_tokens=dice.choice((300_000, 400)),
         names_numbers=dice.random() < 0.5,
     )
-    scenario = Scenario(seed, family, rules, _weather(dice, 0.05, 0.2))
+    scenario = Scenario(seed, family, rules, _conditions(dice, 0.05, 0.2))
     scenario.configs = [_config(dice, f"m{i}") for i in range(dice.randint(1, 3))]
     processes = dice.choice((1, 1, 2))
     _one_window(dice, scenario, processes)

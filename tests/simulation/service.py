@@ -23,11 +23,11 @@ class Rules:
     limit: int | None = None
     """Requests in 60 s; None: there is no limit."""
     headers: str = "all"
-    """Which answers tell the limit: "all", "none", "good" (only answers with vectors) or "some" (every other)."""
+    """Which answers report the limit: "all", "none", "good" (only answers with vectors) or "some" (every other)."""
     max_inputs: int = 2048
     max_tokens: int = 300_000
     names_numbers: bool = True
-    """Whether a refusal for size says what is allowed."""
+    """Whether a refusal for size names the allowed size."""
     guilty: set = field(default_factory=set)
     """Texts that are refused."""
     guilt: str = "named"
@@ -37,14 +37,14 @@ class Rules:
     float_only: bool = False
     """Whether base64 is refused."""
     unusable: set = field(default_factory=set)
-    """Texts whose vector is never a number."""
+    """Texts whose vector is never finite."""
     key_errors: list = field(default_factory=list)
     """(from, until, status): when the key is refused with 401 or 402."""
 
 
 @dataclass
 class Answer:
-    """What comes back."""
+    """The answer to a request."""
 
     status: int
     message: str = ""
@@ -77,7 +77,7 @@ class Service:
         self._answers = 0
 
     def count(self, now):
-        """Count a request that arrives; say whether it is welcome. One during a cooldown prolongs it."""
+        """Count a request that arrives; return whether it is admitted. One during a cooldown restarts it."""
         self.arrivals.append(now)
         if now >= self.locked_until and (self.rules.limit is None or self.in_window(now) <= self.rules.limit):
             return True
@@ -89,7 +89,7 @@ class Service:
         return len(self.arrivals) - bisect_right(self.arrivals, now - PERIOD)
 
     def answer(self, now, model, texts, encoding, trouble=None):
-        """Count a request and answer it; `trouble` is an answer that the service gives instead of its own."""
+        """Count a request and answer it; `trouble` replaces the service's own answer."""
         welcome = self.count(now)
         if not welcome:
             self.refused += 1
@@ -105,7 +105,7 @@ class Service:
         return answer
 
     def is_at_fault(self, text):
-        """Say whether a text alone would be refused, or cannot be embedded."""
+        """Return whether a text alone would be refused, or cannot be embedded."""
         rules = self.rules
         return text in rules.guilty or text in rules.unusable or self._tokens([text]) > rules.max_tokens
 
@@ -150,11 +150,11 @@ class Service:
 
 
 def is_too_large(error):
-    """Say whether an error is a refusal for the size of the request, in the words above."""
+    """Return whether an error is a refusal for the size of the request, in the words above."""
     words = ("array too long", "tokens per request", "entity too large")
     return error is not None and any(part in error.message for part in words)
 
 
 def vector_of(text):
-    """Return the vector that a text must get."""
+    """Return the correct vector of a text."""
     return f"vector of {text}"

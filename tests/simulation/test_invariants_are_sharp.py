@@ -1,4 +1,4 @@
-"""Rules that nobody could break unnoticed."""
+"""Every broken rule is noticed by the simulation."""
 
 import pytest
 

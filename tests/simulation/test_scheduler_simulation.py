@@ -1,4 +1,4 @@
-"""A slice of the simulation, in every run of the tests; `make simulate` runs ten thousand seeds."""
+"""A small part of the simulation, in every run of the tests; `make simulate` runs ten thousand seeds."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def _watched_log():
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_every_rule_holds(seed):
-    """Whatever the order of events, no rule in `invariants` is broken."""
+    """No order of events breaks a rule in `invariants`."""
     world, error = simulate(seed)
     assert error is None, describe(world, error)
 

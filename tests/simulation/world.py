@@ -1,4 +1,4 @@
-"""One run: a scenario, played to its end, with a book of all that happens."""
+"""One run of a scenario, with records of all that happens."""
 
 import random as global_random
 from collections import Counter, deque
@@ -25,7 +25,7 @@ KEPT_EVENTS = 40
 """Events of the trace that are kept."""
 
 MAX_SECONDS = 12 * 3600.0
-"""Seconds of simulated time after which a call that has not ended never will."""
+"""Seconds of simulated time after which a call that has not ended is stuck."""
 
 MAX_STEPS = 100_000
 
@@ -40,7 +40,7 @@ class Client:
 
 
 class World:
-    """Everything that one seed decides.
+    """The complete state of one run, determined by its seed.
 
     Args:
         scenario: What happens.
@@ -54,7 +54,7 @@ class World:
         self.clock = Clock()
         self.sizes = {}
         self.service = Service(scenario.rules, self.sizes)
-        self.network = Network(self.clock, self.random, self.service, scenario.weather)
+        self.network = Network(self.clock, self.random, self.service, scenario.conditions)
         self.trace = deque(maxlen=KEPT_EVENTS)
         self.steps = 0
         self.started_at = self.clock.now
@@ -74,13 +74,13 @@ class World:
         self.accepted = {}
         """Text -> the process that has its vector."""
         self.failures = Counter()
-        """Text -> attempts that failed in a way that deserves another."""
+        """Text -> attempts that failed and may be retried."""
         self.not_before = {}
         """Text -> when its pause is over."""
         self.hopeless = set()
         """Texts that a terminal error has ended."""
         self.taken_back = set()
-        """Texts of calls that were taken back, or whose client has left: nothing of them is sent any more."""
+        """Texts of withdrawn calls and detached clients, which must not be sent."""
         self.refused_alone = set()
         """Texts that were refused alone, in words that do not say why."""
         self.named = set()
@@ -90,26 +90,26 @@ class World:
         self.slots_taken = {}
         """Slot -> its process, from the grant until it is completed or released."""
         self.slots_lost = set()
-        """Slots of processes that were killed, or whose store was away: their lease ends them."""
+        """Slots of processes that were killed, or whose store was unavailable: they end after `max_duration`."""
         self.told_at = float("inf")
-        """When the limiter was first told the limit."""
+        """When the limiter first learned the limit."""
         self.cooldowns = {}
-        """Store -> the end of the cooldown that it was told of."""
+        """Store -> the end of the cooldown that it knows."""
 
     # The trace.
 
     def note(self, process, *what):
-        """Remember an event."""
+        """Add an event to the trace."""
         self.trace.append((self.clock.now, process, what))
 
     def note_again(self, process, *what):
-        """Remember an event that comes many times in a row: the last time only."""
+        """Add an event to the trace; of repeated ones, keep only the last."""
         if self.trace and self.trace[-1][1] is process and self.trace[-1][2][0] == what[0]:
             self.trace.pop()
         self.note(process, *what)
 
     def require(self, condition, rule, detail, *values):
-        """Stop the run where a rule is broken."""
+        """Stop the run if a rule is broken."""
         if not condition:
             raise invariants.Violation(rule, detail.format(*values))
 
@@ -120,12 +120,12 @@ class World:
         die = self.random.random()
         if die < 0.75:
             return die * 0.0004
-        longest = self.scenario.weather.threads
+        longest = self.scenario.conditions.threads
         return self.random.uniform(0.0, min(0.01, longest) if die < 0.98 else longest)
 
     def ask_store(self):
         """Return the seconds until the store has answered."""
-        return self.pause() + self.random.uniform(0.0, self.scenario.weather.store)
+        return self.pause() + self.random.uniform(0.0, self.scenario.conditions.store)
 
     def run(self, steps, process):
         """Run a thread of a process: a generator of the seconds until its next step."""
@@ -157,7 +157,7 @@ class World:
         return self.clients[-1]
 
     def add_call(self, client, sizes, **options):
-        """Make a call of texts of some sizes."""
+        """Make a call of texts of the given sizes."""
         name = f"c{len(self.calls)}"
         texts = [f"{name}.{i}" for i in range(len(sizes))]
         self.sizes.update(zip(texts, sizes, strict=True))
@@ -167,11 +167,11 @@ class World:
         return record
 
     def expect(self, calls):
-        """Be told that so many more calls are to come: clients stay until then."""
+        """Expect a number of further calls, so that clients stay open until then."""
         self._expected += calls
 
     def submit(self, record):
-        """Let a call begin."""
+        """Submit a call."""
         self.note(record.process, "submits", record, len(record.texts), "query" if record.is_query else "documents")
         if record.client.attachment.closed:
             record.is_closed = True
@@ -197,7 +197,7 @@ class World:
             client.process.detach(client.attachment)
 
     def kill(self, process):
-        """Kill a process; whoever waited there is gone with it."""
+        """Kill a process, and drop the callers that waited in it."""
         process.die()
         for slot, owner in list(self.slots_taken.items()):
             if owner is process:
@@ -211,21 +211,21 @@ class World:
     # What processes tell.
 
     def send(self, process, batch, texts):
-        """Put a batch on the wire."""
+        """Send a batch."""
         self.note(process, "sends", batch)
         invariants.attempts_are_counted(self, batch, texts)
         self.sent.append((process, texts))
         return self.network.send(batch.config, texts, batch.encoding_format)
 
     def answered(self, process, batch, sent_at, result):
-        """Note what came back."""
+        """Record an answer."""
         self.note(process, "hears", batch.slot, result.status, result.error)
         invariants.nobody_alone_is_refused(self, sent_at, result.status)
         if not result.sent:
             self.unsent.append(process)
 
     def finished(self, process, batch, texts, result):
-        """Book what the scheduler is told of a batch."""
+        """Record the result that is reported to the scheduler."""
         error = result.error
         if error is None:
             self.accepted.update(dict.fromkeys(texts, process))
@@ -250,7 +250,7 @@ class World:
             self.not_before[text] = self.clock.now + pause
 
     def _book_wrong_row(self, batch, texts, error):
-        """Book a wrong row: if its text is given up, the others may travel again at no attempt's cost."""
+        """Record a wrong row: if its text fails, the others may be resent without using an attempt."""
         named = texts[error.index]
         self.named.add(named)
         call = next(part.call for part, text in _pairs(batch) if text == named)
@@ -259,7 +259,7 @@ class World:
         self._book_failure([named] if is_given_up else texts, error)
 
     def completed(self, process, slot, result):
-        """Book that the limiter was told how a request has ended."""
+        """Record that the result of a request was reported to the limiter."""
         self.slots_taken.pop(slot)
         if process.store.is_down:
             self.slots_lost.add(slot)
@@ -271,7 +271,7 @@ class World:
         invariants.slots_are_requests(self)
 
     def ended(self, record):
-        """Check what a call has ended with."""
+        """Check the result of a call."""
         invariants.call_gets_its_own(self, record)
         self._close_when_done()
 
@@ -283,7 +283,7 @@ class World:
     # The run.
 
     def play(self):
-        """Play the scenario to its end; return the world."""
+        """Run the scenario to its end; return the world."""
         state = global_random.getstate()
         global_random.seed(self.scenario.seed)  # tenacity's jitter
         try:

@@ -1,4 +1,4 @@
-"""What the docstrings of a class say of its arguments and attributes, in one line each."""
+"""Extracts the descriptions of arguments and attributes from the docstrings of a class."""
 
 import ast
 import inspect

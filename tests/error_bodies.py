@@ -1,4 +1,4 @@
-"""Bodies of error answers."""
+"""Bodies of error responses."""
 
 import json
 
@@ -9,5 +9,5 @@ def content(body):
 
 
 def envelope(message, code=None, error_type="error", param=None):
-    """Return the bytes of today's envelope."""
+    """Return the bytes of the error body that the service sends today."""
     return content({"error": {"message": message, "type": error_type, "param": param, "code": code}})

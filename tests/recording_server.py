@@ -1,7 +1,7 @@
-"""A bare HTTP server on loopback: keeps what it is sent, to the byte, and answers whatever it is told.
+"""A minimal HTTP server on loopback that records requests byte for byte and sends arbitrary answers.
 
-For what the emulator, a well-behaved service, cannot do: it shows the key, counts connections, speaks TLS, plays a
-proxy, and answers with headers and bodies that no honest server sends.
+It does what the emulator, a well-behaved service, does not do: it records the key, counts connections, supports TLS,
+acts as a proxy, and sends headers and bodies that no honest server would send.
 """
 
 import json
@@ -14,15 +14,15 @@ from socketserver import ThreadingTCPServer
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One request as it came."""
+class RecordedRequest:
+    """One request as received."""
 
     method: str
     target: str
     headers: list
     body: bytes
     peer: int
-    """The port it came from: one for each connection."""
+    """The client's port, which identifies the connection."""
 
     def header(self, name):
         """List the values of a header."""
@@ -30,19 +30,19 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Told:
-    """An answer."""
+class Answer:
+    """An answer to send."""
 
     status: int = 200
     headers: dict = field(default_factory=dict)
     body: bytes = b""
 
 
-def rows(seen):
-    """Answer with a vector of two numbers for each text: its place and its length."""
-    texts = json.loads(seen.body)["input"]
+def answer_with_vectors(request):
+    """Answer with a vector of two numbers for each text: its position (from 1) and its length."""
+    texts = json.loads(request.body)["input"]
     data = [{"index": i, "embedding": [i + 1.0, len(text)]} for i, text in enumerate(texts)]
-    return Told(body=json.dumps({"data": data}).encode())
+    return Answer(body=json.dumps({"data": data}).encode())
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -53,14 +53,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        told = self.server.answer(self._see(body))
-        headers = {"Content-Type": "application/json", "Content-Length": len(told.body), **told.headers}
-        self.send_response_only(told.status)
+        answer = self.server.answer(self._see(body))
+        headers = {"Content-Type": "application/json", "Content-Length": len(answer.body), **answer.headers}
+        self.send_response_only(answer.status)
         for name, value in headers.items():
             self.send_header(name, str(value))
         self.end_headers()
-        with suppress(OSError):  # the other side has had enough
-            self.wfile.write(told.body)
+        with suppress(OSError):  # the client has closed the connection
+            self.wfile.write(answer.body)
 
     def do_CONNECT(self):
         self._see(b"")
@@ -74,13 +74,13 @@ class _Handler(BaseHTTPRequestHandler):
             back.join()
 
     def _see(self, body):
-        seen = Seen(self.command, self.path, self.headers.items(), body, self.client_address[1])
-        self.server.seen.append(seen)
-        return seen
+        request = RecordedRequest(self.command, self.path, self.headers.items(), body, self.client_address[1])
+        self.server.requests.append(request)
+        return request
 
 
 def _copy(source, target):
-    """Pass on what comes until it ends."""
+    """Forward bytes until the source is closed."""
     with suppress(OSError):
         while data := source.recv(65_536):
             target.sendall(data)
@@ -105,18 +105,18 @@ class _Server(ThreadingTCPServer):
                 self.open.discard(request)
 
 
-class Recorder:
-    """Serves from `with` to the end of it.
+class RecordingServer:
+    """Serves inside a `with` block.
 
     Args:
-        answer: Gives what to tell for what was seen.
-        tls: An `ssl.SSLContext` of a server; None: plain HTTP.
-        tunnel_to: The port to which it takes every tunnel, whatever host is asked for, when it is used as a proxy.
+        answer: Returns the answer to a recorded request.
+        tls: The server's `ssl.SSLContext`; None: plain HTTP.
+        tunnel_to: The port to which every proxy tunnel is connected, whatever host is requested.
     """
 
-    def __init__(self, answer=rows, *, tls=None, tunnel_to=None):
+    def __init__(self, answer=answer_with_vectors, *, tls=None, tunnel_to=None):
         self._server = server = _Server(("127.0.0.1", 0), _Handler)
-        server.answer, server.seen, server.connections, server.tunnel_to = answer, [], 0, tunnel_to
+        server.answer, server.requests, server.connections, server.tunnel_to = answer, [], 0, tunnel_to
         server.changed, server.open = threading.Lock(), set()
         self.port = server.server_address[1]
         self.base_url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/v1"
@@ -126,13 +126,13 @@ class Recorder:
         self._thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
 
     @property
-    def seen(self):
-        """What has come so far."""
-        return list(self._server.seen)
+    def requests(self):
+        """The requests so far."""
+        return list(self._server.requests)
 
     @property
     def connections(self):
-        """How many connections were opened to it."""
+        """The number of connections so far."""
         return self._server.connections
 
     def __enter__(self):

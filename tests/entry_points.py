@@ -1,7 +1,6 @@
-"""The six ways to embed, behind one interface: what holds for one is tested for all.
+"""The six entry points for embedding texts, behind one interface, so that one test covers all of them.
 
-Those that are async run in an event loop of their own for each call, as in scripts that call `asyncio.run` again
-and again.
+The async ones run each call in a new event loop, like scripts that call `asyncio.run` repeatedly.
 """
 
 import asyncio
@@ -17,27 +16,27 @@ from electronhub_embeddings import EmbeddingsClient
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One way to embed."""
+class EntryPointKind:
+    """A class and its methods to embed texts, either sync or async."""
 
     cls: type
     embed: Callable[[Any, list[str]], Any]
     query: Callable[[Any, str], Any]
     row: type
-    """What a vector is."""
+    """The type of a vector."""
     number: type
-    """What its numbers are."""
+    """The type of its numbers."""
 
 
-KINDS = {
-    "client sync": Kind(
+ENTRY_POINTS = {
+    "client sync": EntryPointKind(
         EmbeddingsClient,
         lambda client, texts: client.embed(texts),
         lambda client, text: client.embed_query(text),
         np.ndarray,
         np.float32,
     ),
-    "client async": Kind(
+    "client async": EntryPointKind(
         EmbeddingsClient,
         lambda client, texts: asyncio.run(client.aembed(texts)),
         lambda client, text: asyncio.run(client.aembed_query(text)),
@@ -49,14 +48,14 @@ KINDS = {
 if find_spec("langchain_core"):
     from langchain_electronhub import ElectronHubEmbeddings
 
-    KINDS["LangChain sync"] = Kind(
+    ENTRY_POINTS["LangChain sync"] = EntryPointKind(
         ElectronHubEmbeddings,
         lambda model, texts: model.embed_documents(texts),
         lambda model, text: model.embed_query(text),
         list,
         float,
     )
-    KINDS["LangChain async"] = Kind(
+    ENTRY_POINTS["LangChain async"] = EntryPointKind(
         ElectronHubEmbeddings,
         lambda model, texts: asyncio.run(model.aembed_documents(texts)),
         lambda model, text: asyncio.run(model.aembed_query(text)),
@@ -64,19 +63,19 @@ if find_spec("langchain_core"):
         float,
     )
 
-if find_spec("llama_index") and find_spec("llama_index.core"):  # our own second path alone is no core
+if find_spec("llama_index") and find_spec("llama_index.core"):  # the namespace of this package alone is not the core
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the oldest cores warn at import about the newest pydantic
+        warnings.simplefilter("ignore")  # the oldest cores warn about the newest pydantic at import
         from llama_index_electronhub import ElectronHubEmbedding
 
-    KINDS["LlamaIndex sync"] = Kind(
+    ENTRY_POINTS["LlamaIndex sync"] = EntryPointKind(
         ElectronHubEmbedding,
         lambda model, texts: model.get_text_embedding_batch(texts),
         lambda model, text: model.get_query_embedding(text),
         list,
         float,
     )
-    KINDS["LlamaIndex async"] = Kind(
+    ENTRY_POINTS["LlamaIndex async"] = EntryPointKind(
         ElectronHubEmbedding,
         lambda model, texts: asyncio.run(model.aget_text_embedding_batch(texts)),
         lambda model, text: asyncio.run(model.aget_query_embedding(text)),
@@ -85,12 +84,12 @@ if find_spec("llama_index") and find_spec("llama_index.core"):  # our own second
     )
 
 
-class Face:
-    """Makes objects of one kind, and embeds with them.
+class EntryPoint:
+    """Creates objects of one kind, and embeds texts with them.
 
     Args:
-        kind: Which.
-        closing: Takes what is to be closed after the test.
+        kind: The kind of entry point.
+        closing: Registers an object to be closed after the test, and returns it.
     """
 
     def __init__(self, kind, closing):
@@ -98,11 +97,11 @@ class Face:
         self._closing = closing
 
     def make(self, service, **options):
-        """Make an object that talks to a service."""
+        """Create an object that uses a service."""
         return self.build(**{"api_key": service.api_key, "base_url": service.base_url, **options})
 
     def build(self, **options):
-        """Make an object."""
+        """Create an object."""
         return self._closing(self.kind.cls(**options))
 
     def embed(self, thing, texts):
@@ -114,11 +113,11 @@ class Face:
         return self.kind.query(thing, text)
 
 
-def right(service, texts, dimensions=None):
-    """Return what the service answers for texts, float32."""
+def expected_vectors(service, texts, dimensions=None):
+    """Return the vectors of the service for texts, as float32."""
     return np.stack([service.vector(text, dimensions=dimensions) for text in texts])
 
 
 def same(rows, expected):
-    """Say whether rows are, to the last bit of a float32, what was expected."""
+    """Return whether rows equal the expected vectors exactly, as float32."""
     return np.array_equal(np.asarray(rows, np.float32), expected)

@@ -1,4 +1,4 @@
-"""A scheduler, driven by hand: events in, actions out, and no clock but the numbers that a test gives."""
+"""Drives a scheduler in tests: events in, actions out, with times given by the test."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MAX_REQUESTS = 20_000
 
 @dataclass(frozen=True)
 class Config:
-    """What the scheduler reads of a request configuration."""
+    """The fields of a request configuration that the scheduler reads."""
 
     model: str = "m"
     batch_size: int = 8
@@ -32,19 +32,19 @@ class Config:
 
 @dataclass
 class Inputs:
-    """Texts and the running sum of their bytes."""
+    """Texts and the running total of their bytes."""
 
     texts: list
     ends: list
 
     @staticmethod
     def first_input(position):
-        """Return where the caller has the text."""
+        """Return the caller's position of a text."""
         return position
 
 
 class Progress:
-    """Counts, and forgets reasons."""
+    """Counts texts and ignores reasons for waiting."""
 
     def __init__(self):
         self.done = 0
@@ -54,11 +54,11 @@ class Progress:
         self.done += texts
 
     def wait_for_limit(self, reason, until):
-        """Be told why nothing moves."""
+        """Ignore why the call waits."""
 
 
 def make_call(sizes=(1,), *, config=None, attachment=None, is_query=False, max_wait=None, cache=None):
-    """Return a call of texts of some sizes."""
+    """Return a call of texts of the given sizes."""
     sizes = [1] * sizes if isinstance(sizes, int) else list(sizes)
     inputs = Inputs([f"t{i}" for i in range(len(sizes))], list(accumulate(sizes)))
     attachment = attachment or Attachment(config or Config(), Usage())
@@ -75,7 +75,7 @@ def refusal(message="Bad Request", param=None, status=400, code=None):
     return BadRequestError(message, status_code=status, param=param, code=code)
 
 
-def whole(sizes=1, **options):
+def whole_slice(sizes=1, **options):
     """Return all texts of a new call as one slice."""
     call = make_call(sizes, **options)
     return Slice(call, 0, len(call.inputs.texts))
@@ -83,7 +83,7 @@ def whole(sizes=1, **options):
 
 @st.composite
 def waiting_slices(draw, most=8):
-    """Draw a queue of slices of several calls, each from somewhere to somewhere."""
+    """Draw a queue of slices of several calls, each with a random range."""
     slices = deque()
     for _ in range(draw(st.integers(1, 5))):
         sizes = draw(st.lists(st.integers(1, 50), min_size=1, max_size=most))
@@ -93,7 +93,7 @@ def waiting_slices(draw, most=8):
 
 
 class Driver:
-    """Does with a scheduler what its workers do, one step at a time."""
+    """Acts as the workers of a scheduler, one step at a time."""
 
     def __init__(self, config=None):
         self.config = config or Config()
@@ -112,7 +112,7 @@ class Driver:
         return Attachment(config or self.config, Usage())
 
     def submit(self, sizes=1, **options):
-        """Let a call begin."""
+        """Submit a call."""
         if "attachment" not in options:
             options.setdefault("config", self.config)
         call = make_call(sizes, **options)
@@ -121,35 +121,35 @@ class Driver:
         return call
 
     def action(self):
-        """Ask what to do."""
+        """Return the next action."""
         action = self.scheduler.next_action(self.now)
         self._take_effects()
         return action
 
     def send(self, linger=None):
-        """Grant the slot that is asked for; return the batch that leaves."""
+        """Grant the requested slot; return the batch that is sent."""
         action = self.action()
         assert isinstance(action, AcquireSlot), action
         return self.grant(linger)
 
     def grant(self, linger=None):
-        """Grant a slot, asked for or not."""
+        """Grant a slot, requested or not."""
         self._slots += 1
         batch = self.scheduler.slot_granted(str(self._slots), linger, self.now)
         self._take_effects()
         return batch
 
     def finish(self, batch, error=None, tokens=0):
-        """Let a batch end, with vectors or with an error."""
+        """Finish a batch, with vectors or with an error."""
         status = None if error is None else getattr(error, "status_code", None)
         self.scheduler.finished(batch, Result(error=error, prompt_tokens=tokens, status=status), self.now)
         self._take_effects()
 
     def drive(self, service):
-        """Send what waits, batch by batch, until nothing does.
+        """Send the waiting texts, batch by batch, until none is left.
 
         Args:
-            service: From (texts of the batch, encoding format) to None for vectors, or to the error.
+            service: Called with the texts of the batch and the encoding format; returns None for vectors, or an error.
         """
         while True:
             action = self.action()
@@ -168,12 +168,12 @@ class Driver:
                 self.now = action.until
 
     def withdraw(self, call):
-        """Take a call back."""
+        """Withdraw a call."""
         self.scheduler.withdraw(call, self.now)
         self._take_effects()
 
     def detach(self, attachment):
-        """Let a client leave."""
+        """Detach a client."""
         attachment.closed = True
         self.scheduler.detach(attachment, self.now)
         self._take_effects()

@@ -1,7 +1,7 @@
-"""Answers of the service, and what can happen to them, for Hypothesis.
+"""Hypothesis strategies for answers of the service, intact and damaged.
 
-An answer is a tree: objects are tuples of (name, value), so that a name can come twice; arrays are lists; all else is
-the bytes of its JSON, so that it can be anything.
+An answer is a tree. Objects are tuples of (name, value), so that a name can occur twice; arrays are lists; all other
+values are the bytes of their JSON, so that invalid ones are possible.
 """
 
 import base64
@@ -22,7 +22,7 @@ ODD = [
     *(b'"AADAfwAAgD8="', b'"' + b"A" * 4096 + b'"', b"[" * 40 + b"]" * 40, b"[" * 1500, b'{"a":' * 1500),
     *(b'{"message":"Try again in 9 seconds.","code":429}', b'{"error":{"code":"400"}}', b'"rate limit"'),
 ]
-"""Values that readers of JSON have stumbled over, and some that are none."""
+"""Values that have broken JSON parsers, and some that are not valid JSON."""
 
 NAMES = [b"data", b"index", b"embedding", b"usage", b"error", b"detail", b"message", b"code", b"param", b"type", b"x"]
 WRAPPINGS = [
@@ -59,7 +59,7 @@ def _foreign(vector):
 
 @st.composite
 def whole_answers(draw):
-    """Draw an answer, good but for a rare vector: the tree, the number of texts, and the dimensions."""
+    """Draw an answer, valid except for a rare vector: the tree, the number of texts, and the dimensions."""
     count, width = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     rows = []
     for index in draw(st.permutations(range(count))):
@@ -71,7 +71,7 @@ def whole_answers(draw):
 
 
 def _change(draw, tree):
-    """Go down to a random place in a tree, and change what is there."""
+    """Change a node at a random position in a tree."""
     if not isinstance(tree, (list, tuple)) or not tree or draw(st.integers(0, 4)) == 0:
         return draw(st.sampled_from(ODD))
     children = list(tree)
@@ -105,7 +105,7 @@ def _break(draw, body):
 
 @st.composite
 def answers(draw):
-    """Draw the bytes of an answer, whole or damaged in some ways; the number of texts and the dimensions asked for."""
+    """Draw an answer, intact or damaged: its bytes, the number of texts, and the requested dimensions."""
     tree, count, width = draw(whole_answers())
     for _ in range(draw(st.integers(0, 2))):
         tree = _change(draw, tree)

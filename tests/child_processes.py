@@ -1,15 +1,15 @@
-"""Processes of a test: started together, let go at the same moment, and ended for certain."""
+"""Child processes for tests: started together, released at the same moment, and always ended."""
 
 import os
 import subprocess
 import sys
 
-LONGEST = 30.0
-"""Seconds after which a process that should have ended is given up."""
+TIMEOUT = 30.0
+"""Seconds after which a process that should have ended is killed."""
 
 
 def begin(script, *arguments, count=1, **environment):
-    """Start a script in so many processes; each says when it is ready, and waits to be released."""
+    """Start a script in `count` processes; each prints "ready" and waits to be released."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     env = {**os.environ, **environment}
     return [
@@ -19,7 +19,7 @@ def begin(script, *arguments, count=1, **environment):
 
 
 def release(children):
-    """Let processes go on at the same moment, when all are ready."""
+    """Release processes at the same moment, once all are ready."""
     assert [child.stdout.readline() for child in children] == ["ready\n"] * len(children)
     for child in children:
         child.stdin.write("\n")
@@ -27,9 +27,9 @@ def release(children):
 
 
 def finish(children):
-    """Wait for processes and return what they wrote; all must end well."""
+    """Wait for processes and return their output; all must exit with 0."""
     try:
-        written = [child.communicate(timeout=LONGEST)[0] for child in children]
+        written = [child.communicate(timeout=TIMEOUT)[0] for child in children]
     finally:
         for child in children:
             kill(child)
@@ -38,21 +38,21 @@ def finish(children):
 
 
 def kill(child):
-    """End a process by SIGKILL, if it still runs."""
+    """Kill a process (SIGKILL) if it is still running."""
     child.kill()
-    child.wait(LONGEST)
+    child.wait(TIMEOUT)
     for pipe in (child.stdin, child.stdout):
         pipe.close()
 
 
-def embed_here(thing, text):
-    """Embed a query in a worker process: return its id, and the vector."""
+def embed_with_pid(thing, text):
+    """Embed a query; return the id of the current process and the vector."""
     query = thing.get_query_embedding if hasattr(thing, "get_query_embedding") else thing.embed_query
     return os.getpid(), [float(number) for number in query(text)]
 
 
-def counting(store):
-    """Return a script that changes a store of this class: where it is and how often are the arguments."""
+def counting_script(store):
+    """Return a script that changes a store of this class; its arguments are the location and the number of changes."""
     return f"""
 import sys
 from {store.__module__} import {store.__name__}

@@ -1,4 +1,4 @@
-"""The pages in docs/, read for the tests that hold them true."""
+"""Reads the pages in docs/ for the tests that check them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read(page: str) -> str:
 
 
 def is_installed(package: str) -> bool:
-    """Tell whether a package is there."""
+    """Return whether a package is installed."""
     try:
         return bool(version(package))
     except PackageNotFoundError:
@@ -24,7 +24,7 @@ def is_installed(package: str) -> bool:
 
 
 def blocks(*, tests: bool) -> dict[str, str]:
-    """Find the Python blocks for what is installed, by page and line: those that are tests, or all others."""
+    """Return the Python blocks for installed packages, by page and line: those that are tests, or all others."""
     found = {}
     for path in sorted(DOCS.glob("*.md")):
         text = path.read_text(encoding="utf-8")
@@ -36,5 +36,5 @@ def blocks(*, tests: bool) -> dict[str, str]:
 
 
 def table_rows(text: str) -> list[str]:
-    """List the rows of all tables, without headers' rules."""
+    """List the rows of all tables, without the separator rows."""
     return [line for line in text.splitlines() if line.startswith("|") and not line.startswith(("|-", "|:-"))]

@@ -1,4 +1,4 @@
-"""A service on its worst day: faults at random, from a seed, and a caller who does not give up."""
+"""Random faults from a seed, and a caller that retries until it has all vectors."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from electronhub_embeddings import ElectronHubError
 from electronhub_embeddings.emulator import faults
 
 SHARE = 0.25
-"""Of the calls that meet a fault."""
+"""Share of the calls that get a fault."""
 
 FAULTS = (
     faults.shuffled(1),
@@ -44,13 +44,13 @@ FAULTS = (
 )
 
 
-def mischief(dice):
-    """Choose what happens to a call."""
-    return dice.choice(FAULTS) if dice.random() < SHARE else None
+def random_fault(rng):
+    """Return a fault for a call, or None."""
+    return rng.choice(FAULTS) if rng.random() < SHARE else None
 
 
-def persist(embed, texts):
-    """Embed texts whatever happens, going on from what each error has kept; return rows, and how often it failed."""
+def embed_until_complete(embed, texts):
+    """Embed texts, continuing from the `.partial` of each error; return the vectors and the number of errors."""
     rows, left, failures = {}, list(range(len(texts))), 0
     while left:
         try:
@@ -62,8 +62,8 @@ def persist(embed, texts):
     return np.array([rows[place] for place in range(len(texts))], np.float32), failures
 
 
-def streamed(client, texts):
-    """Embed texts by `iter_embed`; what was yielded before an error is added to what the error has kept."""
+def embed_streaming(client, texts):
+    """Embed texts with `iter_embed`; vectors yielded before an error are added to its `.partial`."""
     rows = []
     try:
         rows.extend(client.iter_embed(texts))
@@ -73,9 +73,9 @@ def streamed(client, texts):
     return rows
 
 
-WAYS = {
+EMBED_METHODS = {
     "client": lambda client, texts: client.embed(texts),
-    "client, stream": streamed,
+    "client, stream": embed_streaming,
     "client, async": lambda client, texts: asyncio.run(client.aembed(texts)),
     "LangChain": lambda model, texts: model.embed_documents(texts),
     "LangChain, async": lambda model, texts: asyncio.run(model.aembed_documents(texts)),

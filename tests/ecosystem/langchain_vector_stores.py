@@ -1,4 +1,4 @@
-"""LangChain's vector stores behind one interface, and the texts that are put into them.
+"""LangChain's vector stores behind one interface, and the texts to store.
 
 Raises:
     ImportError: one of the stores is not installed.
@@ -23,43 +23,43 @@ from sqlalchemy import NullPool
 from sqlalchemy.exc import IntegrityError
 
 with warnings.catch_warnings():
-    # langchain-community says at import that it is maintained no longer; FAISS and LanceDB have no other home.
+    # langchain-community warns at import that it is no longer maintained; FAISS and LanceDB have no other package.
     warnings.simplefilter("ignore", DeprecationWarning)
     from langchain_community.docstore.in_memory import InMemoryDocstore
     from langchain_community.vectorstores import FAISS, LanceDB
 
 CORPUS = runpy.run_path(str(Path(__file__).parents[2] / "notebooks" / "corpus.py"))
 TEXTS = [doc.text for doc in CORPUS["standard_library"]()[:70]]
-"""More than the 64 that Qdrant's store hands over at a time unless told otherwise."""
+"""More than 64, the default batch size of Qdrant's store."""
 
 
-class Shelf:
-    """A place where one kind of store keeps its data: opened, closed and opened again, it holds the same.
+class VectorStoreCase:
+    """One kind of store and the location of its data, which can be opened, closed and opened again.
 
     Args:
         place: An empty directory.
-        asynchronous: Whether the async methods of the store are going to be called.
+        asynchronous: Whether the test calls the async methods of the store.
     """
 
     probes = 0
     """Requests that the store itself sends when it is opened."""
     adding: ClassVar = {}
-    """What to give `add_texts` so that it hands over all texts at once."""
+    """Arguments of `add_texts` that make it embed all texts at once."""
     empty = ValueError
-    """The store's own error when it is given no texts; None: it takes them."""
+    """The error that the store raises for an empty list of texts; None: it accepts one."""
 
     def __init__(self, place, asynchronous):
         self.place = place
         self.asynchronous = asynchronous
         self.ids = [str(uuid.uuid4()) for _ in TEXTS]
-        """What `TEXTS` are called here."""
+        """The ids of `TEXTS` in this store."""
 
     def close(self, store):
-        """Leave the data where `open` finds it."""
+        """Close the store, so that `open` finds the data."""
 
 
-class Memory(Shelf):
-    """langchain-core's own, in a JSON file between two openings."""
+class Memory(VectorStoreCase):
+    """langchain-core's own store, saved to a JSON file."""
 
     empty = None
 
@@ -77,8 +77,8 @@ class Memory(Shelf):
         store.dump(str(self.place / "store.json"))
 
 
-class Faiss(Shelf):
-    """FAISS, in its two files between two openings."""
+class Faiss(VectorStoreCase):
+    """FAISS, saved to its two files."""
 
     def open(self, model, length):
         """Return the store."""
@@ -96,7 +96,7 @@ class Faiss(Shelf):
         store.save_local(str(self.place))
 
 
-class ChromaFile(Shelf):
+class ChromaFile(VectorStoreCase):
     """Chroma in a directory."""
 
     def open(self, model, length):  # noqa: ARG002 - it takes any length
@@ -114,13 +114,13 @@ class ChromaFile(Shelf):
         store._client.close()  # nothing public does
 
 
-class Qdrant(Shelf):
+class Qdrant(VectorStoreCase):
     """Qdrant in a directory; it compares the length of a probe with that of its collection."""
 
     probes = 1
     adding: ClassVar = {"batch_size": 2048}
     empty = None
-    # Cosine would let Qdrant scale the vectors, and there would be nothing to compare to the last bit.
+    # With cosine, Qdrant would scale the vectors, and they could not be compared exactly.
     distance = Distance.DOT
 
     def open(self, model, length):
@@ -136,11 +136,11 @@ class Qdrant(Shelf):
         return [found[name] for name in self.ids]
 
     def close(self, store):
-        """Let go of the directory's lock."""
+        """Release the directory's lock."""
         store.client.close()
 
 
-class Lance(Shelf):
+class Lance(VectorStoreCase):
     """LanceDB in a directory."""
 
     def open(self, model, length):  # noqa: ARG002 - it takes any length
@@ -154,10 +154,10 @@ class Lance(Shelf):
         return [found[name] for name in self.ids]
 
 
-class Pgvector(Shelf):
-    """PGVector, a collection on a server; it closes connections after each use, and has nothing else to close.
+class Pgvector(VectorStoreCase):
+    """PGVector, a collection on a server. It closes each connection after use, so there is nothing else to close.
 
-    `embedding_length` is not told: the first that is told in a process would hold for all its stores.
+    `embedding_length` is not set: the first value in a process would apply to all its stores.
     """
 
     empty = IntegrityError
@@ -176,7 +176,7 @@ class Pgvector(Shelf):
             async_mode=self.asynchronous,
         )
 
-    def rows(self, store):  # noqa: ARG002 - the store has no way to them
+    def rows(self, store):  # noqa: ARG002 - the store cannot return them
         """Return the vectors in the order of `ids`."""
         with psycopg.connect(self._url) as connection:
             rows = connection.execute(
@@ -186,4 +186,4 @@ class Pgvector(Shelf):
         return [found[name] for name in self.ids]
 
 
-SHELVES = [Memory, Faiss, ChromaFile, Qdrant, Lance, Pgvector]
+VECTOR_STORES = [Memory, Faiss, ChromaFile, Qdrant, Lance, Pgvector]
