@@ -14,7 +14,7 @@ from electronhub_embeddings._config.secret import without_frames
 from electronhub_embeddings._session.embedding import aembed, embed
 from electronhub_embeddings._session.lifecycle import Lifecycle
 from electronhub_embeddings._session.streaming import embed_iterable
-from electronhub_embeddings._text_inputs import prepare_texts
+from electronhub_embeddings._text_preparation import prepare_texts
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from electronhub_embeddings._config.request_config import EncodingFormat
-    from electronhub_embeddings._text_inputs import TextInputs
+    from electronhub_embeddings._text_preparation import TextInputs
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
 

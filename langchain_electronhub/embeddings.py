@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator,
 from typing_extensions import Self, override
 
 from electronhub_embeddings._adapter_support import ClientCache
-from electronhub_embeddings._config.storage import check_cache, check_rate_limit_store
+from electronhub_embeddings._config.storage_options import check_cache, check_rate_limit_store
 from langchain_electronhub._confidential_fields import ConfidentialFields
 
 if TYPE_CHECKING:

@@ -36,10 +36,10 @@ LLAMA_INDEX = ("tests/test_llama_index.py", "tests/test_llama_index_whole.py", "
 CORE = tuple(
     f"tests/test_{name}.py"
     for name in (
-        *("account_workers", "bad_request_cause", "batching", "client", "closing"),
+        *("account_workers", "bad_request_cause", "batch_limits", "client", "closing"),
         *("error_parser", "fault_matrix", "hostile_answers", "progress_bar", "promises"),
         *("rate_limit_headers", "recovery", "response_body", "response_parser"),
-        *("retry_policy", "scheduler", "streaming", "text_inputs", "vector_cache"),
+        *("retry_policy", "scheduler", "streaming", "text_preparation", "vector_cache"),
     )
 )
 """The tests that exercise tenacity, httpx, numpy, msgspec and pybase64, through every entry point."""

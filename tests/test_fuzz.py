@@ -17,7 +17,7 @@ from electronhub_embeddings._codec.response_parser import parse_response
 from electronhub_embeddings._config.secret import Secret, redact
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders, read_rate_limit_headers
 from electronhub_embeddings._scheduling.bad_request_cause import find_cause
-from electronhub_embeddings._scheduling.batching import BatchLimits
+from electronhub_embeddings._scheduling.batch_limits import BatchLimits
 from electronhub_embeddings.errors import APIStatusError, BadRequestError, ElectronHubError, InvalidResponseError
 
 NOW = 1_780_000_000.0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scheduler_driver import Config, Driver, make_call, refusal, texts_of, whole_slice
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice
-from electronhub_embeddings._scheduling.batching import BatchLimits
+from electronhub_embeddings._scheduling.batch_limits import BatchLimits
 from electronhub_embeddings._scheduling.recovery import MAX_REFUSALS, Learned, recover
 from electronhub_embeddings._scheduling.retry_policy import RetryPolicy
 from electronhub_embeddings.errors import (

@@ -24,7 +24,7 @@ from electronhub_embeddings import CacheError, ElectronHubError, InvalidResponse
 from electronhub_embeddings._storage import vector_cache as cache
 from electronhub_embeddings._storage.database import Database
 from electronhub_embeddings._storage.vector_cache import VectorCache
-from electronhub_embeddings._text_inputs import prepare_texts
+from electronhub_embeddings._text_preparation import prepare_texts
 from electronhub_embeddings.emulator import faults
 
 pytestmark = pytest.mark.usefixtures("quick_retries")

@@ -29,7 +29,7 @@ from electronhub_embeddings._config.checks import (
 from electronhub_embeddings._config.default_headers import check_headers
 from electronhub_embeddings._config.request_config import EncodingFormat, RequestConfig
 from electronhub_embeddings._config.secret import Secret, conceal
-from electronhub_embeddings._config.storage import check_cache, check_rate_limit_store
+from electronhub_embeddings._config.storage_options import check_cache, check_rate_limit_store
 
 if TYPE_CHECKING:
     import httpx

@@ -20,7 +20,7 @@ from electronhub_embeddings.errors import BadRequestError, ElectronHubError, Inv
 if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.bad_request_cause import BadRequestCause
     from electronhub_embeddings._scheduling.batch import Batch, Slice
-    from electronhub_embeddings._scheduling.batching import BatchLimits
+    from electronhub_embeddings._scheduling.batch_limits import BatchLimits
     from electronhub_embeddings._scheduling.retry_policy import RetryPolicy
 
 MAX_REFUSALS = 8

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice
-from electronhub_embeddings._scheduling.batching import BatchLimits
+from electronhub_embeddings._scheduling.batch_limits import BatchLimits
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
     Recovery,

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Effects, Forecast, LookUp, Wait
 from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
-from electronhub_embeddings._scheduling.limit_wait import LimitWait
+from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
-from electronhub_embeddings._scheduling.usage_counting import count_usage
 from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
-from electronhub_embeddings.errors import ElectronHubError
+from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
     from electronhub_embeddings._codec.result import Result
@@ -192,7 +191,7 @@ class Scheduler:
     def finished(self, batch: Batch, result: Result, now: float) -> None:
         """Record the result of a batch, whose vectors have already been stored."""
         queue = self._queues.of(batch.slices[0].call)
-        count_usage(batch, result)
+        _count_usage(batch, result)
         for part in batch.slices:
             part.call.note_returned(len(part), self._limit_wait.total(now))
         self._ask_again_at = float("-inf")
@@ -235,3 +234,22 @@ class Scheduler:
     def _retire(self, queue: RequestQueue) -> None:
         if self._queues.retire(queue):
             self._effects.unused.append(queue.config)
+
+
+def _count_usage(batch: Batch, result: Result) -> None:
+    """Add a request to the usage counters of the clients whose texts it carried.
+
+    The request itself is counted for the client of the first text; tokens are divided by the size of the texts.
+    """
+    if not result.sent:
+        return
+    first = batch.slices[0].call.attachment.usage
+    first.attempts += 1
+    first.requests += result.error is None
+    first.rate_limited += isinstance(result.error, RateLimitError)
+    prompt, total = batch.shares(result.prompt_tokens), batch.shares(result.total_tokens)
+    for part, prompt_tokens, total_tokens in zip(batch.slices, prompt, total, strict=True):
+        usage = part.call.attachment.usage
+        usage.prompt_tokens += prompt_tokens
+        usage.total_tokens += total_tokens
+        usage.texts += len(part) if result.error is None else 0

@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.batch import Slice, count_texts
-from electronhub_embeddings._scheduling.batching import BatchLimits, take, take_one
+from electronhub_embeddings._scheduling.batch_limits import BatchLimits, take, take_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

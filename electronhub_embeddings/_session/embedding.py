@@ -9,7 +9,7 @@ from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, Prog
 
 if TYPE_CHECKING:
     from electronhub_embeddings._session.lifecycle import Lifecycle
-    from electronhub_embeddings._text_inputs import TextInputs
+    from electronhub_embeddings._text_preparation import TextInputs
 
 
 def embed(

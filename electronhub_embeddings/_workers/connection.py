@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._progress_bar import Progress
     from electronhub_embeddings._storage.vector_cache import VectorCache
-    from electronhub_embeddings._text_inputs import TextInputs
+    from electronhub_embeddings._text_preparation import TextInputs
     from electronhub_embeddings._workers.account_workers import AccountWorkers
     from electronhub_embeddings.usage import Usage
 

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from electronhub_embeddings._scheduling import recovery, request_queue
 from electronhub_embeddings._scheduling.bisection import Bisection
 from electronhub_embeddings._scheduling.call import Call
-from electronhub_embeddings._scheduling.limit_wait import LimitWait
+from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queue import RequestQueue
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
 from electronhub_embeddings._scheduling.scheduler import Scheduler

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scheduler_driver import make_call, texts_of, waiting_slices, whole_slice
 
 from electronhub_embeddings._scheduling.batch import Slice, divide, halve
-from electronhub_embeddings._scheduling.batching import ESTIMATE_MARGIN, MAX_TOKENS, BatchLimits, take, take_one
+from electronhub_embeddings._scheduling.batch_limits import ESTIMATE_MARGIN, MAX_TOKENS, BatchLimits, take, take_one
 
 
 def size_of(part, position):
