@@ -56,8 +56,8 @@ class ApiResponse:
         """`time.monotonic()` when the headers arrived; by then the service has counted the request."""
         self.status = response.status_code
         """The HTTP status."""
-        self.headers = response.headers
-        """The headers."""
+        self.headers = dict(response.headers.items())  # a lookup in httpx.Headers takes as long as this conversion
+        """The headers, with names in lower case."""
         self._good = response.status_code == httpx.codes.OK
         self._response = response
         self._timeout = timeout

@@ -4,8 +4,9 @@ Invariants:
 - A caller's thread opens no file, sends nothing, and takes no lock but the account registry's, which is reentrant, at a
   client's first text. It puts an event into the inbox, starts the first worker if there is none, and waits for its
   call. An exception raised by a signal handler therefore leaves no inconsistent state and reaches the caller unchanged.
-- One worker leads at a time: it reads the inbox and asks the scheduler for the next action. Before it sends a batch, it
-  hands over the lead. All other idle workers wait for the lead and for nothing else.
+- One worker leads at a time: it reads the inbox and asks the scheduler for the next action. Nobody waits or sends while
+  leading. Idle workers wait for an event; one of them wakes, and leads.
+- Whoever leaves texts waiting behind wakes another worker first, so that none waits beside a free slot.
 - The scheduler is used only with its lock held. No I/O happens and no caller is woken while the lock is held.
 - An idle worker keeps no reference to its last batch: the exception's traceback frames would keep the client alive.
 """
@@ -160,16 +161,12 @@ class AccountWorkers:
             return True
 
     def _work_once(self) -> bool:
-        """Lead until there is an action to perform, then perform it; False: no client is left."""
+        """Lead until there is an action to perform, then perform it, or wait for an event; False: no client is left."""
         with self._leading:
             work = self._lead()
         if work is None:
+            self._inbox.wake()  # the next worker ends, too
             return False
-        if len(self._busy) >= self._threads.count:  # no thread is left to lead
-            try:
-                self._threads.spawn()
-            except RuntimeError:
-                logger.warning("the system has no thread to send another request meanwhile")
         work()
         return True
 
@@ -198,7 +195,23 @@ class AccountWorkers:
             elif is_over:
                 return None
             else:
-                self._inbox.wait(None if action.until is None else action.until - time.monotonic())
+                return partial(self._wait_for_event, action)
+
+    def _find_successor(self) -> None:
+        """Make sure that another worker leads while this one performs an action."""
+        if len(self._busy) >= self._threads.count:
+            try:
+                self._threads.spawn()
+            except RuntimeError:
+                logger.warning("the system has no thread to send another request meanwhile")
+            return
+        with self._lock:
+            is_waiting = self._scheduler.is_waiting
+        if is_waiting:
+            self._inbox.wake()
+
+    def _wait_for_event(self, action: Wait) -> None:
+        self._inbox.wait(None if action.until is None else action.until - time.monotonic())
 
     def _is_over(self) -> bool:
         return not (self._busy or self._scheduler.has_clients or self._scheduler.is_waiting)
@@ -240,23 +253,22 @@ class AccountWorkers:
         return partial(self._scheduler.forecast, waits)
 
     def _send(self, batch: Batch) -> None:
+        self._find_successor()
         result = self._sender.send(batch)
         self._report(partial(self._scheduler.finished, batch, result))
 
     def _look_up(self, call: Call) -> None:
+        self._find_successor()
         self._report(partial(self._scheduler.looked_up, call, self._sender.look_up(call)))
 
     def _report(self, event: Event) -> None:
-        """Pass the result of an action to the scheduler, wake callers, and wake the leader if its plans may change."""
+        """Pass the result of an action to the scheduler, and wake callers; this worker leads next, if no other does."""
         with self._lock:
             self._busy.discard(threading.get_ident())
             event(time.monotonic())
             effects = self._take_effects()
-            is_news = self._scheduler.is_waiting or not self._scheduler.has_clients
         del event
         _perform(effects)
-        if is_news:
-            self._inbox.post(_look_again)
 
     def _take_in(self, call: Call, now: float) -> None:
         if call.cache is None:
@@ -283,7 +295,3 @@ class AccountWorkers:
 def _perform(effects: list[Callable[[], None]]) -> None:
     for effect in effects:
         effect()
-
-
-def _look_again(_: float) -> None:
-    """Do nothing: the event only makes the leader ask the scheduler for its next action."""

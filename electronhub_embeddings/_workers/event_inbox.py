@@ -1,4 +1,4 @@
-"""The inbox of an account's workers: callers' threads put events into it, and the leading worker takes them out.
+"""The inbox of an account's workers: callers' threads put events into it, and one idle worker wakes to take them out.
 
 An exception raised by a signal handler may interrupt `post` at any statement: the event is there or it is not, and no
 lock stays held.
@@ -31,9 +31,13 @@ class EventInbox:
         return not self._events.empty()
 
     def post(self, event: Event) -> None:
-        """Add an event and wake the leading worker."""
+        """Add an event and wake a worker."""
         self._events.put(event)
-        with suppress(RuntimeError):  # the leader has been woken already and has not looked yet
+        self.wake()
+
+    def wake(self) -> None:
+        """Let one waiting worker look for something to do."""
+        with suppress(RuntimeError):  # one has been woken already and has not looked yet
             self._news.release()
 
     def take_all(self) -> Iterator[Event]:
