@@ -20,24 +20,25 @@ class Progress:
     def __init__(self) -> None:
         self.done = 0
         """Texts whose vectors have been received."""
-        self.reason = ""
+        self.next = ""
+        """What the call is waiting for, and why."""
         self.until = 0.0
-        """`time.monotonic()` at which the wait for the limit ends."""
+        """`time.monotonic()` at which the wait ends."""
 
     def advance(self, count: int) -> None:
         """Record that `count` vectors have been received."""
         self.done += count
         self.until = 0.0
 
-    def wait_for_limit(self, reason: str, until: float) -> None:
-        """Record that the rate limit allows no request before `until`, in seconds of `time.monotonic()`."""
-        self.reason, self.until = reason, until
+    def wait(self, what: str, until: float) -> None:
+        """Record that `what` comes at `until`, in seconds of `time.monotonic()`, and nothing before."""
+        self.next, self.until = what, until
 
     @property
     def note(self) -> str:
-        """The reason why the call is waiting; empty if it is not."""
+        """What the call is waiting for, and how long; empty if it is not."""
         left = self.until - time.monotonic()
-        return f"{self.reason}: next request in {left:.0f} s" if left > 1 else ""
+        return f"{self.next} in {left:.0f} s" if left > 1 else ""
 
 
 class ProgressBar:

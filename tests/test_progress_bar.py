@@ -7,7 +7,7 @@ import pytest
 from electronhub_embeddings import _progress_bar as module
 from electronhub_embeddings._progress_bar import Progress, ProgressBar
 
-REASON = "rate limit"
+NEXT = "rate limit: next request"
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_call_that_moves_says_nothing():
 def test_a_wait_says_why_and_how_long(clock):
     """The note shows the remaining seconds, not the initial ones."""
     progress = Progress()
-    progress.wait_for_limit(REASON, clock.now + 42.0)
+    progress.wait(NEXT, clock.now + 42.0)
     assert progress.note == "rate limit: next request in 42 s"
     clock.now += 30
     assert progress.note == "rate limit: next request in 12 s"
@@ -40,14 +40,14 @@ def test_a_wait_says_why_and_how_long(clock):
 def test_a_short_wait_is_not_worth_words(clock, left):
     """In the last second and afterwards, no reason is shown."""
     progress = Progress()
-    progress.wait_for_limit(REASON, clock.now + left)
+    progress.wait(NEXT, clock.now + left)
     assert progress.note == ""
 
 
 def test_vectors_end_a_wait(clock):
     """The reason disappears when a vector arrives."""
     progress = Progress()
-    progress.wait_for_limit(REASON, clock.now + 42.0)
+    progress.wait(NEXT, clock.now + 42.0)
     progress.advance(1)
     assert progress.note == ""
 
@@ -60,7 +60,7 @@ def test_a_bar_ticks_and_says_why_it_stands(clock, capsys, total):
         progress.advance(3)
         bar.draw()
         assert ("3/8" if total else "3text") in capsys.readouterr().err
-        progress.wait_for_limit(REASON, clock.now + 42.0)
+        progress.wait(NEXT, clock.now + 42.0)
         bar.draw()
         assert "rate limit: next request in 42 s" in capsys.readouterr().err
         progress.advance(5)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electronhub_embeddings._rate_limit.cooldown import Cooldown
+from electronhub_embeddings._rate_limit.even_spacing import EvenSpacing
 from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
 from electronhub_embeddings._rate_limit.good_periods import GoodPeriods
 from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
@@ -34,6 +35,7 @@ WINDOW = SlidingWindow(
     unknown_until=16.0,
     cooldown=Cooldown(until=17.0, refusals=18),
     foreign=ForeignShare(sightings=[(19.0, 20)], absent_since=21.0),
+    spacing=EvenSpacing(interactive_until=22.0, documents_until=23.0, last_start=24.0, kept_until=25.0),
 )
 """A window in which nothing is as at the beginning."""
 
@@ -67,10 +69,15 @@ FIELDS_OF_VERSION_1 = [
     "foreign",
     "foreign.sightings",
     "foreign.absent_since",
+    "spacing",
+    "spacing.interactive_until",
+    "spacing.documents_until",
+    "spacing.last_start",
+    "spacing.kept_until",
 ]
 """Whoever changes this list raises `VERSION`: a process with the other fields must not take it for its own."""
 
-PARTS = {"margin_growth", "guess", "cooldown", "foreign", "good", "full"}
+PARTS = {"margin_growth", "guess", "cooldown", "foreign", "spacing", "good", "full"}
 
 
 def paths(fields, before=""):

@@ -19,7 +19,14 @@ RECHECK_INTERVAL = 1.0
 """Seconds after which the limiter is always asked again: a limit can be raised, or shared with another process."""
 
 LOGGED_WAIT = 5.0
-"""Shortest wait that is logged, in seconds."""
+"""Shortest wait that is logged at INFO, in seconds."""
+
+WARNED_WAIT = 10.0
+"""Shortest wait, in seconds, that is logged as a warning, once for each call: Python shows warnings by default."""
+
+HOW_TO_SEE_MORE = (
+    "logging.basicConfig(level=logging.INFO) shows every wait and retry, show_progress=True a progress bar"
+)
 
 
 class LimitWait:
@@ -30,6 +37,8 @@ class LimitWait:
         self._since: float | None = None
         self._until = 0.0
         self._before = 0.0
+        self._is_longer = False
+        """Whether the current pause is longer than the one logged last."""
 
     @property
     def is_blocked(self) -> bool:
@@ -46,10 +55,21 @@ class LimitWait:
             self.end(now)
             self._pause, self._until = pause, now
             return
-        is_longer = self._pause is None or now + pause.seconds > self._until + LOGGED_WAIT
+        self._is_longer = self._pause is None or now + pause.seconds > self._until + LOGGED_WAIT
         self._pause, self._until = pause, now + pause.seconds
         self._since = now if self._since is None else self._since
-        if is_longer and pause.seconds >= LOGGED_WAIT:
+
+    def log(self, calls: Iterable[Call]) -> None:
+        """Log the current pause if it is long: as a warning if it is the first long one of a call."""
+        pause = self._pause
+        if pause is None or pause.seconds is None:
+            return
+        waiting = [call for call in calls if not call.failed]
+        if pause.seconds >= WARNED_WAIT and not all(call.was_warned for call in waiting):
+            for call in waiting:
+                call.was_warned = True
+            logger.warning("%s: next request in %.0f s (%s)", pause.reason, pause.seconds, HOW_TO_SEE_MORE)
+        elif waiting and self._is_longer and pause.seconds >= LOGGED_WAIT:
             logger.info("%s: next request in %.0f s", pause.reason, pause.seconds)
 
     def end(self, now: float) -> None:
@@ -61,7 +81,7 @@ class LimitWait:
         """Report to a call's progress why it waits; return the error to fail it with if `max_wait` is too short."""
         if self._pause is None or self._pause.seconds is None or call.failed:
             return None
-        call.progress.wait_for_limit(self._pause.reason, self._until)
+        call.progress.wait(f"{self._pause.reason}: next request", self._until)
         return self.check_wait(call, max(0.0, self._until - now), self._pause.reason, now)
 
     def check_wait(self, call: Call, wait: float, reason: str, now: float) -> RateLimitError | None:

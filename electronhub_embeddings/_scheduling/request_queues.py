@@ -61,6 +61,11 @@ class RequestQueues:
         return [call for queue in self for call in queue.calls()]
 
     @property
+    def can_be_spread(self) -> bool:
+        """Whether documents are waiting whose client lets them be spread over the minute."""
+        return any(queue.config.spread_documents and queue.waiting.documents for queue in self)
+
+    @property
     def cap(self) -> int | None:
         """The lowest `requests_per_minute` of the clients, which applies to the account; None: no client sets one."""
         caps = [cap for config in self._queues if (cap := config.requests_per_minute) is not None]

@@ -111,7 +111,10 @@ class Scheduler:
             return Forecast(requests, self._queues.cap)
         if now < self._ask_again_at:
             return self._wait(now, self._ask_again_at)
-        return AcquireSlot(self._queues.max_duration, self._queues.cap)
+        queues = self._queues
+        return AcquireSlot(
+            queues.max_duration, queues.cap, interactive=bool(queue.waiting.queries), documents=queues.can_be_spread
+        )
 
     # Results of actions.
 
@@ -155,6 +158,7 @@ class Scheduler:
         for call in waiting:
             if error := self._limit_wait.check(call, now):
                 self._fail(call, error, now)
+        self._limit_wait.log(waiting)
         self._ask_again_at = self._limit_wait.next_check(waiting, poll, now)
 
     def slot_granted(self, slot: str, linger: float | None, now: float) -> Batch | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
+from electronhub_embeddings._rate_limit.even_spacing import EvenSpacing
 from electronhub_embeddings._scheduling import recovery, request_queue
 from electronhub_embeddings._scheduling.bisection import Bisection
 from electronhub_embeddings._scheduling.call import Call
@@ -172,7 +173,25 @@ def _nothing(_):
     return lambda *_: None
 
 
+def _delay_with(**changes):
+    """Break the delay between evenly spaced requests by other arguments."""
+
+    def change(delay):
+        def broken(self, now, spacing, **kinds):
+            factor = changes.get("factor", 1.0)
+            return delay(self, now, factor * spacing, **{**kinds, **changes.get("kinds", {})})
+
+        return broken
+
+    return change
+
+
 BREAKAGES = {
+    "documents fill the window beside queries": (EvenSpacing, "delay", lambda _: lambda *_, **__: 0.0),
+    "requests are spread by half a spacing": (EvenSpacing, "delay", _delay_with(factor=0.5)),
+    "requests are spread by two spacings": (EvenSpacing, "delay", _delay_with(factor=2.0)),
+    "documents alone are spread": (EvenSpacing, "delay", _delay_with(kinds={"interactive": True, "documents": True})),
+    "queries are not known to the limiter": (EvenSpacing, "delay", _delay_with(kinds={"interactive": False})),
     "documents go ahead of queries": (WaitingTexts, "take", _documents_first),
     "documents take the last place on the wire": (RequestQueue, "urgency", _last_place_for_documents),
     "a batch is not filled although a limit is in force": (WaitingTexts, "take", _half_empty),
@@ -213,6 +232,8 @@ WHERE = {
     "a slot without a batch is not released": "everything",
     "a configuration is retired with a batch on the wire": "everything",
     "texts of a closed client are tried again": "everything",
+    **dict.fromkeys(list(BREAKAGES)[:3], "beside"),
+    "queries are not known to the limiter": "beside",
 }
 """The family of scenarios that notices a breakage first, for those that take many seeds."""
 

@@ -16,6 +16,7 @@ class Config:
     max_retries: int = 2
     max_concurrency: int = 4
     requests_per_minute: int | None = None
+    spread_documents: bool = True
     timeout: float = 20.0
     encoding_format: str = "base64"
 
@@ -49,7 +50,7 @@ class Progress:
         """Count texts."""
         self.done += texts
 
-    def wait_for_limit(self, reason, until):
+    def wait(self, what, until):
         """Ignore why the call waits."""
 
 
@@ -106,6 +107,9 @@ class Record:
     """Whether its client was closed while it was under way."""
     outcome: object = None
     error: object = None
+    submitted_at: float | None = None
+    sent_at: float | None = None
+    """When the first of its texts left."""
     ended_at: float | None = None
     call: Call = field(init=False)
 

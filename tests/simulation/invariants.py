@@ -470,7 +470,8 @@ def pace_is_near_the_optimum(world):
     allowed = world.scenario.longest_job
     if allowed is None:
         return
-    took = max(record.ended_at for record in world.calls) - world.started_at
+    job = [record for record in world.calls if not (record.is_query and world.scenario.longest_search)]
+    took = max(record.ended_at for record in job) - world.started_at
     world.require(
         took <= allowed, "the job is near the optimum", "{:.2f} s, {:.2f} s allowed: {}", took, allowed, world.scenario
     )
@@ -496,3 +497,21 @@ def books_balance(world):
             sent - unsent,
             accepted,
         )
+
+
+def search_is_answered_beside_ingestion(world):
+    """Once requests are spread over the minute, 95 of 100 queries leave within one slot's spacing."""
+    longest = world.scenario.longest_search
+    if longest is None:
+        return
+    begin = world.started_at + world.scenario.spread_from
+    end = max(record.ended_at for record in world.calls if not record.is_query)
+    waits = sorted(
+        record.sent_at - record.submitted_at
+        for record in world.calls
+        if record.is_query and begin <= record.submitted_at <= end
+    )
+    wait = waits[int(0.95 * (len(waits) - 1))] if waits else 0.0
+    world.require(
+        wait <= longest, "a search waits for a slot", "95 of 100 waited up to {:.1f} s, {:.1f} s allowed", wait, longest
+    )

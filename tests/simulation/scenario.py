@@ -31,6 +31,10 @@ class Scenario:
     """Total requests that the run may cost."""
     longest_job: float | None = None
     """Seconds that the whole job may take."""
+    longest_search: float | None = None
+    """Seconds that 95 of 100 queries may wait until they leave, once documents are spread."""
+    spread_from: float = 0.0
+    """Seconds after the start from which documents must be spread."""
     plan: list = field(default_factory=list)
     """Functions of the world that schedule callers, other users of the key, and failures."""
 
@@ -426,6 +430,39 @@ def _everything(seed, family, dice):
     return scenario
 
 
+def _beside(seed, family, dice):
+    """Searches beside an ingestion of several windows, in one process or in another one with the same window."""
+    limit, processes = dice.choice((5, 10, 20, 30, 60, 100)), dice.choice((1, 1, 2))
+    uplink, answer = dice.uniform(0.02, 0.3), dice.uniform(0.05, 0.8)
+    conditions = NetworkConditions((uplink, uplink), (answer, answer), (0.0, 0.0), threads=0.002)
+    config = _config(dice, "m0", batch_size=16, requests_per_minute=None, max_concurrency=8)
+    scenario = Scenario(seed, family, Rules(limit), conditions, [config], never_refused=True)
+    _one_window(dice, scenario, processes)
+    windows = dice.choice((3, 5))
+    texts, span = windows * limit * config.batch_size, windows * PERIOD
+    first = dice.choice((0.0, 10.0))  # the ingestion begins with a search, or its burst is over when one comes
+    at, searches = first, []
+    while at < span:
+        searches.append(at)
+        at += dice.choice((0.0, 0.0, 2.0)) if dice.random() < 0.2 else dice.expovariate(1 / 6)
+    scenario.longest_search = (PERIOD + uplink + answer) / limit + STARTUP + (1.0 if processes > 1 else 0.0)
+    scenario.spread_from = 2 * PERIOD + 10.0
+    own_requests = len(searches) if processes > 1 else 0
+    whole = optimum(texts + (own_requests or 1) * config.batch_size, config, limit, uplink + answer)
+    scenario.longest_job = whole / 0.98 + PERIOD + STARTUP
+
+    def arrange(world):
+        ingestion = world.add_client(world.processes[0], config)
+        search = world.add_client(world.processes[-1], config)
+        world.submit(world.add_call(ingestion, [8] * texts))
+        for when in searches:
+            record = world.add_call(search, [8], is_query=True)
+            world.clock.after(when, lambda record=record: world.submit(record))
+
+    scenario.plan.append(arrange)
+    return scenario
+
+
 FAMILIES = {
     "calm": _calm,
     "scarce": _scarce,
@@ -437,4 +474,5 @@ FAMILIES = {
     "processes": _processes,
     "closing": _closing,
     "everything": _everything,
+    "beside": _beside,
 }

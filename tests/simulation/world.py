@@ -175,7 +175,7 @@ class World:
         self.note(record.process, "submits", record, len(record.texts), "query" if record.is_query else "documents")
         if record.client.attachment.closed:
             record.is_closed = True
-        record.is_submitted = True
+        record.is_submitted, record.submitted_at = True, self.clock.now
         record.call.number = self._submitted = self._submitted + 1
         record.process.submit(record)
 
@@ -215,6 +215,9 @@ class World:
         self.note(process, "sends", batch)
         invariants.attempts_are_counted(self, batch, texts)
         self.sent.append((process, texts))
+        for part in batch.slices:
+            record = self.records[part.call]
+            record.sent_at = self.clock.now if record.sent_at is None else record.sent_at
         return self.network.send(batch.config, texts, batch.encoding_format)
 
     def answered(self, process, batch, sent_at, result):
@@ -311,6 +314,7 @@ class World:
         invariants.books_balance(self)
         invariants.search_is_cheap(self)
         invariants.pace_is_near_the_optimum(self)
+        invariants.search_is_answered_beside_ingestion(self)
 
 
 def _pairs(batch):
