@@ -61,6 +61,36 @@ def test_a_port_in_use():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--plan", "gold"], "argument --plan: invalid choice: 'gold'"),
+        (["--port", "http"], "argument --port: invalid int value: 'http'"),
+        (["--speed", "9"], "unrecognized arguments: --speed 9"),
+    ],
+)
+def test_a_wrong_argument(arguments, reason):
+    """An argument that is not understood is one line, and exit code 2."""
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"python -m electronhub_embeddings.emulator: error: {reason}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_logged_requests():
+    """With `--log-requests` each request is a line on stderr, and what to export stays alone on stdout."""
+    command = [sys.executable, "-m", "electronhub_embeddings.emulator", "--port", "0", "--log-requests"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        url = [process.stdout.readline() for _ in range(3)][1].partition("=")[2].strip()
+        httpx.post(f"{url}/embeddings", headers={"Authorization": "Bearer ek-emulator"}, json={}, verify=TLS)
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=5) == ("", "")
+    assert line.startswith("POST /v1/embeddings 400 remaining=4 texts=0 ms=")
+
+
+@pytest.mark.parametrize(
     ("option", "value"),
     [("port", "70000"), ("rpm", "-1"), ("window", "0"), ("cooldown", "inf"), ("latency", "-0.5"), ("jitter", "nan")],
 )

@@ -1,4 +1,4 @@
-"""A stand-in for the Electron Hub embeddings service, on loopback.
+"""A stand-in for the Electron Hub service, embeddings and chat, on loopback.
 
     >>> from electronhub_embeddings.emulator import Emulator
     >>> with Emulator(plan="free") as service:

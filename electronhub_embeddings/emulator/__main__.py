@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from electronhub_embeddings.emulator._emulator import Emulator
 from electronhub_embeddings.emulator._rate_limit import PLANS
@@ -18,18 +18,24 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a signal arrives and return 0, or return 2 if the emulator cannot start."""
+    """Serve until a signal arrives and return 0.
+
+    Raises:
+        SystemExit: with status 2 and one line on stderr, an argument is wrong or the port cannot be used.
+    """
     parser = _make_parser()
     options = parser.parse_args(arguments)
+    settings = vars(options)
+    log = _write_line if settings.pop("log_requests") else None
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        service = Emulator(**vars(options), keep_bodies=False).start()
+        service = Emulator(**settings, keep_bodies=False, log=log).start()
     except ValueError as error:
-        return _fail(parser, str(error))
+        parser.error(str(error))
     except OSError as error:
-        return _fail(parser, _explain(error, options.port))
+        parser.error(_explain(error, options.port))
     with service:
         limit = PLANS[options.plan] if options.rpm is None else options.rpm
         sys.stdout.write(
@@ -45,10 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports an error in one line: argparse would put the usage of every option above it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and the message."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m electronhub_embeddings.emulator",
-        description="Serve an emulated Electron Hub embeddings API on loopback.",
+        description="Serve an emulated Electron Hub API, embeddings and chat, on loopback.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--plan", choices=PLANS, default="free", help="sets the requests per minute")
@@ -59,6 +73,12 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--jitter", type=float, default=0.0, help="up to this many seconds before a call is counted")
     parser.add_argument("--api-key", default="ek-emulator", help="the accepted key")
     parser.add_argument("--port", type=int, default=8787, help="0: a free port")
+    parser.add_argument(
+        "--log-requests",
+        action="store_true",
+        help="print a line on stderr for each request: method, path, status, calls that remain, "
+        "texts or messages, milliseconds",
+    )
     return parser
 
 
@@ -69,9 +89,9 @@ def _explain(error: OSError, port: int) -> str:
     return f"cannot listen on port {port}: {reason}"
 
 
-def _fail(parser: argparse.ArgumentParser, message: str) -> int:
-    sys.stderr.write(f"{parser.prog}: error: {message}\n")
-    return 2
+def _write_line(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EMBEDDINGS_PATH: Final = "/v1/embeddings"
+CHAT_PATH: Final = "/v1/chat/completions"
 
 _TOKEN: Final = re.compile(
     r"[A-Za-z]{1,7}"  # most English words are one token, long ones two or three
@@ -86,7 +87,7 @@ MODELS: Final = {
         Model("codestral-embed", 1536, owned_by="mistral"),
         Model("mistral-embed", 1024, owned_by="mistral"),
         Model("gemini-embedding-2", 3072, owned_by="google"),
-        Model("gpt-4o-mini", 0, endpoints=("/v1/chat/completions",)),
+        Model("gpt-4o-mini", 0, endpoints=(CHAT_PATH,)),
     )
 }
 """Every model by id: the embedding models, and a chat model that a client has to filter out."""

@@ -13,6 +13,7 @@ from electronhub_embeddings.emulator._embeddings import MODELS, embed
 from electronhub_embeddings.emulator._fault_script import FaultScript
 from electronhub_embeddings.emulator._http_server import HTTPServer, listen, loopback_address
 from electronhub_embeddings.emulator._rate_limit import RateLimitWindow, requests_per_minute
+from electronhub_embeddings.emulator._request_log import RequestLog
 from electronhub_embeddings.emulator._request_rules import RequestRules
 
 if TYPE_CHECKING:
@@ -39,15 +40,15 @@ class Emulator:
         window: seconds for which a call counts.
         cooldown: seconds for which calls are rejected after a call over the limit; each rejected call restarts
             the cooldown.
-        api_key: the one accepted key. Keys that begin with `ek-dev-` get 403, other keys 401; neither is
-            counted.
+        api_key: the one accepted key. Other keys get 401; for embeddings, keys that begin with `ek-dev-` get 403.
+            Neither is counted.
         host: a loopback address.
         port: 0: a free port.
         latency: seconds of service time, spent after a call is counted. Calls rejected for the key or the limit
-            take no service time.
+            take no service time. A streamed answer begins after half of it, and takes the other half.
         jitter: up to this many random seconds of network delay before a call is counted.
         rate_limit_headers: whether every response carries the three `X-RateLimit` headers.
-        max_inputs: most inputs in a request.
+        max_inputs: most inputs in a request; this and the next five are about embeddings.
         max_input_tokens: most tokens in an input, as estimated by the emulator.
         max_request_tokens: most tokens in a request.
         refuse: content policy: a request with a text for which `refuse` returns true is rejected with 400.
@@ -59,6 +60,8 @@ class Emulator:
         seed: seeds the random numbers of `jitter` and `chance`.
         clock: returns monotonic seconds.
         keep_bodies: whether `calls` keeps request bodies; False saves memory under load.
+        log: called in the emulator's thread with one line for each request, when its response has ended: method,
+            path, status, calls that remain, texts or messages, milliseconds. A line never has the key.
 
     Raises:
         ValueError: unknown plan, a host that is not loopback, or a number out of range.
@@ -88,12 +91,14 @@ class Emulator:
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
         keep_bodies: bool = True,
+        log: Callable[[str], None] | None = None,
     ) -> None:
         limit = requests_per_minute(plan) if rpm is None else rpm
         _check_ranges(rpm=limit, window=window, cooldown=cooldown, latency=latency, jitter=jitter, port=port)
         self._address, self._port = loopback_address(host), port
         self._server: HTTPServer | None = None
         self._base_url: str | None = None
+        self._log = log
         self._app = App(
             processor=CallProcessor(
                 api_key=api_key,
@@ -131,7 +136,7 @@ class Emulator:
 
     @property
     def calls(self) -> list[Call]:
-        """A copy of the calls to `POST /v1/embeddings` so far, in the order in which they were counted."""
+        """A copy of the calls to embeddings and chat completions so far, in the order in which they were counted."""
         return list(self._app.calls)
 
     def vector(
@@ -162,7 +167,7 @@ class Emulator:
             listener = listen(self._address, self._port)
             address, port = listener.getsockname()[:2]
             self._base_url = f"http://{f'[{address}]' if ':' in address else address}:{port}/v1"
-            self._server = HTTPServer(self._app, listener)
+            self._server = HTTPServer(self._app if self._log is None else RequestLog(self._app, self._log), listener)
         return self
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     """Returns the fault of a call, or None, chosen with the given random numbers."""
 
 BodyEdit = Callable[[dict[str, Any]], dict[str, Any] | bytes]
-"""Takes the body of the successful response; returns the body that is sent instead, a dict or raw bytes."""
+"""Takes a successful body, or one chunk of a stream; returns what is sent instead, a dict or raw bytes."""
 
 
 class Manner(Enum):
@@ -50,7 +50,7 @@ class Fault:
     response: Response | None = None
     """Sent in place of the call's own response, successful or not."""
     edit: BodyEdit | None = None
-    """Applied to the body of a successful response; not called for an error."""
+    """Applied to the body of a successful response, and to each chunk of a stream; not called for an error."""
     delay: float = 0.0
     """Seconds before the response, in addition to the emulator's latency."""
     manner: Manner = Manner.WHOLE
@@ -58,6 +58,14 @@ class Fault:
     """Seconds that a stalled or trickled response takes."""
     miscount: int = 0
     """Bytes by which the Content-Length of a miscounted body is too large; below 0: too small."""
+    rows_only: bool = False
+    """Whether `edit` needs the rows of embeddings, and so leaves a chat answer as it is."""
+
+    def apply(self, body: dict[str, Any], *, has_rows: bool) -> dict[str, Any] | bytes:
+        """Return the body that is sent in place of the successful `body`."""
+        if self.edit is None or (self.rows_only and not has_rows):
+            return body
+        return self.edit(body)
 
 
 NO_FAULT: Final = Fault()

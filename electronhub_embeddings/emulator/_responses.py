@@ -113,6 +113,12 @@ def not_an_embedding_model(model: str) -> ErrorResponse:
     return ErrorResponse(400, f"The model '{model}' does not support embeddings.", type=_INVALID_REQUEST, param="model")
 
 
+def not_a_chat_model(model: str) -> ErrorResponse:
+    """400: the model is an embedding model."""
+    message = f"The model '{model}' does not support chat completions."
+    return ErrorResponse(400, message, type=_INVALID_REQUEST, param="model")
+
+
 def invalid_field(field: str) -> ErrorResponse:
     """400: a field is missing, of the wrong type or out of range; "$" is the body itself."""
     path = "$" if field == "$" else f"$.{field}"

@@ -3,7 +3,7 @@
 Each fault applies to one call that the rate limit admitted, which counts like any other call. None: no fault.
 
 In functions that change rows, `row` is a position in `data`, and vectors keep the requested encoding
-unless the function says otherwise.
+unless the function says otherwise. A chat answer has no rows: these functions leave it as it is.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def reset(*, delay: float = 0.0) -> Fault:
 
 
 def truncate(*, reset: bool = False) -> Fault:
-    """Close the connection, or `reset` it (TCP RST), after half of the body, short of the Content-Length."""
+    """Close the connection, or `reset` it (TCP RST), after half of the body, short of its announced end."""
     return Fault(manner=Manner.BROKEN if reset else Manner.TRUNCATED)
 
 
@@ -174,7 +174,10 @@ def trickle(seconds: float, *, head: bool = False) -> Fault:
 
 
 def edit(change: BodyEdit) -> Fault:
-    """Send the result of `change`, applied to the body of the successful response: a dict, or raw bytes."""
+    """Send the result of `change`, applied to the body of the successful response: a dict, or raw bytes.
+
+    A streamed chat answer is edited chunk by chunk.
+    """
     return Fault(edit=change)
 
 
@@ -188,12 +191,12 @@ def shuffled(seed: int = 0) -> Fault:
             rows.reverse()
         return {**body, "data": rows}
 
-    return Fault(edit=shuffle)
+    return Fault(edit=shuffle, rows_only=True)
 
 
 def short(missing: int = 1) -> Fault:
     """Leave out the last `missing` rows."""
-    return Fault(edit=lambda body: {**body, "data": body["data"][: len(body["data"]) - missing]})
+    return Fault(edit=lambda body: {**body, "data": body["data"][: len(body["data"]) - missing]}, rows_only=True)
 
 
 def extra() -> Fault:
@@ -203,7 +206,7 @@ def extra() -> Fault:
         rows = body["data"]
         return {**body, "data": [*rows, {**rows[-1], "index": len(rows)}]}
 
-    return Fault(edit=add)
+    return Fault(edit=add, rows_only=True)
 
 
 def duplicate_index() -> Fault:
@@ -267,7 +270,7 @@ def _edit_row(position: int, change: _RowEdit) -> Fault:
         rows[position] = change(rows[position], body)
         return {**body, "data": rows}
 
-    return Fault(edit=apply)
+    return Fault(edit=apply, rows_only=True)
 
 
 def _edit_vector(position: int, change: Callable[[Any], Any]) -> Fault:
@@ -283,7 +286,7 @@ def _edit_number(position: int, number: float) -> Fault:
         # Not msgspec, which writes null for NaN and infinity.
         return json.dumps({**body, "data": rows}).encode()
 
-    return Fault(edit=apply)
+    return Fault(edit=apply, rows_only=True)
 
 
 def _with_vector(row: _Row, vector: Any) -> _Row:
