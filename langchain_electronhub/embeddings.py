@@ -64,6 +64,10 @@ class ElectronHubEmbeddings(ConfidentialFields, Serializable, Embeddings):
     """The most requests to send in a minute, whatever the service would allow. None: what its headers say."""
     max_concurrency: int = 8
     """Requests on the wire at once; above 1, one place is kept for queries."""
+    spread_documents: bool = True
+    """While queries or chat calls are made, let documents leave evenly spread over the minute, so that none of those
+    waits longer than for the next slot. False: documents leave as fast as the limit allows, and a query can wait a
+    minute."""
     query_prefix: str = ""
     """Put before every query, for models that tell queries from documents."""
     document_prefix: str = ""

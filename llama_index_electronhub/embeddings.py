@@ -83,6 +83,9 @@ class ElectronHubEmbedding(BaseEmbedding):
         requests_per_minute: The most requests to send in a minute, whatever the service would allow. None: what its
             headers say.
         max_concurrency: Requests on the wire at once; above 1, one place is kept for queries.
+        spread_documents: While queries or chat calls are made, let documents leave evenly spread over the minute, so
+            that none of those waits longer than for the next slot. False: documents leave as fast as the limit allows,
+            and a query can wait a minute.
         query_prefix: Put before every query, for models that tell queries from documents.
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
@@ -112,6 +115,7 @@ class ElectronHubEmbedding(BaseEmbedding):
     max_wait: float | None = _declared("max_wait")
     requests_per_minute: int | None = _declared("requests_per_minute")
     max_concurrency: int = _declared("max_concurrency")
+    spread_documents: bool = _declared("spread_documents")
     query_prefix: str = _declared("query_prefix")
     document_prefix: str = _declared("document_prefix")
 
@@ -141,6 +145,7 @@ class ElectronHubEmbedding(BaseEmbedding):
         max_wait: float | None = None,
         requests_per_minute: int | None = None,
         max_concurrency: int = 8,
+        spread_documents: bool = True,
         query_prefix: str = "",
         document_prefix: str = "",
         cache: str | os.PathLike[str] | None = None,

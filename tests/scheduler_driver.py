@@ -26,6 +26,7 @@ class Config:
     max_retries: int = 2
     max_concurrency: int = 4
     requests_per_minute: int | None = None
+    spread_documents: bool = True
     encoding_format: str = "base64"
     max_duration: float = 70.0
 

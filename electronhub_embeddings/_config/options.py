@@ -131,6 +131,13 @@ class Options:
         "Requests on the wire at once; above 1, one place is kept for queries.",
         check_count,
     )
+    spread_documents: bool = option(
+        True,
+        "While queries or chat calls are made, let documents leave evenly spread over the minute, so that none of those "
+        "waits longer than for the next slot. False: documents leave as fast as the limit allows, and a query can wait "
+        "a minute.",
+        check_flag,
+    )
     query_prefix: str = option(
         "",
         "Put before every query, for models that tell queries from documents.",

@@ -32,6 +32,7 @@ class RequestConfig:
     timeout: float
     requests_per_minute: int | None
     max_concurrency: int
+    spread_documents: bool
     default_headers: Secret[tuple[tuple[str, str], ...]] | None = field(repr=False)
     http_client: httpx.Client | None = field(repr=False)
 

@@ -18,6 +18,7 @@ import heapq
 from dataclasses import dataclass, field
 
 from electronhub_embeddings._rate_limit.cooldown import Cooldown
+from electronhub_embeddings._rate_limit.even_spacing import EvenSpacing
 from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
 from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
@@ -40,6 +41,8 @@ class Pause:
     seconds: float | None
     """Minimum seconds until a request may start; None: until the response of a request in flight has arrived."""
     reason: str
+    documents_only: bool = False
+    """Whether an interactive call may start nevertheless."""
 
 
 @dataclass
@@ -69,8 +72,18 @@ class SlidingWindow:
     """Until when unknown earlier calls may fill the service's window."""
     cooldown: Cooldown = field(default_factory=Cooldown)
     foreign: ForeignShare = field(default_factory=ForeignShare)
+    spacing: EvenSpacing = field(default_factory=EvenSpacing)
 
-    def acquire(self, now: float, slot: str, *, max_duration: float, cap: int | None = None) -> Pause | None:
+    def acquire(
+        self,
+        now: float,
+        slot: str,
+        *,
+        max_duration: float,
+        cap: int | None = None,
+        interactive: bool = False,
+        spread: bool = True,
+    ) -> Pause | None:
         """Acquire a slot and return None, or return why and for how long no slot is available.
 
         Args:
@@ -78,8 +91,12 @@ class SlidingWindow:
             slot: A unique name for the slot.
             max_duration: Seconds after which the request must have ended; the slot is then held.
             cap: The caller's own limit, in requests per period.
+            interactive: Whether somebody waits for this request: a query or a chat call.
+            spread: Whether documents leave evenly spaced while there are interactive calls.
         """
         self._expire(now)
+        if interactive:
+            self.spacing.note_interactive(now)
         if slot in self.in_flight:  # a store may repeat a change whose success it could not confirm
             return None
         if now < self.cooldown.until:
@@ -88,19 +105,32 @@ class SlidingWindow:
             return Pause(self.unknown_until - now, "earlier requests are not known")
         if self.probing and self.in_flight:
             return Pause(None, "waiting for the first answer")
-        limit = self.effective_limit(cap)
-        if limit is not None and self._taken(now) + self.foreign.reserve(limit) >= limit:
-            return Pause(self.delay(now, cap=cap) or None, "rate limit")
+        share = self._share(cap)
+        if share is not None and (pause := self._wait_for_slot(now, share, cap, interactive=interactive, spread=spread)):
+            return pause
+        self.spacing.note_start(now, interactive=interactive)
         self.in_flight[slot] = (now, now + max_duration)
+        return None
+
+    def _wait_for_slot(
+        self, now: float, share: int, cap: int | None, *, interactive: bool, spread: bool
+    ) -> Pause | None:
+        free = share - self._taken(now)
+        if free <= 0:
+            delay = self.delay(now, cap=cap)
+            if interactive:
+                self.spacing.keep_slot(now + delay)
+            return Pause(delay or None, "rate limit")
+        if spread and not interactive and (delay := self.spacing.delay(now, self.hold / share, free)):
+            return Pause(delay, "documents leave evenly spaced beside interactive calls", documents_only=True)
         return None
 
     def delay(self, now: float, *, cap: int | None = None, calls: int = 1) -> float:
         """Return the minimum seconds until the last of `calls` further calls can start; 0.0: now."""
         delay = max(0.0, self.cooldown.until - now, self.unknown_until - now)
-        limit = self.effective_limit(cap)
-        if limit is None:
+        share = self._share(cap)
+        if share is None:
             return delay
-        limit -= self.foreign.reserve(limit)
         taken = [
             *(end for end in self.held.values() if end > now),
             *(start + self.hold for start, _ in self.in_flight.values()),
@@ -108,7 +138,7 @@ class SlidingWindow:
         heapq.heapify(taken)
         moment = now + delay
         for _ in range(calls):
-            while len(taken) >= limit:
+            while len(taken) >= share:
                 moment = max(moment, heapq.heappop(taken))
             heapq.heappush(taken, moment + self.hold)
         return moment - now
@@ -198,6 +228,7 @@ class SlidingWindow:
             self.in_flight.pop(slot, None)
             self.held[slot] = max(end, self.held.get(slot, end))
         self.foreign.merge(other.foreign)
+        self.spacing.merge(other.spacing)
 
     def shift_clock(self, shift: float) -> None:
         """Shift all times by `shift` seconds, to convert them to another clock."""
@@ -206,6 +237,7 @@ class SlidingWindow:
         self.in_flight = {slot: (start + shift, end + shift) for slot, (start, end) in self.in_flight.items()}
         self.held = {slot: end + shift for slot, end in self.held.items()}
         self.foreign.shift_clock(shift)
+        self.spacing.shift_clock(shift)
         self.margin_growth.good.since = self.guess.full.since = None
 
     @property
@@ -216,6 +248,12 @@ class SlidingWindow:
     def effective_limit(self, cap: int | None) -> int | None:
         """Return the limit in force: the service's, else the guess, or the caller's if lower; None: none is known."""
         return min(filter(None, (self.limit or self.guess.value, cap)), default=None)
+
+    def _share(self, cap: int | None) -> int | None:
+        """Return the requests per period that are ours: what others leave of the limit, or `cap` if lower."""
+        limit = self.effective_limit(None)
+        left = None if limit is None else limit - self.foreign.reserve(limit)
+        return min(filter(None, (left, cap)), default=None)
 
     def _note_good(self, now: float) -> None:
         """Record a successful answer to a call that started after the last cooldown."""

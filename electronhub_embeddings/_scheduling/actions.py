@@ -40,6 +40,10 @@ class AcquireSlot:
     """Upper bound of the request's duration, in seconds."""
     cap: int | None
     """The clients' own limit of requests per minute; None: only the service's limit applies."""
+    interactive: bool
+    """Whether the request is to carry a query."""
+    spread: bool
+    """Whether documents leave evenly spaced while there are interactive calls."""
 
 
 @dataclass

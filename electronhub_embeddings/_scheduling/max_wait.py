@@ -61,6 +61,8 @@ class LimitWait:
         """Report to a call's progress why it waits; return the error to fail it with if `max_wait` is too short."""
         if self._pause is None or self._pause.seconds is None or call.failed:
             return None
+        if self._pause.documents_only and call.is_query:
+            return None
         call.progress.wait_for_limit(self._pause.reason, self._until)
         return self.check_wait(call, max(0.0, self._until - now), self._pause.reason, now)
 

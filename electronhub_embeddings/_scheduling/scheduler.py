@@ -39,8 +39,8 @@ class Scheduler:
         self._queues = RequestQueues()
         self._lookups = CacheLookups()
         self._limit_wait = LimitWait()
-        self._ask_again_at = float("-inf")
-        """When to ask the limiter again after it has denied a slot."""
+        self._ask_again_at = _at_once()
+        """When to ask the limiter again after it has denied a slot: for queries (True), for documents alone (False)."""
         self._forecasts = WaitForecasts()
         self._last_start = float("-inf")
         self._linger: float | None = None
@@ -109,9 +109,12 @@ class Scheduler:
         if calls := self._forecasts.to_ask():
             requests = [self._queues.of(call).batches_until_last(call) for call in calls]
             return Forecast(requests, self._queues.cap)
-        if now < self._ask_again_at:
-            return self._wait(now, self._ask_again_at)
-        return AcquireSlot(self._queues.max_duration, self._queues.cap)
+        interactive = bool(queue.waiting.queries)
+        if now < self._ask_again_at[interactive]:
+            return self._wait(now, self._ask_again_at[interactive])
+        return AcquireSlot(
+            self._queues.max_duration, self._queues.cap, interactive=interactive, spread=queue.config.spread_documents
+        )
 
     # Results of actions.
 
@@ -155,7 +158,9 @@ class Scheduler:
         for call in waiting:
             if error := self._limit_wait.check(call, now):
                 self._fail(call, error, now)
-        self._ask_again_at = self._limit_wait.next_check(waiting, poll, now)
+        self._ask_again_at[False] = self._limit_wait.next_check(waiting, poll, now)
+        if not pause.documents_only:
+            self._ask_again_at[True] = self._ask_again_at[False]
 
     def slot_granted(self, slot: str, linger: float | None, now: float) -> Batch | None:
         """Form the batch for a slot; None: nothing is left to send, and the slot must be released.
@@ -166,7 +171,7 @@ class Scheduler:
             now: The time.
         """
         self._limit_wait.end(now)
-        self._ask_again_at, self._linger = float("-inf"), linger
+        self._ask_again_at, self._linger = _at_once(), linger
         queue = self._queues.most_urgent(now)
         if queue is None:
             return None
@@ -194,7 +199,7 @@ class Scheduler:
         _count_usage(batch, result)
         for part in batch.slices:
             part.call.note_returned(len(part), self._limit_wait.total(now))
-        self._ask_again_at = float("-inf")
+        self._ask_again_at = _at_once()
         self._forecasts.note_answer()
         if result.error is None:
             self._complete(queue.accept(batch, result.prompt_tokens), now)
@@ -234,6 +239,10 @@ class Scheduler:
     def _retire(self, queue: RequestQueue) -> None:
         if self._queues.retire(queue):
             self._effects.unused.append(queue.config)
+
+
+def _at_once() -> dict[bool, float]:
+    return {True: float("-inf"), False: float("-inf")}
 
 
 def _count_usage(batch: Batch, result: Result) -> None:

@@ -215,7 +215,13 @@ class AccountWorkers:
         """Acquire a slot and form the batch to send in that slot."""
         slot, batch = uuid.uuid4().hex, None
         try:
-            pause, linger = self.limiter.acquire(slot, max_duration=action.max_duration, cap=action.cap)
+            pause, linger = self.limiter.acquire(
+                slot,
+                max_duration=action.max_duration,
+                cap=action.cap,
+                interactive=action.interactive,
+                spread=action.spread,
+            )
         except Exception as error:  # noqa: BLE001 - if the store has failed, waiting calls must fail too
             with self._lock:
                 self._scheduler.limiter_failed(drop_frames(error), time.monotonic())

@@ -36,7 +36,9 @@ class RateLimiter:
         self.store = store
         self._owns_store = owns_store
 
-    def acquire(self, slot: str, *, max_duration: float, cap: int | None) -> tuple[Pause | None, float | None]:
+    def acquire(
+        self, slot: str, *, max_duration: float, cap: int | None, interactive: bool, spread: bool = True
+    ) -> tuple[Pause | None, float | None]:
         """Acquire a slot; exceptions of the store are raised to the caller.
 
         Returns:
@@ -45,7 +47,9 @@ class RateLimiter:
         """
 
         def acquire(window: SlidingWindow, now: float) -> tuple[Pause | None, float | None]:
-            pause = window.acquire(now, slot, max_duration=max_duration, cap=cap)
+            pause = window.acquire(
+                now, slot, max_duration=max_duration, cap=cap, interactive=interactive, spread=spread
+            )
             limit = window.effective_limit(cap)
             linger = LINGER_SHARE * window.period / limit if limit else 0.0
             return pause, linger if limit or window.probing else None

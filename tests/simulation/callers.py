@@ -16,6 +16,7 @@ class Config:
     max_retries: int = 2
     max_concurrency: int = 4
     requests_per_minute: int | None = None
+    spread_documents: bool = True
     timeout: float = 20.0
     encoding_format: str = "base64"
 

@@ -179,7 +179,13 @@ class Process:
         world, scheduler, now = self.world, self.scheduler, self.world.clock.now
         slot = f"{self.name}/{next(self._slots)}"
         try:
-            pause, linger = self.limiter.acquire(slot, max_duration=action.max_duration, cap=action.cap)
+            pause, linger = self.limiter.acquire(
+                slot,
+                max_duration=action.max_duration,
+                cap=action.cap,
+                interactive=action.interactive,
+                spread=action.spread,
+            )
         except Exception as error:  # noqa: BLE001 - as the workers do
             world.note(self, "the store fails")
             scheduler.limiter_failed(error, now)
