@@ -69,7 +69,5 @@ class Poster:
             self.http.close()
 
 
-KINDS = {
-    f"{name} {'async' if is_async else 'sync'}": (name, is_async) for name in NAMES for is_async in (False, True)
-}
+KINDS = {f"{name} {'async' if is_async else 'sync'}": (name, is_async) for name in NAMES for is_async in (False, True)}
 """The kinds of transport, by the names of tests."""

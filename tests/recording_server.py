@@ -64,9 +64,8 @@ def answer_with_chat(limit=60):
             return Answer(headers=headers, body=json.dumps(body).encode())
         chunks = [{"delta": {"role": "assistant", "content": word}, "finish_reason": None} for word in words]
         chunks.append({"delta": {}, "finish_reason": "stop"})
-        events = [
-            json.dumps({**base, "object": "chat.completion.chunk", "choices": [{"index": 0, **chunk}]}) for chunk in chunks
-        ]
+        base["object"] = "chat.completion.chunk"
+        events = [json.dumps({**base, "choices": [{"index": 0, **chunk}]}) for chunk in chunks]
         body = "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
         return Answer(headers={**headers, "Content-Type": "text/event-stream"}, body=body)
 

@@ -106,7 +106,8 @@ def test_a_truncated_answer(module, emulator, client):
 @pytest.mark.parametrize("name", ["AsyncClient", "HTTPTransport", "AsyncHTTPTransport"])
 def test_another_object_is_refused(module, name):
     """The error names what was given and what to pass instead, before anything is sent."""
-    with pytest.raises(ValueError, match=rf"an httpx\.Client\(…\) or an httpx2\.Client\(…\), .* {module.__name__}\.{name}"):
+    words = rf"an httpx\.Client\(…\) or an httpx2\.Client\(…\), .* {module.__name__}\.{name}"
+    with pytest.raises(ValueError, match=words):
         EmbeddingsClient(api_key=KEY, http_client=getattr(module, name)())
     with pytest.raises(ValueError, match="not the class Client"):
         EmbeddingsClient(api_key=KEY, http_client=module.Client)

@@ -43,6 +43,12 @@ def store():
     return MemoryStore()
 
 
+@pytest.fixture(params=["memory", "file"])
+def where(request, tmp_path):
+    """Return a store in memory, and the path of a file."""
+    return MemoryStore() if request.param == "memory" else str(tmp_path / "limits.db")
+
+
 def slots(store):
     """Return the numbers of slots in flight and held."""
     window, now = store.update(look)
@@ -248,16 +254,13 @@ def test_a_streamed_answer_counts_when_it_begins(kind, recording_server, store):
 
 
 @pytest.mark.parametrize("kind", [name for name in KINDS if "async" in name], indirect=True)
-@pytest.mark.parametrize("shared", [False, True], ids=["memory", "file"])
-def test_a_cancelled_request(kind, emulator, hold, until, tmp_path, shared):
+def test_a_cancelled_request(kind, emulator, hold, until, where):
     """A cancelled request may have been counted, so its slot is held; one that still waits takes none."""
     service = emulator(rpm=0, faults=[hold.fault])
-    where = str(tmp_path / "limits.db") if shared else MemoryStore()
 
     async def act(poster):
         sent = asyncio.create_task(poster.post(*hold.texts))
-        while not service.calls:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: service.calls)
         waits = asyncio.create_task(poster.post())  # for the first answer
         await asyncio.sleep(0.1)
         for task in (waits, sent):
@@ -268,7 +271,7 @@ def test_a_cancelled_request(kind, emulator, hold, until, tmp_path, shared):
         assert waits.cancelled()
 
     kind.run(service, act, rate_limit_store=where)
-    opened = where if not shared else _opened(service, where)
+    opened = _opened(service, where) if isinstance(where, str) else where
     until(lambda: slots(opened) == (0, 1))
     assert len(service.calls) == 1
 
