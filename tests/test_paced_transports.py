@@ -349,6 +349,16 @@ def test_a_transport_counts_as_a_client(emulator, client, tmp_path):
             client(service, rate_limit_store=str(tmp_path / "other.db")).embed_query("one")
 
 
+def test_the_client_s_own_requests_take_one_slot(emulator, client, store):
+    """A client whose `http_client` has such a transport does not wait for itself."""
+    service, kind = emulator(rpm=2), Kind("httpx", is_async=False)
+    with kind.client(service, max_wait=0, rate_limit_store=store) as http:
+        mine = client(service, http_client=http, max_wait=0, rate_limit_store=store)
+        mine.embed_query("one")
+        mine.embed_query("two")
+    assert slots(store) == (0, 2)
+
+
 def test_close_closes_the_store(emulator, tmp_path):
     """The last user of an account closes its file."""
     service, kind = emulator(rpm=60), Kind("httpx", is_async=False)

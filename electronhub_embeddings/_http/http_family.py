@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 NOT_SENT = ("ConnectError", "ConnectTimeout", "LocalProtocolError", "PoolTimeout", "ProxyError", "UnsupportedProtocol")
 """Errors raised before the first byte of the request was sent: the service cannot have counted the request."""
 
+OWN_REQUEST = "electronhub_embeddings"
+"""Marks the requests of this package among a request's extensions: they have a slot of the window already."""
+
 
 class HTTPFamily:
     """The parts of httpx or httpx2 that this package uses.

@@ -22,7 +22,7 @@ from electronhub_embeddings._config.secret import Secret, reveal
 from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings._http.attempt_timeout import AttemptTimeout
 from electronhub_embeddings._http.decompression import ACCEPTED_ENCODING, decompress
-from electronhub_embeddings._http.http_family import family_of
+from electronhub_embeddings._http.http_family import OWN_REQUEST, family_of
 from electronhub_embeddings._http.response_body import ResponseBody, new_buffer
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 
@@ -101,7 +101,7 @@ class Transport:
         self._models_url = httpx.URL(f"{account.base_url}/models")
         self._timeout = AttemptTimeout(config.timeout)
         timeout = httpx.Timeout(config.timeout, connect=min(config.timeout, MAX_CONNECT))
-        self._extensions = {"timeout": timeout.as_dict()}
+        self._extensions = {"timeout": timeout.as_dict(), OWN_REQUEST: True}
         self._post_headers = Secret(_write_headers(config, account.api_key))
         self._get_headers = Secret(_write_headers(config))
         self._client: Any = config.http_client

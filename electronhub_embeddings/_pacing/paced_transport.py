@@ -4,6 +4,7 @@ Invariants:
 - A request is sent only with a slot, and each attempt takes its own: an SDK's retries come through here.
 - The slot is completed when the headers arrive; a streamed answer is counted when it begins.
 - A request that was cancelled or has failed is assumed to be counted, unless no byte of it was sent.
+- A request of this package's own client, whose `http_client` has such a transport, has its slot already.
 - The SDK sees the answer and every error of the wrapped transport unchanged.
 """
 
@@ -14,25 +15,19 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from electronhub_embeddings._codec.error_parser import read_error
-from electronhub_embeddings._codec.result import Result
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.pacing_options import pacing_options
 from electronhub_embeddings._config.secret import without_frames
+from electronhub_embeddings._http.http_family import OWN_REQUEST
 from electronhub_embeddings._pacing import store_threads
 from electronhub_embeddings._pacing.pacer import Pacer
+from electronhub_embeddings._pacing.request_result import answered, failed, max_duration
 from electronhub_embeddings._pacing.slot import Slot
 from electronhub_embeddings._pacing.waiting import aacquire, acquire
-from electronhub_embeddings._rate_limit.rate_limit_headers import read_rate_limit_headers
-from electronhub_embeddings.errors import APIConnectionError
 
 if TYPE_CHECKING:
     from electronhub_embeddings._http.http_family import HTTPFamily
     from electronhub_embeddings._rate_limit.store import RateLimitStore
-
-MAX_DURATION = 600.0
-"""Seconds after which a request without an answer is considered lost, for example because its process was killed; the
-default time-out of OpenAI's SDK."""
 
 
 class _PacedTransport:
@@ -90,31 +85,9 @@ class _PacedTransport:
 
     def _slot(self, request: Any) -> Slot | None:
         account = self._pacer.account_of(request, self._base_url)
-        if account is None:
+        if account is None or OWN_REQUEST in request.extensions:
             return None
-        return Slot(self._pacer, account, max_duration=_max_duration(request.extensions.get("timeout")))
-
-    def _failed(self, slot: Slot, error: BaseException) -> Result:
-        """Return the result of a request without an answer."""
-        sent = slot.is_acquired and not isinstance(error, self._family.not_sent)
-        return Result(error=APIConnectionError(sent=sent))
-
-    def _answered(self, response: Any, headers_at: float, body: bytes) -> Result:
-        """Return the result of a request whose headers have arrived, and for a refusal its body."""
-        headers = read_rate_limit_headers(response.headers, time.time())
-        result = Result(status=response.status_code, headers=headers, headers_at=headers_at)
-        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-            result.error = read_error(response.status_code, self._decoded(response, body), headers)
-        return result
-
-    def _decoded(self, response: Any, body: bytes) -> bytes:
-        if response.is_stream_consumed:  # the wrapped transport has read it
-            return bytes(getattr(response, "_content", b""))
-        try:
-            decoded = self._family.module.Response(response.status_code, headers=response.headers, content=body)
-        except self._family.module.DecodingError:
-            return b""
-        return bytes(decoded.content)
+        return Slot(self._pacer, account, max_duration=max_duration(request.extensions.get("timeout")))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._pacer.options.base_url!r})"
@@ -135,7 +108,7 @@ class PacedTransport(_PacedTransport):
             acquire(slot)
             response = self._wrapped().handle_request(request)
         except BaseException as error:
-            slot.complete(self._failed(slot, error))
+            slot.complete(failed(self._family, slot, error))
             raise
         try:
             self._complete(slot, response)
@@ -152,7 +125,7 @@ class PacedTransport(_PacedTransport):
                 head.read_head()
                 body = head.content
         finally:
-            slot.complete(self._answered(response, headers_at, body))
+            slot.complete(answered(self._family, response, headers_at, body))
 
     def close(self) -> None:
         """Close the wrapped transport."""
@@ -173,7 +146,7 @@ class AsyncPacedTransport(_PacedTransport):
         try:
             response = await self._wrapped().handle_async_request(request)
         except BaseException as error:
-            result = self._failed(slot, error)
+            result = failed(self._family, slot, error)
             store_threads.call_soon(lambda: slot.complete(result), has_io=has_io)
             raise
         try:
@@ -191,17 +164,10 @@ class AsyncPacedTransport(_PacedTransport):
                 await head.read_head()
                 body = head.content
         finally:
-            result = self._answered(response, headers_at, body)
+            result = answered(self._family, response, headers_at, body)
             await store_threads.call(lambda: slot.complete(result), has_io=has_io)
 
     async def aclose(self) -> None:
         """Close the wrapped transport."""
         self._pacer.close()
         await self._wrapped().aclose()
-
-
-def _max_duration(timeouts: Any) -> float:
-    """Return the longest time until a request's headers arrive, in seconds, from the time-outs of httpx."""
-    given = timeouts if isinstance(timeouts, dict) else {}
-    connect, read = given.get("connect"), given.get("read")
-    return MAX_DURATION if connect is None or read is None else min(MAX_DURATION, connect + read)
