@@ -46,8 +46,9 @@ service-context: .venv-0.10/ready
 	.venv-0.10/bin/python -m pytest tests/service_context tests/test_llama_index.py tests/test_llama_index_whole.py
 
 # Vector stores, notebooks and Ray: real ones, in an environment of their own, for they are large.
-ecosystem: .venv-ecosystem/ready redis
+ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
 	.venv-ecosystem/bin/python -m pytest tests/ecosystem
+	.venv-sdks/bin/python -m pytest tests/ecosystem/test_other_sdks.py
 
 # The page that mkdocs prints about its own next version is no warning of ours.
 site: export NO_MKDOCS_2_WARNING = 1
@@ -75,7 +76,7 @@ packaging: .venv/ready
 	$(UV) --python $(BIN)/python --editable ".[all]" --group dev
 	touch $@
 
-.venv-docs/ready .venv-ecosystem/ready .venv-bench/ready: .venv-%/ready: .venv/ready
+.venv-docs/ready .venv-ecosystem/ready .venv-sdks/ready .venv-bench/ready: .venv-%/ready: .venv/ready
 	$(PYTHON) -m venv .venv-$*
 	$(UV) --python .venv-$*/bin/python --editable ".[all]" --group $*
 	touch $@
@@ -123,4 +124,4 @@ audit: .venv/ready
 	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip --requirement .venv/audited.txt
 
 clean:
-	rm -rf .venv .venv-0.10 .venv-bench .venv-docs .venv-ecosystem .venv-mutants .matrix mutants dist site
+	rm -rf .venv .venv-0.10 .venv-bench .venv-docs .venv-ecosystem .venv-mutants .venv-sdks .matrix mutants dist site

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
+    import httpx2
     import numpy as np
     from typing_extensions import Self
 
@@ -74,7 +75,7 @@ class EmbeddingsClient:
             file, for all processes of a machine, and for a script that is started again. "redis://…": for many
             machines.
         default_headers: Further headers for every request; they may be confidential.
-        http_client: An httpx.Client of your own (proxies, private certificates); yours to close.
+        http_client: An httpx.Client or httpx2.Client of your own (proxies, private certificates); yours to close.
         allow_http: Let `base_url` begin with http:// for other hosts than this one: the network then sees the key.
         on_request: Called with a `RequestInfo` after each request that carried texts of this client: for logs and
             counters. It runs in the worker thread that sent the request, which waits for it. Embedding anything inside
@@ -106,7 +107,7 @@ class EmbeddingsClient:
         cache: str | os.PathLike[str] | None = None,
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
-        http_client: httpx.Client | None = None,
+        http_client: httpx.Client | httpx2.Client | None = None,
         allow_http: bool = False,
         on_request: Callable[[RequestInfo], None] | None = None,
     ) -> None:

@@ -1,4 +1,8 @@
-"""Electron Hub embeddings for LangChain."""
+"""Electron Hub embeddings for LangChain, and a rate limiter for its chat models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 try:
     import langchain_core  # noqa: F401 - so that the message below says what to install
@@ -9,4 +13,16 @@ except ImportError as error:
 
 from langchain_electronhub.embeddings import ElectronHubEmbeddings
 
-__all__ = ["ElectronHubEmbeddings"]
+if TYPE_CHECKING:
+    from langchain_electronhub.rate_limiter import ElectronHubRateLimiter
+
+__all__ = ["ElectronHubEmbeddings", "ElectronHubRateLimiter"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the rate limiter when it is first used: few programs need it."""
+    if name != "ElectronHubRateLimiter":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from langchain_electronhub.rate_limiter import ElectronHubRateLimiter  # noqa: PLC0415 - as above
+
+    return ElectronHubRateLimiter

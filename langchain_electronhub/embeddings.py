@@ -81,7 +81,7 @@ class ElectronHubEmbeddings(ConfidentialFields, Serializable, Embeddings):
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Further headers for every request; they may be confidential."""
     http_client: Any = Field(default=None, exclude=True, repr=False)
-    """An httpx.Client of your own (proxies, private certificates); yours to close."""
+    """An httpx.Client or httpx2.Client of your own (proxies, private certificates); yours to close."""
     on_request: Any = Field(default=None, exclude=True, repr=False)
     """Called with a `RequestInfo` after each request that carried texts of this client: for logs and counters. It runs
     in the worker thread that sent the request, which waits for it. Embedding anything inside is refused."""

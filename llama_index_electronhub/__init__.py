@@ -1,4 +1,8 @@
-"""Electron Hub embeddings for LlamaIndex."""
+"""Electron Hub embeddings for LlamaIndex, and a rate limiter for its chat models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 try:
     import llama_index.core  # noqa: F401 - so that the message below says what to install
@@ -9,4 +13,16 @@ except ImportError as error:
 
 from llama_index_electronhub.embeddings import ElectronHubEmbedding
 
-__all__ = ["ElectronHubEmbedding"]
+if TYPE_CHECKING:
+    from llama_index_electronhub.rate_limiter import ElectronHubRateLimiter
+
+__all__ = ["ElectronHubEmbedding", "ElectronHubRateLimiter"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the rate limiter when it is first used: few programs need it."""
+    if name != "ElectronHubRateLimiter":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from llama_index_electronhub.rate_limiter import ElectronHubRateLimiter  # noqa: PLC0415 - as above
+
+    return ElectronHubRateLimiter

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import httpx
+    import httpx2
     from typing_extensions import Self
 
     from electronhub_embeddings import EmbeddingsClient, RequestInfo, Usage
@@ -94,7 +95,7 @@ class ElectronHubEmbedding(BaseEmbedding):
             file, for all processes of a machine, and for a script that is started again. "redis://…": for many
             machines.
         default_headers: Further headers for every request; they may be confidential.
-        http_client: An httpx.Client of your own (proxies, private certificates); yours to close.
+        http_client: An httpx.Client or httpx2.Client of your own (proxies, private certificates); yours to close.
         allow_http: Let `base_url` begin with http:// for other hosts than this one: the network then sees the key.
         on_request: Called with a `RequestInfo` after each request that carried texts of this client: for logs and
             counters. It runs in the worker thread that sent the request, which waits for it. Embedding anything inside
@@ -151,7 +152,7 @@ class ElectronHubEmbedding(BaseEmbedding):
         cache: str | os.PathLike[str] | None = None,
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
-        http_client: httpx.Client | None = None,
+        http_client: httpx.Client | httpx2.Client | None = None,
         allow_http: bool = False,
         on_request: Callable[[RequestInfo], None] | None = None,
     ) -> None:

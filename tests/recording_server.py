@@ -4,11 +4,12 @@ It does what the emulator, a well-behaved service, does not do: it records the k
 acts as a proxy, and sends headers and bodies that no honest server would send.
 """
 
+import itertools
 import json
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 
@@ -43,6 +44,32 @@ def answer_with_vectors(request):
     texts = json.loads(request.body)["input"]
     data = [{"index": i, "embedding": [i + 1.0, len(text)]} for i, text in enumerate(texts)]
     return Answer(body=json.dumps({"data": data}).encode())
+
+
+def answer_with_chat(limit=60):
+    """Return a function that answers chat calls, plain or streamed, and others with vectors, and names the limit."""
+    numbers = itertools.count(1)
+
+    def answer(request):
+        headers = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": limit - next(numbers)}
+        if not request.target.endswith("/chat/completions"):
+            return replace(answer_with_vectors(request), headers=headers)
+        base = {"id": "chat-1", "created": 1, "model": "gpt-4o-mini"}
+        words = ["Paris", " is", " it."]
+        if not json.loads(request.body).get("stream"):
+            message = {"role": "assistant", "content": "".join(words)}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6}
+            body = {**base, "object": "chat.completion", "choices": [choice], "usage": usage}
+            return Answer(headers=headers, body=json.dumps(body).encode())
+        chunks = [{"delta": {"role": "assistant", "content": word}, "finish_reason": None} for word in words]
+        chunks.append({"delta": {}, "finish_reason": "stop"})
+        base["object"] = "chat.completion.chunk"
+        events = [json.dumps({**base, "choices": [{"index": 0, **chunk}]}) for chunk in chunks]
+        body = "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
+        return Answer(headers={**headers, "Content-Type": "text/event-stream"}, body=body)
+
+    return answer
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -213,7 +213,7 @@ def test_an_argument_that_cannot_be_meant(refused, name, value):
 @pytest.mark.parametrize(
     ("client", "words"),
     [
-        (httpx.AsyncClient, r"httpx\.Client\(…\), which serves async calls as well, not an instance of httpx\.AsyncC"),
+        (httpx.AsyncClient, r"httpx2\.Client\(…\), which serves async calls as well, not an instance of httpx\.AsyncC"),
         (lambda: httpx.Client, "not the class Client"),
         (type("Session", (), {"__module__": "requests.sessions"}), "not an instance of requests.Session"),
     ],

@@ -7,12 +7,14 @@ succeed, so that there are vectors to lose.
 import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import numpy as np
 import pytest
 from entry_points import ENTRY_POINTS, EntryPoint, same
 from fault_forms import KEY, UPSTREAM_FAILED, row_with
 from faults_table import ALL, PAGE, RETRIES, ROWS, SLOW, Failure, Vectors, page
+from http_families import NAMES
 
 from electronhub_embeddings import (
     APIStatusError,
@@ -69,9 +71,10 @@ class FaultRun:
         entry_point: The entry point.
         faulty_service: The service.
         row: The row of the table, with the expected outcome.
+        options: Further options of the object.
     """
 
-    def __init__(self, entry_point, faulty_service, row):
+    def __init__(self, entry_point, faulty_service, row, **options):
         self.entry_point, self.faulty_service, self.row = entry_point, faulty_service, row
         self.before = 0
         # Slots are released almost at once, so that only a cooldown can delay a call.
@@ -81,7 +84,7 @@ class FaultRun:
             "max_retries": RETRIES,
             "rate_limit_store": MemoryStore(SlidingWindow(period=0.001, margin=0.001)),
         }
-        self.thing = entry_point.make(faulty_service.service, **{**settings, **row.options})
+        self.thing = entry_point.make(faulty_service.service, **{**settings, **row.options, **options})
 
     def run(self, form, mode):
         """Cause the fault, and check the outcome against the row."""
@@ -147,6 +150,15 @@ def cases(rows):
 def test_fault(entry_point, faulty_service, row, form, mode):
     """A fault ends as in its row: no vector lost, no key shown, no further request; later calls succeed."""
     FaultRun(entry_point, faulty_service, row).run(form, mode)
+
+
+@pytest.mark.parametrize("family", NAMES)
+@pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
+@pytest.mark.parametrize(("row", "form"), cases(row for row in ROWS if row.options is not SLOW))
+def test_fault_through_an_http_client(entry_point, faulty_service, row, form, family):
+    """The same through a user's own client, of httpx or httpx2."""
+    with import_module(family).Client() as http:
+        FaultRun(entry_point, faulty_service, row, http_client=http).run(form, "once")
 
 
 @pytest.mark.parametrize("mode", MODES)

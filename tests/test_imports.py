@@ -83,7 +83,7 @@ OUTSIDE = {
         "threading",
         "time",
     ),
-    *("_thread", "urllib", "httpx", "redis", "tqdm"),
+    *("_thread", "urllib", "httpx", "httpx2", "redis", "tqdm"),
 }
 """Whatever reaches a file, a socket, a clock, a thread or the process."""
 NO_IO = {"http.HTTPStatus"}
@@ -137,11 +137,12 @@ PUBLIC = {
         *("CacheError", "ElectronHubError", "EmbeddingsClient", "InputError", "InsufficientBalanceError"),
         *("InvalidResponseError", "NotFoundError", "PermissionDeniedError", "QuotaExceededError", "RateLimitError"),
         *("RequestInfo", "ServerError", "Usage", "__version__"),
+        *("AsyncRateLimitedTransport", "RateLimitedTransport"),
     },
     "electronhub_embeddings.emulator": {"PLANS", "Call", "Emulator", "Fault", "faults"},
     "electronhub_embeddings.rate_limit_stores": {"RateLimitStore", "SlidingWindow"},
-    "langchain_electronhub": {"ElectronHubEmbeddings"},
-    "llama_index_electronhub": {"ElectronHubEmbedding"},
+    "langchain_electronhub": {"ElectronHubEmbeddings", "ElectronHubRateLimiter"},
+    "llama_index_electronhub": {"ElectronHubEmbedding", "ElectronHubRateLimiter"},
     "llama_index.embeddings.electronhub": {"ElectronHubEmbedding"},
 }
 

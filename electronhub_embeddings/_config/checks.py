@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 from typing import Any
 
 from electronhub_embeddings._config.secret import Secret
@@ -95,19 +94,6 @@ def check_flag(name: str, value: Any) -> bool:
     return value
 
 
-def check_http_client(name: str, value: Any) -> Any:
-    """Check that a value is an open httpx.Client, without importing httpx: a user with a client has imported it."""
-    if value is None:
-        return None
-    client = getattr(sys.modules.get("httpx"), "Client", ())
-    if not isinstance(value, client):
-        what = f"the class {value.__qualname__}" if isinstance(value, type) else _full_kind(value)
-        raise ValueError(f"{name} must be an httpx.Client(…), which serves async calls as well, not {what}.")  # noqa: TRY004
-    if value.is_closed is True:
-        raise ValueError(f"{name} is closed: pass one that stays open as long as this client is used.")
-    return value
-
-
 def check_hook(name: str, value: Any) -> Any:
     """Check that a value is callable and not an async function."""
     if value is not None and not callable(value):
@@ -131,7 +117,3 @@ def describe(value: Any) -> str:
 def kind(value: Any) -> str:
     """Return the name of a value's type."""
     return "None" if value is None else type(value).__name__
-
-
-def _full_kind(value: Any) -> str:
-    return f"an instance of {type(value).__module__.partition('.')[0]}.{kind(value)}"

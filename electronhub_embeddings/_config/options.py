@@ -20,19 +20,20 @@ from electronhub_embeddings._config.checks import (
     check_encoding_format,
     check_flag,
     check_hook,
-    check_http_client,
     check_id,
     check_max_wait,
     check_text,
     check_timeout,
 )
 from electronhub_embeddings._config.default_headers import check_headers
+from electronhub_embeddings._config.http_client import check_http_client
 from electronhub_embeddings._config.request_config import EncodingFormat, RequestConfig
 from electronhub_embeddings._config.secret import Secret, conceal
 from electronhub_embeddings._config.storage_options import check_cache, check_rate_limit_store
 
 if TYPE_CHECKING:
     import httpx
+    import httpx2
 
     from electronhub_embeddings._rate_limit.store import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
@@ -168,9 +169,9 @@ class Options:
         concealed(check_headers),
         confidential=True,
     )
-    http_client: httpx.Client | None = option(
+    http_client: httpx.Client | httpx2.Client | None = option(
         None,
-        "An httpx.Client of your own (proxies, private certificates); yours to close.",
+        "An httpx.Client or httpx2.Client of your own (proxies, private certificates); yours to close.",
         check_http_client,
         confidential=True,
     )

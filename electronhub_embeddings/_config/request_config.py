@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import httpx
+    import httpx2
 
     from electronhub_embeddings._config.secret import Secret
 
@@ -34,7 +35,7 @@ class RequestConfig:
     max_concurrency: int
     spread_documents: bool
     default_headers: Secret[tuple[tuple[str, str], ...]] | None = field(repr=False)
-    http_client: httpx.Client | None = field(repr=False)
+    http_client: httpx.Client | httpx2.Client | None = field(repr=False)
 
     @property
     def max_duration(self) -> float:

@@ -1,7 +1,7 @@
 """The HTTP transport to the service.
 
 Invariants:
-- Every httpx exception is raised as an exception of this package.
+- Every exception of httpx, or of the family of the user's own client, is raised as an exception of this package.
 - Nothing is retried, no redirect is followed, and only the configured host is contacted.
 """
 
@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -22,6 +22,7 @@ from electronhub_embeddings._config.secret import Secret, reveal
 from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings._http.attempt_timeout import AttemptTimeout
 from electronhub_embeddings._http.decompression import ACCEPTED_ENCODING, decompress
+from electronhub_embeddings._http.http_family import OWN_REQUEST, family_of
 from electronhub_embeddings._http.response_body import ResponseBody, new_buffer
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 
@@ -31,27 +32,18 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._config.account import Account
     from electronhub_embeddings._config.request_config import RequestConfig
+    from electronhub_embeddings._http.http_family import HTTPFamily
 
 USER_AGENT = f"electronhub-embeddings/{__version__}"
 
 MAX_ERROR_BYTES = 65_536
 """Bytes read of a response whose status is not 200; the rest of a huge error page is not read."""
 
-NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.LocalProtocolError,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
-"""Errors raised before the first byte of the request was sent: the service cannot have counted the request."""
-
 
 class ApiResponse:
     """A response whose headers have been received and whose body has not been read."""
 
-    def __init__(self, response: httpx.Response, timeout: AttemptTimeout) -> None:
+    def __init__(self, response: httpx.Response, timeout: AttemptTimeout, family: HTTPFamily) -> None:
         self.headers_at = time.monotonic()
         """`time.monotonic()` when the headers arrived; by then the service has counted the request."""
         self.status = response.status_code
@@ -61,6 +53,7 @@ class ApiResponse:
         self._good = response.status_code == httpx.codes.OK
         self._response = response
         self._timeout = timeout
+        self._family = family
 
     def read(self, max_bytes: int, make_buffer: Callable[[int], memoryview] = new_buffer) -> bytes | memoryview:
         """Read the body.
@@ -71,12 +64,12 @@ class ApiResponse:
 
         Raises:
             InvalidResponseError: The body is too long, or its content encoding is invalid.
-            httpx.TransportError: The connection broke.
+            httpx.TransportError: The connection broke; for a client of httpx2, the error of the same name.
         """
         body = ResponseBody(self.headers, max_bytes, make_buffer)
         try:
             self._read(body)
-        except (httpx.TransportError, InvalidResponseError):
+        except (httpx.TransportError, self._family.transport_error, InvalidResponseError):
             if self._good:
                 raise
             # An error response counts even if its body is truncated: a 429 must not be lost.
@@ -108,10 +101,11 @@ class Transport:
         self._models_url = httpx.URL(f"{account.base_url}/models")
         self._timeout = AttemptTimeout(config.timeout)
         timeout = httpx.Timeout(config.timeout, connect=min(config.timeout, MAX_CONNECT))
-        self._extensions = {"timeout": timeout.as_dict()}
+        self._extensions = {"timeout": timeout.as_dict(), OWN_REQUEST: True}
         self._post_headers = Secret(_write_headers(config, account.api_key))
         self._get_headers = Secret(_write_headers(config))
-        self._client = config.http_client
+        self._client: Any = config.http_client
+        self._family = family_of(config.http_client, httpx)
         self._keep_alive = config.max_concurrency
         self._is_local = account.is_local
         self._making = threading.Lock()
@@ -170,25 +164,26 @@ class Transport:
         self._timeout.start()
         try:
             with closing(self._exchange(method, url, headers, body)) as response:
-                yield ApiResponse(response, self._timeout)
-        except httpx.TimeoutException as error:
+                yield ApiResponse(response, self._timeout, self._family)
+        except (httpx.TimeoutException, self._family.timeout) as error:
             message = f"No answer within {self._timeout.seconds:g} s ({type(error).__name__})."
-            raise APITimeoutError(message, sent=not isinstance(error, NOT_SENT)) from error
-        except httpx.TransportError as error:
+            raise APITimeoutError(message, sent=not isinstance(error, self._family.not_sent)) from error
+        except (httpx.TransportError, self._family.transport_error) as error:
             message = f"The connection failed: {str(error).rstrip('.') or type(error).__name__}."
-            sent, retries = not isinstance(error, NOT_SENT), 0 if _is_untrusted(error) else None
+            sent, retries = not isinstance(error, self._family.not_sent), 0 if _is_untrusted(error) else None
             raise APIConnectionError(message, sent=sent, retries=retries) from error
 
     def _exchange(self, method: str, url: httpx.URL, headers: Secret[httpx.Headers], body: bytes) -> httpx.Response:
         if self._client is None:
             request = httpx.Request(method, url, headers=headers.reveal(), content=body, extensions=self._extensions)
             return self._connected().handle_request(request)
-        request = self._client.build_request(method, url, headers=headers.reveal(), content=body)
+        request = self._client.build_request(method, str(url), headers=headers.reveal().raw, content=body)
         request.extensions = {**request.extensions, **self._extensions}
         try:
-            return self._client.send(request, stream=True, follow_redirects=False, auth=None)
-        except httpx.HTTPStatusError as error:  # an event hook of the user's client raised it
-            return error.response
+            response: httpx.Response = self._client.send(request, stream=True, follow_redirects=False, auth=None)
+        except self._family.status_error as error:  # an event hook of the user's client raised it
+            response = error.response  # type: ignore[attr-defined]
+        return response
 
     def close(self) -> None:
         """Close the connection pool; the user's own `http_client` stays open."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings.errors import RateLimitError
 
 if TYPE_CHECKING:
@@ -30,14 +32,17 @@ class RateLimiter:
     Args:
         store: The store of the window.
         owns_store: Whether `close` closes the store.
+        users: Those who pace the requests of other libraries with this limiter.
     """
 
-    def __init__(self, store: RateLimitStore, *, owns_store: bool) -> None:
+    def __init__(self, store: RateLimitStore, *, owns_store: bool, users: WeakSet[object] | None = None) -> None:
         self.store = store
+        self.users: WeakSet[object] = WeakSet() if users is None else users
+        """Those who pace the requests of other libraries with this limiter; each counts as a client of the account."""
         self._owns_store = owns_store
 
     def acquire(
-        self, slot: str, *, max_duration: float, cap: int | None, interactive: bool, documents: bool
+        self, slot: str, *, max_duration: float, cap: int | None, interactive: bool, documents: bool = False
     ) -> tuple[Pause | None, float | None]:
         """Acquire a slot; exceptions of the store are raised to the caller.
 
@@ -53,6 +58,21 @@ class RateLimiter:
             limit = window.effective_limit(cap)
             linger = LINGER_SHARE * window.period / limit if limit else 0.0
             return pause, linger if limit or window.probing else None
+
+        return self.store.update(acquire)
+
+    def acquire_unanswered(self, slot: str, *, max_duration: float, cap: int | None) -> Pause | None:
+        """Acquire a slot for an interactive call whose end nobody reports; return why none is available, or None.
+
+        Where a limit is known, the slot is held at once for the longest possible time. Otherwise it stays in flight, so
+        that no other request starts until this one must have ended, or an answer to another one shows more.
+        """
+
+        def acquire(window: SlidingWindow, now: float) -> Pause | None:
+            pause = window.acquire(now, slot, max_duration=max_duration, cap=cap, interactive=True)
+            if pause is None and window.effective_limit(cap) is not None:
+                window.complete(now, slot, RateLimitHeaders(), counted=now + max_duration, good=False)
+            return pause
 
         return self.store.update(acquire)
 

@@ -1,0 +1,129 @@
+"""A slot of an account's window for one request of another library: wait for it, use it, complete it.
+
+Invariants:
+- A slot that was acquired is completed or released exactly once, whatever interrupts the wait or the request.
+- Nothing here sleeps: the caller does, in its thread or in its event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._config.secret import drop_frames
+from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+
+if TYPE_CHECKING:
+    from electronhub_embeddings._codec.result import Result
+    from electronhub_embeddings._config.account import Account
+    from electronhub_embeddings._pacing.pacer import Pacer
+    from electronhub_embeddings._rate_limit.sliding_window import Pause
+    from electronhub_embeddings._workers.rate_limiter import RateLimiter
+
+logger = logging.getLogger("electronhub_embeddings")
+
+RECHECK_INTERVAL = 1.0
+"""Longest sleep in seconds: a limit can be raised, and other processes can release slots."""
+
+ANSWER_INTERVAL = 0.05
+"""Seconds between two checks whether the answer has arrived that must come before any other request."""
+
+LOGGED_WAIT = 10.0
+"""Shortest wait that is logged, in seconds."""
+
+NEXT_STEP = "Try again after .retry_after seconds, or allow a longer max_wait."
+
+
+class Slot:
+    """One slot, from the first attempt to acquire it to the end of its request.
+
+    Args:
+        pacer: Finds the account's rate limiter.
+        account: The account of the request.
+        max_duration: Seconds after which the request must have ended.
+        is_unanswered: Whether nobody will report the end of the request.
+    """
+
+    def __init__(self, pacer: Pacer, account: Account, *, max_duration: float, is_unanswered: bool = False) -> None:
+        self._pacer = pacer
+        self._account = account
+        self._max_duration = max_duration
+        self._is_unanswered = is_unanswered
+        self._name = uuid.uuid4().hex
+        self._since = time.monotonic()
+        self._limiter: RateLimiter | None = None
+        self._lock = threading.Lock()
+        self._released = False
+        self._logged = False
+        self.is_acquired = False
+        """Whether the request may be sent."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the window's store does I/O, because several processes share it."""
+        limiter = self._limiter or self._pacer.limiter(self._account)
+        return limiter.store.poll is not None
+
+    def try_acquire(self) -> float | None:
+        """Acquire the slot and return None, or return the seconds to sleep before the next attempt.
+
+        Raises:
+            RateLimitError: The wait is longer than `max_wait`.
+            ElectronHubError: The store failed.
+            ValueError: Another client of the account uses another store.
+        """
+        pause = self.attempt()
+        return None if pause is None else self._sleep(pause)
+
+    def attempt(self) -> Pause | None:
+        """Acquire the slot and return None, or return why it cannot be acquired; raises as `try_acquire`."""
+        with self._lock:
+            if self._released:  # the task that waited was cancelled
+                return None
+            self._limiter = self._pacer.limiter(self._account)
+            try:
+                pause = self._acquire(self._limiter)
+            except Exception as error:  # noqa: BLE001 - any exception of a third-party store
+                raise ElectronHubError(f"The rate limit store failed: {error}") from drop_frames(error)
+            self.is_acquired = pause is None
+        return pause
+
+    def _acquire(self, limiter: RateLimiter) -> Pause | None:
+        cap = self._pacer.options.requests_per_minute
+        if self._is_unanswered:
+            return limiter.acquire_unanswered(self._name, max_duration=self._max_duration, cap=cap)
+        return limiter.acquire(self._name, max_duration=self._max_duration, cap=cap, interactive=True)[0]
+
+    def _sleep(self, pause: Pause) -> float:
+        max_wait = self._pacer.options.max_wait
+        waited = time.monotonic() - self._since
+        left = float("inf") if max_wait is None else max_wait - waited
+        needed = pause.seconds or 0.0
+        if needed > left or left <= 0:
+            message = (
+                f"The request has to wait for {waited + needed:.1f} s ({pause.reason}), and max_wait is {max_wait:g} s."
+            )
+            error = RateLimitError(message, status_code=429, retry_after=pause.seconds)
+            error.next_step = NEXT_STEP
+            raise error
+        if needed >= LOGGED_WAIT and not self._logged:
+            self._logged = True
+            logger.warning("%s: next request in %.0f s", pause.reason, needed)
+        return min(needed or ANSWER_INTERVAL, RECHECK_INTERVAL, left)
+
+    def complete(self, result: Result) -> None:
+        """Record how the request ended; only the first call counts."""
+        with self._lock:
+            if not self._released and self._limiter is not None:
+                self._limiter.complete(self._name, result)
+            self._released = True
+
+    def release(self) -> None:
+        """Release the slot, whose request was never sent; no later attempt acquires it."""
+        with self._lock:
+            if not self._released and self._limiter is not None:
+                self._limiter.release(self._name)
+            self._released = True
