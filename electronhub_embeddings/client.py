@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
@@ -14,7 +15,6 @@ from electronhub_embeddings._config.secret import without_frames
 from electronhub_embeddings._session.embedding import aembed, embed
 from electronhub_embeddings._session.lifecycle import Lifecycle
 from electronhub_embeddings._session.streaming import embed_iterable
-from electronhub_embeddings._text_preparation import prepare_texts
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Self
 
+    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.request_config import EncodingFormat
-    from electronhub_embeddings._text_preparation import TextInputs
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
 

@@ -84,10 +84,11 @@ def test_logged_requests():
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         url = [process.stdout.readline() for _ in range(3)][1].partition("=")[2].strip()
         httpx.post(f"{url}/embeddings", headers={"Authorization": "Bearer ek-emulator"}, json={}, verify=TLS)
-        line = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=5) == ("", "")
-    assert line.startswith("POST /v1/embeddings 400 remaining=4 texts=0 ms=")
+        printed, logged = process.communicate(timeout=5)
+    assert printed == ""
+    assert logged.startswith("POST /v1/embeddings 400 remaining=4 texts=0 ms=")
+    assert logged.count("\n") == 1
 
 
 @pytest.mark.parametrize(

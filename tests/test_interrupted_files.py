@@ -11,10 +11,10 @@ import pytest
 from child_processes import TIMEOUT, begin, kill, release
 from window_changes import count_one
 
+from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._storage import database, file_opening
 from electronhub_embeddings._storage import vector_cache as cache
 from electronhub_embeddings._storage.vector_cache import VectorCache
-from electronhub_embeddings._text_preparation import prepare_texts
 from electronhub_embeddings.rate_limit_stores import sqlite
 from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
 

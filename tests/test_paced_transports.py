@@ -108,7 +108,7 @@ def test_interactive(kind, emulator, store):
     service = emulator(rpm=10)
     kind.run(service, lambda poster: poster.post(), rate_limit_store=store)
     window, now = store.update(look)
-    assert window.spacing.until > now
+    assert window.spacing.interactive_until > now
 
 
 @pytest.mark.parametrize("body", [REFUSAL, gzip.compress(REFUSAL)], ids=["plain", "gzip"])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._session.streaming import stream
-from electronhub_embeddings._text_preparation import prepare_texts
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InputError, ServerError
 
 

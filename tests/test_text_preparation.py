@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unusual_characters import CHARACTERS
 
-from electronhub_embeddings._text_preparation import prepare_texts
+from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings.errors import InputError
 
 TEXTS = st.text(CHARACTERS, min_size=1, max_size=5)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.request_config import RequestConfig
     from electronhub_embeddings._progress_bar import Progress
-    from electronhub_embeddings._text_preparation import TextInputs
     from electronhub_embeddings.usage import RequestInfo, Usage
 
 _numbers = count()

@@ -1,5 +1,4 @@
 """What one client holds while it is open, and how each kind of call is made.
 
-Imports of this package only `_config`, `_progress_bar`, `_storage`, `_text_preparation`, `_workers`,
-`errors` and `usage`.
+Imports of this package only `_codec`, `_config`, `_progress_bar`, `_storage`, `_workers`, `errors` and `usage`.
 """

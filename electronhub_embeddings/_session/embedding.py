@@ -8,8 +8,8 @@ from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 
 if TYPE_CHECKING:
+    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._session.lifecycle import Lifecycle
-    from electronhub_embeddings._text_preparation import TextInputs
 
 
 def embed(

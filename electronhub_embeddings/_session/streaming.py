@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._session.lifecycle import Lifecycle
-    from electronhub_embeddings._text_preparation import TextInputs
     from electronhub_embeddings._workers.connection import PendingCall
 
 

@@ -23,10 +23,10 @@ from electronhub_embeddings.errors import ElectronHubError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._progress_bar import Progress
     from electronhub_embeddings._storage.vector_cache import VectorCache
-    from electronhub_embeddings._text_preparation import TextInputs
     from electronhub_embeddings._workers.account_workers import AccountWorkers
     from electronhub_embeddings.usage import Usage
 
