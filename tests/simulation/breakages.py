@@ -21,7 +21,7 @@ from simulation.process import Process
 from simulation.run import simulate, watched_log
 from simulation.scenario import FAMILIES
 
-MAX_SEEDS = 600
+MAX_SEEDS = 1000
 """Seeds within which each breakage must be noticed."""
 
 NEVER = float("-inf")
@@ -231,7 +231,7 @@ WHERE = {
     "the refusal of a request is forgotten": "refusals",
     "a slot without a batch is not released": "everything",
     "a configuration is retired with a batch on the wire": "everything",
-    "texts of a closed client are tried again": "everything",
+    "texts of a closed client are tried again": "closing",
     **dict.fromkeys(list(BREAKAGES)[:3], "beside"),
     "queries are not known to the limiter": "beside",
 }
