@@ -109,12 +109,17 @@ asyncio.run(main())
     ids=MAKERS,
 )
 def test_leaving_with_work_in_the_line(emulator, kind, ask, crowd):
-    """A program that exits while 20 calls wait for the limit ends at once, silently, with its own exit status."""
+    """A program that exits while 20 calls wait for the limit ends at once, with its own exit status.
+
+    It has written nothing but why it was waiting.
+    """
     if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
     service = emulator(rpm=1)
     script = f"thing = Kind()\nthing.{ask}('first')\n{CROWDS[crowd].format(ask=ask)}\nsys.exit(7)"
-    assert run(kind, script, service) == (7, "", "")
+    status, out, err = run(kind, script, service)
+    assert (status, out) == (7, "")
+    assert all(line.startswith("rate limit: next request in ") for line in err.splitlines())
     assert len(service.calls) == 1
 
 

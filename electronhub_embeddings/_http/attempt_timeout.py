@@ -45,7 +45,9 @@ class AttemptTimeout:
         pool._network_backend = _BoundedBackend(pool._network_backend, self)  # noqa: SLF001
 
 
-class _Wrapper:
+class _BoundedBackend:
+    """A network backend of httpcore whose connections are bounded."""
+
     def __init__(self, wrapped: Any, timeout: AttemptTimeout) -> None:
         self._wrapped = wrapped
         self._timeout = timeout
@@ -53,16 +55,17 @@ class _Wrapper:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._wrapped, name)
 
-
-class _BoundedBackend(_Wrapper):
-    """A network backend of httpcore whose connections are bounded."""
-
     def connect_tcp(self, *arguments: Any, **options: Any) -> _BoundedStream:
         return _BoundedStream(self._wrapped.connect_tcp(*arguments, **options), self._timeout)
 
 
-class _BoundedStream(_Wrapper):
+class _BoundedStream:
     """A connection of httpcore whose reads end with the attempt."""
+
+    def __init__(self, wrapped: Any, timeout: AttemptTimeout) -> None:
+        self._wrapped = wrapped
+        self._timeout = timeout
+        self.write, self.close, self.get_extra_info = wrapped.write, wrapped.close, wrapped.get_extra_info
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the attempt's is shorter
         content: bytes = self._wrapped.read(max_bytes, self._timeout.remaining())
