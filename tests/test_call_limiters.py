@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import threading
 import time
+import uuid
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -20,10 +21,11 @@ KEY = "ek-canary-limiter"
 
 @pytest.fixture
 def limiter():
-    """Return a function that creates a limiter of an account."""
+    """Return a function that creates a limiter of an account, which each test has for itself."""
+    key = f"{KEY}-{uuid.uuid4().hex}"
 
     def make(**options):
-        return CallLimiter(**{"api_key": KEY, "base_url": "http://127.0.0.1:9/v1", **options})
+        return CallLimiter(**{"api_key": key, "base_url": "http://127.0.0.1:9/v1", **options})
 
     return make
 
