@@ -45,7 +45,7 @@ SIGNAL_INTERVAL = 0.5
 """Seconds after which a waiting thread looks for signals: a signal that arrives just before the wait does not end it,
 and Python would run its handler only afterwards."""
 
-STATE_TIMEOUT = 1.0
+STATE_TIMEOUT = 5.0
 """Seconds to wait for the workers to say whether they have anything to do."""
 
 
@@ -122,7 +122,9 @@ class AccountWorkers:
 
         with suppress(RuntimeError):
             self._post_and_start(answer_state)
-            answered.acquire(timeout=STATE_TIMEOUT)
+            deadline = time.monotonic() + STATE_TIMEOUT
+            while not answered.acquire(timeout=SIGNAL_INTERVAL) and time.monotonic() < deadline:
+                pass
         return answer[0] if answer else (True, True)
 
     def _post_and_start(self, event: Event) -> None:
