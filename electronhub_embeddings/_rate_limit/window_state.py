@@ -15,7 +15,7 @@ import msgspec
 
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 
-VERSION = 2
+VERSION = 1
 """Incremented with every change of the fields, their names or their meaning."""
 
 PAYLOAD = 5
