@@ -179,7 +179,8 @@ class AccountWorkers:
             with self._lock:
                 self._handle_events(event)
                 action = self._scheduler.next_action(time.monotonic())
-                is_over = isinstance(action, Wait) and self._is_over()
+                is_idle = isinstance(action, Wait) and not (self._busy or self._scheduler.is_waiting)
+                is_over = is_idle and not self._scheduler.has_clients
                 if isinstance(action, LookUp):
                     self._busy.add(threading.get_ident())
                 effects = self._take_effects()
@@ -197,7 +198,7 @@ class AccountWorkers:
             elif is_over:
                 return None
             else:
-                return partial(self._wait_for_event, action)
+                return partial(self._inbox.wait, None if action.until is None else action.until - time.monotonic())
 
     def _find_successor(self) -> None:
         """Make sure that another worker leads while this one performs an action."""
@@ -211,12 +212,6 @@ class AccountWorkers:
             is_waiting = self._scheduler.is_waiting
         if is_waiting:
             self._inbox.wake()
-
-    def _wait_for_event(self, action: Wait) -> None:
-        self._inbox.wait(None if action.until is None else action.until - time.monotonic())
-
-    def _is_over(self) -> bool:
-        return not (self._busy or self._scheduler.has_clients or self._scheduler.is_waiting)
 
     def _handle_events(self, event: Event | None) -> None:
         """Pass all events to the scheduler; the lock must be held."""
