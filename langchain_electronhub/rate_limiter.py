@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from langchain_core.rate_limiters import BaseRateLimiter
-from typing_extensions import override
 
-from electronhub_embeddings._config.secret import without_frames
 from electronhub_embeddings._pacing.call_limiter import CallLimiter
 
-if TYPE_CHECKING:
-    import os
 
-    from electronhub_embeddings.rate_limit_stores import RateLimitStore
-
-
-class ElectronHubRateLimiter(BaseRateLimiter):
+class ElectronHubRateLimiter(CallLimiter, BaseRateLimiter):
     """Lets a chat model share the rate limit with all other requests of the same key.
 
     For models whose HTTP client cannot be changed. LangChain asks a rate limiter before each call, and tells it nothing
@@ -42,28 +33,3 @@ class ElectronHubRateLimiter(BaseRateLimiter):
     Raises:
         ValueError: An argument is out of range, or there is no key.
     """
-
-    @without_frames
-    def __init__(
-        self,
-        *,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
-        requests_per_minute: int | None = None,
-        timeout: float = 60.0,
-        allow_http: bool = False,
-    ) -> None:
-        arguments = {**locals()}
-        del arguments["self"]
-        self._limiter = CallLimiter(**arguments)
-
-    @override
-    def acquire(self, *, blocking: bool = True) -> bool:
-        """Take a slot; wait for it if `blocking`, else return whether one was free."""
-        return self._limiter.acquire(blocking=blocking)
-
-    @override
-    async def aacquire(self, *, blocking: bool = True) -> bool:
-        """Take a slot without blocking the event loop."""
-        return await self._limiter.aacquire(blocking=blocking)

@@ -14,6 +14,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.secret import drop_frames
+from electronhub_embeddings._scheduling.max_wait import RECHECK_INTERVAL, WARNED_WAIT
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
@@ -25,14 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("electronhub_embeddings")
 
-RECHECK_INTERVAL = 1.0
-"""Longest sleep in seconds: a limit can be raised, and other processes can release slots."""
-
 ANSWER_INTERVAL = 0.05
 """Seconds between two checks whether the answer has arrived that must come before any other request."""
-
-LOGGED_WAIT = 10.0
-"""Shortest wait that is logged, in seconds."""
 
 NEXT_STEP = "Try again after .retry_after seconds, or allow a longer max_wait."
 
@@ -109,7 +104,7 @@ class Slot:
             error = RateLimitError(message, status_code=429, retry_after=pause.seconds)
             error.next_step = NEXT_STEP
             raise error
-        if needed >= LOGGED_WAIT and not self._logged:
+        if needed >= WARNED_WAIT and not self._logged:
             self._logged = True
             logger.warning("%s: next request in %.0f s", pause.reason, needed)
         return min(needed or ANSWER_INTERVAL, RECHECK_INTERVAL, left)
