@@ -18,6 +18,7 @@ from electronhub_embeddings.errors import (
     QuotaExceededError,
     RateLimitError,
     ServerError,
+    StoreConflictError,
 )
 from electronhub_embeddings.usage import RequestInfo, Usage
 
@@ -39,6 +40,7 @@ __all__ = [
     "RateLimitError",
     "RequestInfo",
     "ServerError",
+    "StoreConflictError",
     "Usage",
     "__version__",
 ]

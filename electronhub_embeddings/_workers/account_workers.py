@@ -13,10 +13,10 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
-import uuid
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -46,6 +46,9 @@ and Python would run its handler only afterwards."""
 
 STATE_TIMEOUT = 1.0
 """Seconds to wait for the workers to say whether they have anything to do."""
+
+SLOT_BYTES = 8
+"""Random bytes in the name of a slot. A window is written with each request, and can hold a thousand names."""
 
 
 class AccountWorkers:
@@ -213,7 +216,7 @@ class AccountWorkers:
 
     def _acquire_slot(self, action: AcquireSlot) -> Batch | None:
         """Acquire a slot and form the batch to send in that slot."""
-        slot, batch = uuid.uuid4().hex, None
+        slot, batch = os.urandom(SLOT_BYTES).hex(), None
         try:
             pause, linger = self.limiter.acquire(slot, max_duration=action.max_duration, cap=action.cap)
         except Exception as error:  # noqa: BLE001 - if the store has failed, waiting calls must fail too
