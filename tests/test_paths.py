@@ -192,7 +192,7 @@ def fail(entry_point, thing):
 
 @pytest.mark.parametrize("corrected", ["limit.sqlite", None], ids=["a path", "none"])
 def test_a_mistyped_path_does_not_lock_out_the_corrected_one(entry_point, emulator, here, corrected):
-    """A corrected path works although the first object still exists, as in a notebook; the first object still raises."""
+    """A corrected path works although the first object still exists, as in a notebook; the first one still raises."""
     service = emulator(rpm=0)
     mistyped = entry_point.make(service, rate_limit_store=here / "nowhere" / "limit.sqlite")
     for _ in range(2):
