@@ -22,6 +22,7 @@ from electronhub_embeddings.errors import (
     QuotaExceededError,
     RateLimitError,
     ServerError,
+    StoreConflictError,
 )
 from electronhub_embeddings.usage import RequestInfo, Usage
 
@@ -54,6 +55,7 @@ __all__ = [  # without the transports for httpx2, which cannot be imported every
     "RateLimitedTransport",
     "RequestInfo",
     "ServerError",
+    "StoreConflictError",
     "Usage",
     "__version__",
 ]

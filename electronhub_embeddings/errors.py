@@ -3,6 +3,7 @@
 ElectronHubError                  base class; also raised itself, for example when a closed client is used
 ├── InputError                    a text was rejected before anything was sent (also a ValueError)
 ├── CacheError                    the cache cannot be read; nothing was sent
+├── StoreConflictError            two clients of an account name two stores; nothing was sent (also a ValueError)
 ├── APIConnectionError            no response: refused, reset, no route, no TLS
 │   └── APITimeoutError           no response in time
 ├── APIStatusError                the service answered with an error
@@ -85,6 +86,12 @@ class CacheError(ElectronHubError):
     """The file of the option `cache` cannot be opened or read, or is not a cache; nothing was sent."""
 
     next_step = "Name another file, or delete this one if it is damaged: only vectors are lost."
+
+
+class StoreConflictError(ElectronHubError, ValueError):
+    """Another client of the account keeps the rate limit elsewhere; together, the two would exceed it."""
+
+    next_step = "Give all clients of the account the same store in rate_limit_store, or close the others first."
 
 
 class APIConnectionError(ElectronHubError):

@@ -76,8 +76,9 @@ class ElectronHubEmbeddings(ConfidentialFields, Serializable, Embeddings):
     """A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with permission
     0600, holds neither texts nor keys, and any number of clients and processes may share it."""
     rate_limit_store: Any = Field(default=None, exclude=True, repr=False)
-    """Where the rate limiter keeps its window. None: in this process's memory. A path: in an SQLite file, for all
-    processes of a machine, and for a script that is started again. "redis://…": for many machines."""
+    """Where the rate limiter keeps its window. None: in a file in your state folder, for all of your processes on this
+    machine, and for a script that is started again. "memory": in this process alone. A path: in an SQLite file of your
+    choice. "redis://…": for many machines."""
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Further headers for every request; they may be confidential."""
     http_client: Any = Field(default=None, exclude=True, repr=False)

@@ -91,9 +91,9 @@ class ElectronHubEmbedding(BaseEmbedding):
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
             permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
-        rate_limit_store: Where the rate limiter keeps its window. None: in this process's memory. A path: in an SQLite
-            file, for all processes of a machine, and for a script that is started again. "redis://…": for many
-            machines.
+        rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
+            processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
+            in an SQLite file of your choice. "redis://…": for many machines.
         default_headers: Further headers for every request; they may be confidential.
         http_client: An httpx.Client or httpx2.Client of your own (proxies, private certificates); yours to close.
         allow_http: Let `base_url` begin with http:// for other hosts than this one: the network then sees the key.

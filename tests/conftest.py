@@ -26,6 +26,9 @@ WORKER = "electronhub-worker"
 TIMEOUT = 30.0
 """Seconds after which a test that waits for something has failed."""
 
+STATE_FOLDER_VARIABLES = ("XDG_STATE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA")
+"""What platformdirs reads for the user's state folder: on Linux and macOS, and on Windows."""
+
 if "CI" not in os.environ:  # in CI, Hypothesis selects its own profile, which has no deadline either
     settings.register_profile("patient", deadline=None)  # on a busy machine, the duration of an example means nothing
     settings.load_profile("patient")
@@ -87,6 +90,21 @@ def _no_settings(monkeypatch, _one_certificate):
     for name in list(os.environ):
         if name.upper().startswith(("ELECTRONHUB_", "OPENAI_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def _state_folders(tmp_path_factory):
+    """Create a folder for the state folders of all tests."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(autouse=True)
+def state_folder(monkeypatch, _state_folders):
+    """Give each test, and its child processes, an empty state folder, and return it; nothing is created in it yet."""
+    folder = _state_folders / uuid.uuid4().hex
+    for name in STATE_FOLDER_VARIABLES:
+        monkeypatch.setenv(name, str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The store in a file: changes are atomic across processes, and the file contains no secrets."""
 
+import itertools
 import os
 import sqlite3
 import stat
@@ -15,9 +16,10 @@ from electronhub_embeddings import ElectronHubError
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
 from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
+from electronhub_embeddings._rate_limit.window_state import UnreadableStateError
 from electronhub_embeddings.rate_limit_stores import RateLimitStore, open_store
 from electronhub_embeddings.rate_limit_stores.memory_fallback import MemoryFallback
-from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
+from electronhub_embeddings.rate_limit_stores.sqlite import IDLE_TTL, REWRITE_INTERVAL, SQLiteStore
 
 HOLD = 60.1
 """Seconds for which a call that was counted holds its slot."""
@@ -307,3 +309,104 @@ def test_a_file_that_is_locked_for_long(store, path, monkeypatch):
     other.close()
     ours.update(count_one)
     assert ours.update(look)[0].limit == 2
+
+
+# Idle accounts, and changes that change nothing.
+
+
+class Clock:
+    """A clock that only the test advances."""
+
+    now = 10_000.0
+
+    def __call__(self):
+        """Return the time."""
+        return self.now
+
+
+def accounts(path):
+    """List the accounts in the file."""
+    with closing_now(sqlite3.connect(path)) as connection:
+        return [account for (account,) in connection.execute("SELECT account FROM windows ORDER BY account")]
+
+
+def test_windows_of_idle_accounts_are_removed(store, path):
+    """An hour after its last request, or its cooldown, an account is gone from the file; others stay."""
+    clock = Clock()
+    store("idle", clock=clock).update(acquire("a"))
+    store("locked", clock=clock).update(lambda window, now: window.start_cooldown(now, 2 * IDLE_TTL))
+    busy = store("busy", clock=clock)
+    for _ in range(5):
+        busy.update(look)
+        clock.now += IDLE_TTL / 5
+    busy.update(look)
+    assert accounts(path) == ["busy", "idle", "locked"]
+    clock.now += 1.0
+    store("another", clock=clock).update(look)
+    assert accounts(path) == ["another", "busy", "locked"]
+    clock.now += 1.5 * IDLE_TTL
+    store("last", clock=clock).update(look)
+    assert accounts(path) == ["last", "locked"]
+    clock.now += IDLE_TTL
+    store("last", clock=clock).update(look)
+    assert accounts(path) == ["last"]
+
+
+def test_a_process_that_runs_for_long_removes_them_too(store, path):
+    """Not only a process that starts."""
+    clock = Clock()
+    busy = store("busy", clock=clock)
+    busy.update(look)
+    store("idle", clock=clock).update(look)
+    for _ in range(20):
+        clock.now += IDLE_TTL / 10
+        busy.update(look)
+    assert accounts(path) == ["busy"]
+
+
+def test_after_a_reboot_idle_accounts_go_as_well(store, path):
+    """The clock has begun anew: an account that nobody uses goes an hour after the next use of the file."""
+    clock = Clock()
+    clock.now = 1e6
+    store("idle", clock=clock).update(look)
+    clock.now = 100.0
+    store("busy", clock=clock).update(look)
+    assert accounts(path) == ["busy", "idle"]
+    clock.now += IDLE_TTL + 1.0
+    store("busy", clock=clock).update(look)
+    assert accounts(path) == ["busy"]
+
+
+def test_a_wait_writes_nothing(store, path):
+    """A process that looks for a free slot ten times a second leaves the file as it is, and stays no idle account."""
+    clock = Clock()
+    waiting = store(window=SlidingWindow(limit=1, probing=False), clock=clock)
+    waiting.update(acquire("a"))
+    with closing_now(sqlite3.connect(path)) as other:
+        versions = []
+        for seconds in (0.1, 0.1, REWRITE_INTERVAL - 0.3, 0.1, 0.1):
+            versions.append(other.execute("PRAGMA data_version").fetchone())
+            clock.now += seconds
+            assert waiting.update(acquire("b")) is not None
+        versions.append(other.execute("PRAGMA data_version").fetchone())
+    assert [one == other for one, other in itertools.pairwise(versions)] == [True, True, True, False, True]
+
+
+def test_a_window_that_another_process_has_changed_is_read_again(store):
+    """A process relies on what it has read itself only as long as nobody has changed it."""
+    one, other = store(), store()
+    for number in range(4):
+        for each in (one, other):
+            each.update(count_one)
+            assert each.update(look)[0].limit == 2 * number + (1 if each is one else 2)
+
+
+def test_an_unreadable_window_can_be_left(store, path):
+    """Where it must not be replaced, an error is raised, and nothing is changed."""
+    store().update(look)
+    with closing_now(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE windows SET state = x'ff00'")
+    with pytest.raises(UnreadableStateError, match="version 255"):
+        store(replaces_unreadable=False).update(look)
+    with closing_now(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT state FROM windows").fetchone() == (b"\xff\x00",)

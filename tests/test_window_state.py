@@ -1,5 +1,6 @@
 """The serialised window: decoded completely or not at all."""
 
+import copy
 import logging
 import zlib
 from dataclasses import asdict
@@ -16,7 +17,13 @@ from electronhub_embeddings._rate_limit.good_periods import GoodPeriods
 from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
 from electronhub_embeddings._rate_limit.safety_margin import MarginGrowth
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
-from electronhub_embeddings._rate_limit.window_state import VERSION, UnreadableStateError, decode, encode
+from electronhub_embeddings._rate_limit.window_state import (
+    VERSION,
+    UnreadableStateError,
+    decode,
+    differ_only_in_time,
+    encode,
+)
 from electronhub_embeddings.rate_limit_stores.window_reader import WARNING_INTERVAL, WindowReader
 
 HOLD = 60.1
@@ -194,3 +201,14 @@ def test_an_unreadable_state_is_warned_of(caplog):
     assert "version 2, not 1" in message
     assert "nothing is sent for 60 s" in message
     assert "update all of them" in message
+
+
+def test_states_that_differ_only_in_time():
+    """Two states with different times of the last change are equal, as long as nothing else is different."""
+    later, changed = copy.deepcopy(WINDOW), copy.deepcopy(WINDOW)
+    later.updated_at += 1.0
+    changed.held["b"] += 1.0
+    assert encode(WINDOW) != encode(later)
+    assert differ_only_in_time(encode(WINDOW), encode(later))
+    assert not differ_only_in_time(encode(WINDOW), encode(changed))
+    assert not differ_only_in_time(encode(WINDOW), encode(SlidingWindow()))

@@ -158,8 +158,9 @@ class Options:
     )
     rate_limit_store: Secret[RateLimitStore | str] | None = option(
         None,
-        "Where the rate limiter keeps its window. None: in this process's memory. A path: in an SQLite file, for all "
-        'processes of a machine, and for a script that is started again. "redis://…": for many machines.',
+        "Where the rate limiter keeps its window. None: in a file in your state folder, for all of your processes on "
+        'this machine, and for a script that is started again. "memory": in this process alone. A path: in an SQLite '
+        'file of your choice. "redis://…": for many machines.',
         concealed(check_rate_limit_store),
         confidential=True,
     )

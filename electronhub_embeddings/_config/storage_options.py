@@ -11,6 +11,9 @@ from electronhub_embeddings._config.paths import absolute_path
 from electronhub_embeddings._config.redis_url import check_redis_url, is_redis_url
 from electronhub_embeddings._rate_limit.store import RateLimitStore
 
+MEMORY = "memory"
+"""The value of `rate_limit_store` that keeps the window in this process alone; "./memory" is a file of that name."""
+
 
 def check_cache(name: str, value: Any) -> str | None:
     """Return the absolute path of a file, or None."""
@@ -18,7 +21,7 @@ def check_cache(name: str, value: Any) -> str | None:
 
 
 def check_rate_limit_store(name: str, value: Any) -> RateLimitStore | str | None:
-    """Return a store, a Redis URL that redis-py can use, the absolute path of a file, or None.
+    """Return a store, a Redis URL that redis-py can use, the absolute path of a file, "memory", or None.
 
     Raises:
         ValueError: The value is none of these; a URL is not quoted, because it may contain a password.
@@ -26,8 +29,15 @@ def check_rate_limit_store(name: str, value: Any) -> RateLimitStore | str | None
     """
     if value is None or (isinstance(value, RateLimitStore) and not isinstance(value, type)):
         return value
+    if isinstance(value, str) and value == MEMORY:
+        return MEMORY
     if not isinstance(value, str) or not is_redis_url(value):
-        return _check_path(name, value, "a redis:// URL or a store will do, too, and None keeps the limit in memory")
+        return _check_path(
+            name,
+            value,
+            f'a redis:// URL or a store will do, too; "{MEMORY}" keeps the limit in this process, and None keeps it in '
+            "a file in your state folder",
+        )
     check_redis_url(name, value)
     if find_spec("redis") is None:
         raise ImportError(f'{name}="redis://…" needs: pip install "electronhub-embeddings[redis]"')

@@ -22,6 +22,10 @@ PAYLOAD = 5
 """Offset of the fields, in bytes."""
 
 
+TIME = b"updated_at\xcb"
+"""The key of the time of the last change, and MessagePack's mark of the eight bytes of a float behind it."""
+
+
 class UnreadableStateError(ValueError):
     """A state is empty, has another version, is damaged, or has other fields; the message says which."""
 
@@ -48,6 +52,16 @@ def decode(state: bytes) -> SlidingWindow:
     except msgspec.MsgspecError as error:
         raise UnreadableStateError(f"{error}") from error
     return msgspec.convert(strict, SlidingWindow, from_attributes=True)
+
+
+def differ_only_in_time(one: bytes, other: bytes) -> bool:
+    """Return whether two states of a window that `encode` has written are equal but for `updated_at`."""
+    return len(one) == len(other) and _without_time(one) == _without_time(other)
+
+
+def _without_time(state: bytes) -> tuple[bytes, bytes]:
+    head, _, tail = state[PAYLOAD:].partition(TIME)
+    return head, tail[8:]
 
 
 @cache

@@ -53,7 +53,7 @@ class Lifecycle:
 
         Raises:
             ElectronHubError: The client is closed, or has an `http_client` of another process.
-            ValueError: Other clients of the account use another rate limit store.
+            StoreConflictError: Other clients of the account use another rate limit store.
         """
         self.check_open()
         connection = self._connections.get(os.getpid())

@@ -29,7 +29,8 @@ class Database:
     """One connection to a file, used by one thread at a time and opened at the first use.
 
     Args:
-        path: The file, not on a network drive; created with permission 0600 if it does not exist.
+        path: The file, not on a network drive; created with permission 0600 if it does not exist. Or a function that
+            returns the path, called whenever the file is opened.
         busy_timeout: Returns the seconds to wait for another connection's lock.
         file_format: The required format; an empty file is initialised with this format.
         allow_read_only: Whether to open a file read-only if it cannot be written.
@@ -40,7 +41,7 @@ class Database:
 
     def __init__(
         self,
-        path: str,
+        path: str | Callable[[], str],
         busy_timeout: Callable[[], float],
         file_format: FileFormat,
         *,
@@ -48,7 +49,9 @@ class Database:
     ) -> None:
         self._connection: sqlite3.Connection | None = None
         self._is_snapshot = False
-        self._path = path
+        self._find_path = path if callable(path) else lambda: path
+        self.path = "" if callable(path) else path
+        """The path of the file; empty: not known yet."""
         self._busy_timeout = busy_timeout
         self._format = file_format
         self._allow_read_only = allow_read_only
@@ -90,7 +93,8 @@ class Database:
             self._drop()
 
     def _open(self) -> sqlite3.Connection:
-        path = os.path.realpath(self._path)
+        self.path = self._find_path()
+        path = os.path.realpath(self.path)
         self._is_snapshot, self.read_only_reason = False, None
         try:
             return connect(path, self._busy_timeout(), self._format)

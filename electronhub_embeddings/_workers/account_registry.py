@@ -6,21 +6,22 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._config.storage_options import MEMORY
 from electronhub_embeddings._workers.account_workers import AccountWorkers
 from electronhub_embeddings._workers.rate_limiter import RateLimiter
+from electronhub_embeddings.errors import StoreConflictError
 from electronhub_embeddings.rate_limit_stores import is_replaceable, open_store, same_store
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from weakref import WeakSet
-
     from electronhub_embeddings._config.account import Account
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
 
 _lock = threading.RLock()  # a signal handler may make a client while another is being made
 _accounts: dict[Account, tuple[AccountWorkers, RateLimitStore | str | None]] = {}
+"""The workers of each account, and the option value for which their store was opened."""
 _windows: dict[Account, MemoryStore] = {}
-"""Windows outlive the last client of their account, because the service still counts that client's requests."""
+"""Windows in memory outlive the last client of their account: the service still counts that client's requests."""
 
 
 def workers_of(account: Account, store: RateLimitStore | str | None) -> AccountWorkers:
@@ -28,27 +29,32 @@ def workers_of(account: Account, store: RateLimitStore | str | None) -> AccountW
 
     Args:
         account: The account whose requests the workers send.
-        store: Where the limit is kept. None: the store of the account's other clients, or memory if there are none.
+        store: Where the limit is kept. None: the store of the account's other clients, or else the default store. A
+            store that is named takes over from the default store, and from a store that has never worked.
 
     Raises:
-        ValueError: Other clients of the account use another store. Two limiters would together exceed the limit.
+        StoreConflictError: Other clients of the account have named another store. Two limiters would together exceed
+            the limit.
     """
     with _lock:
         workers, kept = _accounts.get(account, (None, None))
-        if workers is not None and not _may_join(workers, kept, store):
+        if workers is not None and _may_join(workers, kept, store):
+            return workers
+        if workers is None:
+            opened, is_owned = _open(account, store)
+            workers = AccountWorkers(account, RateLimiter(opened, owns_store=is_owned))
+        elif kept is None:
+            workers.limiter.replace_store(*_open(account, store))
+        else:
             has_clients, has_calls = workers.state()
             has_clients = has_clients or bool(workers.limiter.users)
             if has_calls or (has_clients and not _gives_way(workers.limiter.store, kept, store)):
-                raise ValueError(
-                    "rate_limit_store is not where another client of this account keeps the limit: "
-                    "give all clients of an account the same store."
+                raise StoreConflictError(
+                    "rate_limit_store is not where another client of this account keeps the limit."
                 )
             workers.is_retired = True
-            workers = _make(account, store, users=workers.limiter.users)
-            _accounts[account] = workers, store
-        elif workers is None:
-            workers = _make(account, store)
-            _accounts[account] = workers, store
+            workers = AccountWorkers(account, workers.limiter.with_store(*_open(account, store)))
+        _accounts[account] = workers, store
         return workers
 
 
@@ -61,7 +67,7 @@ def limiter_of(account: Account, store: RateLimitStore | str | None, *, user: ob
         user: Counts as a client of the account until `leave` is called with it, or until it is garbage collected.
 
     Raises:
-        ValueError: As in `workers_of`.
+        StoreConflictError: As in `workers_of`.
     """
     with _lock:
         limiter = workers_of(account, store).limiter
@@ -95,25 +101,28 @@ def _has_no_user(workers: AccountWorkers) -> bool:
     return workers.is_dormant and not workers.limiter.users
 
 
-def _make(
-    account: Account, store: RateLimitStore | str | None, *, users: WeakSet[object] | None = None
-) -> AccountWorkers:
-    if store is None:
-        opened: RateLimitStore = _remembered_window(account)
-    else:
-        opened = open_store(store, account.name) if isinstance(store, str) else store
-    return AccountWorkers(account, RateLimiter(opened, owns_store=isinstance(store, str), users=users))
+def _open(account: Account, store: RateLimitStore | str | None) -> tuple[RateLimitStore, bool]:
+    """Return a store, and whether its limiter owns it; no file is opened yet."""
+    if store is None or _is_memory(store):
+        _forget_idle_accounts()
+    if _is_memory(store):
+        return _windows.setdefault(account, MemoryStore()), False
+    if store is None or isinstance(store, str):
+        return open_store(store, account.name), True
+    return store, False
 
 
-def _remembered_window(account: Account) -> MemoryStore:
-    for other in [other for other, window in _windows.items() if window.idle and _is_dormant(other)]:
-        del _windows[other]
-        _accounts.pop(other, None)
-    return _windows.setdefault(account, MemoryStore())
+def _is_memory(store: RateLimitStore | str | None) -> bool:
+    return isinstance(store, str) and store == MEMORY
 
 
-def _is_dormant(account: Account) -> bool:
-    return account not in _accounts or _has_no_user(_accounts[account][0])
+def _forget_idle_accounts() -> None:
+    """Forget the accounts without clients whose window is empty or in the default store's file."""
+    for account, (workers, kept) in list(_accounts.items()):
+        if (kept is None or _is_memory(kept)) and _has_no_user(workers) and workers.limiter.is_disposable:
+            del _accounts[account]
+    for account in [account for account, window in _windows.items() if account not in _accounts and window.idle]:
+        del _windows[account]
 
 
 def _after_fork_in_child() -> None:
@@ -123,8 +132,7 @@ def _after_fork_in_child() -> None:
     for account, window in _windows.items():
         _windows[account] = window.after_fork()
     for account, (workers, store) in _accounts.items():
-        opened = _windows[account] if store is None else workers.limiter.store.after_fork()
-        limiter = RateLimiter(opened, owns_store=isinstance(store, str), users=workers.limiter.users)
+        limiter = workers.limiter.after_fork(_windows[account] if _is_memory(store) else None)
         _accounts[account] = AccountWorkers(account, limiter), store
 
 

@@ -14,10 +14,10 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
-import uuid
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -47,6 +47,9 @@ and Python would run its handler only afterwards."""
 
 STATE_TIMEOUT = 5.0
 """Seconds to wait for the workers to say whether they have anything to do."""
+
+SLOT_BYTES = 8
+"""Random bytes in the name of a slot. A window is written with each request, and can hold a thousand names."""
 
 
 class AccountWorkers:
@@ -223,7 +226,7 @@ class AccountWorkers:
 
     def _acquire_slot(self, action: AcquireSlot) -> Batch | None:
         """Acquire a slot and form the batch to send in that slot."""
-        slot, batch = uuid.uuid4().hex, None
+        slot, batch = os.urandom(SLOT_BYTES).hex(), None
         try:
             pause, linger = self.limiter.acquire(
                 slot,

@@ -19,6 +19,7 @@ from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
 from electronhub_embeddings._workers.telemetry import current_context
 from electronhub_embeddings._workers.worker_threads import is_worker
 from electronhub_embeddings.errors import ElectronHubError
+from electronhub_embeddings.rate_limit_stores import is_replaceable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ class Connection:
         cache: The client's vector cache, or None.
 
     Raises:
-        ValueError: Other clients of the account use another rate limit store.
+        StoreConflictError: Other clients of the account use another rate limit store.
     """
 
     def __init__(self, options: Options, usage: Usage, cache: VectorCache | None) -> None:
@@ -55,8 +56,12 @@ class Connection:
 
     @property
     def is_retired(self) -> bool:
-        """Whether other workers have replaced those of this connection."""
-        return self._workers.is_retired
+        """Whether other workers have replaced those of this connection, or should do so.
+
+        They should if another client has named a store that does not work, and this one has named none.
+        """
+        names_store = self._options.rate_limit_store is not None
+        return self._workers.is_retired or (not names_store and is_replaceable(self._workers.limiter.store, None, None))
 
     def submit(
         self, inputs: TextInputs, progress: Progress, *, is_query: bool = False, as_lists: bool = False

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 from electronhub_embeddings._config.paths import file_identity
 from electronhub_embeddings._config.redis_url import is_redis_url
+from electronhub_embeddings._config.storage_options import MEMORY
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._rate_limit.store import RateLimitStore
 
 __all__ = ["RateLimitStore", "SlidingWindow"]
 
 
-def open_store(where: str, account_name: str) -> RateLimitStore:
-    """Return a store that falls back to memory while its file or server fails.
+def open_store(where: str | None, account_name: str) -> RateLimitStore:
+    """Return a store that falls back to memory while its file or server fails; nothing is opened yet.
 
     Args:
-        where: The absolute path of an SQLite file, for the processes of one machine; or a Redis URL, for many machines.
+        where: The absolute path of an SQLite file, for the processes of one machine; a Redis URL, for many machines; or
+            None, for a file in the user's state folder.
         account_name: The account of the window, as in `Account.name`: a keyed hash.
     """
+    if where is None:
+        from electronhub_embeddings.rate_limit_stores.default_store import open_default_store  # noqa: PLC0415 - as below
+
+        return open_default_store(account_name)
     from electronhub_embeddings.rate_limit_stores.memory_fallback import MemoryFallback  # noqa: PLC0415 - few need one
 
     if is_redis_url(where):
@@ -33,9 +39,13 @@ def open_store(where: str, account_name: str) -> RateLimitStore:
 
 def same_store(one: RateLimitStore | str | None, other: RateLimitStore | str | None) -> bool:
     """Return whether two values of `rate_limit_store` name the same store; links to files are resolved."""
-    if isinstance(one, str) and isinstance(other, str) and not (is_redis_url(one) or is_redis_url(other)):
+    if isinstance(one, str) and isinstance(other, str) and _is_path(one) and _is_path(other):
         return file_identity(one) == file_identity(other)
     return one is other or one == other
+
+
+def _is_path(where: str) -> bool:
+    return where != MEMORY and not is_redis_url(where)
 
 
 def is_replaceable(

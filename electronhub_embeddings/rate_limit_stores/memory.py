@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -33,6 +34,25 @@ class MemoryStore:
         """Apply `change(window, now)` under the lock, and return its result."""
         with self._lock:
             return change(self._window, self._clock())
+
+    def merging(self, change: Callable[[SlidingWindow, float], T]) -> Callable[[SlidingWindow, float], T]:
+        """Return a change that first merges this window into the window of another store."""
+        own, then = self.update(lambda window, now: (copy.deepcopy(window), now))
+
+        def merge_and_change(window: SlidingWindow, now: float) -> T:
+            window.merge(copy.deepcopy(own), now - then)  # a store may repeat a change
+            return change(window, now)
+
+        return merge_and_change
+
+    def last_known(self) -> MemoryStore:
+        """Return this store, for another one that takes over from it."""
+        return self
+
+    @property
+    def is_disposable(self) -> bool:
+        """Whether nothing is lost if this store is dropped."""
+        return self.idle
 
     @property
     def idle(self) -> bool:
