@@ -123,6 +123,13 @@ def test_the_plan_sets_the_limit(plan, limit):
         assert httpx.get(f"{service.base_url}/models", verify=TLS).headers["X-RateLimit-Limit"] == str(limit)
 
 
+@pytest.mark.parametrize(("window", "policy"), [(60.0, None), (10.0, "5;w=10"), (0.25, "5;w=0.25")])
+def test_a_window_other_than_the_documented_one_is_named(window, policy):
+    """The real service names no period; an emulator with another one does, for clients would wait for a minute."""
+    with Emulator(window=window) as service:
+        assert post(service).headers.get("RateLimit-Policy") == policy
+
+
 def test_limit_cooldown_and_headers():
     """A call over the limit starts the cooldown, a call in the cooldown restarts it, and the headers say so."""
     clock = Clock()

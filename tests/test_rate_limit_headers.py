@@ -62,6 +62,29 @@ def test_remaining(value, remaining):
     assert remaining == read_rate_limit_headers({"x-ratelimit-remaining": value}, NOW).remaining
 
 
+@pytest.mark.parametrize(
+    ("policy", "period"),
+    [
+        ("5;w=10", 10.0),
+        ('"default";q=5;w=0.5', 0.5),
+        ("5; w=60", 60.0),
+        ("100;w=3600, 5;w=10", 10.0),
+        ("5;w=3600", 3600.0),
+        ("5;w=3601", None),
+        ("5;w=0", None),
+        ("50;w=10", None),
+        ("5", None),
+        ("w=10", None),
+        ("", None),
+    ],
+)
+def test_period(policy, period):
+    """A policy tells the period if its quota is the limit; that of a proxy, with another quota, does not count."""
+    headers = {"x-ratelimit-limit": "5", "ratelimit-policy": policy}
+    assert period == read_rate_limit_headers(headers, NOW).period
+    assert read_rate_limit_headers({"ratelimit-policy": policy}, NOW).period is None
+
+
 @pytest.mark.parametrize("name", ["x-ratelimit-reset", "retry-after"])
 @pytest.mark.parametrize(
     ("value", "seconds"),

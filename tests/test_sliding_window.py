@@ -296,6 +296,17 @@ def test_others_are_not_remembered_for_ever():
     assert begun == [True] * 5 + [False]
 
 
+@pytest.mark.parametrize(
+    ("named", "free_at"), [(None, HOLD), (10.0, 10.0 + HOLD - PERIOD), (90.0, 90.0 + HOLD - PERIOD)]
+)
+def test_the_period_that_a_header_names_holds_for_earlier_calls_too(named, free_at):
+    """A slot that was held for a minute is released after the period that a later answer names."""
+    window = SlidingWindow()
+    call(window, 0.0, "a", answered=0.0, headers=RateLimitHeaders(limit=2, remaining=1))
+    call(window, 0.0, "b", answered=0.0, headers=RateLimitHeaders(limit=2, remaining=0, period=named))
+    assert window.delay(0.0) == pytest.approx(free_at)
+
+
 @pytest.mark.parametrize("now", [0.2 + HOLD + 0.1, 4 * PERIOD])
 def test_others_seen_once_are_still_seen_when_our_slots_come_back(now):
     """When our slots are released after a period, the others' slots stay reserved until an answer shows otherwise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,12 @@ MIN_UNIX_MILLISECONDS = 1e11
 
 MAX_LIMIT = 100_000
 """Largest plausible number of requests per minute; a larger one is ignored."""
+
+MAX_PERIOD = 3600.0
+"""Longest plausible period of the limit, in seconds; a longer one is a quota of another kind."""
+
+POLICY = re.compile(r"(\d+)\s*;\s*w=(\d+(?:\.\d+)?)", re.ASCII)
+"""Quota and seconds in a policy as in the drafts of the IETF: `5;w=10`, or `"default";q=5;w=10`."""
 
 MAX_RESET = 3600.0
 """Longest plausible time until a reset, in seconds; a longer one is not about requests per minute."""
@@ -35,6 +42,8 @@ class RateLimitHeaders(NamedTuple):
     """Seconds the service asks to wait (`Retry-After`, as seconds or as a date)."""
     location: str | None = None
     """The target of a redirect (`Location`)."""
+    period: float | None = None
+    """Seconds in which `limit` requests are allowed (`RateLimit-Policy`), where the service names them."""
 
 
 def read_rate_limit_headers(headers: Mapping[str, str], wall_clock: float) -> RateLimitHeaders:
@@ -49,13 +58,21 @@ def read_rate_limit_headers(headers: Mapping[str, str], wall_clock: float) -> Ra
     limit = _number(headers.get("x-ratelimit-limit"))
     remaining = _number(headers.get("x-ratelimit-remaining"))
     reset = _seconds_until(headers.get("x-ratelimit-reset"), date, wall_clock)
+    allowed = int(limit) if limit is not None and 1 <= limit <= MAX_LIMIT else None
     return RateLimitHeaders(
-        limit=int(limit) if limit is not None and 1 <= limit <= MAX_LIMIT else None,
+        limit=allowed,
         remaining=int(remaining) if remaining is not None and remaining <= MAX_LIMIT else None,
         reset=reset if reset is not None and reset <= MAX_RESET else None,
         retry_after=_seconds_until(headers.get("retry-after"), date, wall_clock),
         location=headers.get("location"),
+        period=_period(headers.get("ratelimit-policy"), allowed),
     )
+
+
+def _period(policy: str | None, limit: int | None) -> float | None:
+    """Return the period that a policy names for this very limit: a proxy may add a policy of its own."""
+    named = [float(seconds) for quota, seconds in POLICY.findall(policy or "") if quota == str(limit)]
+    return named[0] if named and 0 < named[0] <= MAX_PERIOD else None
 
 
 def _seconds_until(value: str | None, date: str | None, wall_clock: float) -> float | None:

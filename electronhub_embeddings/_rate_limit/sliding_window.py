@@ -51,6 +51,7 @@ class SlidingWindow:
     """
 
     period: float = PERIOD
+    """Seconds over which the service counts; a header may name others, as that of an emulator with a short window."""
     margin: float = SAFETY_MARGIN
     """Seconds added to every hold, before any 429 has increased them."""
     margin_growth: MarginGrowth = field(default_factory=MarginGrowth)
@@ -148,6 +149,7 @@ class SlidingWindow:
                 there was no answer.
             good: Whether the answer shows that calls are accepted.
         """
+        self._learn_period(headers.period or self.period)
         started, _ = self.in_flight.pop(slot, (now, now))
         self.held[slot] = (now + LATE_ARRIVAL if counted is None else counted) + self.hold
         if headers.limit is not None:
@@ -248,6 +250,12 @@ class SlidingWindow:
         limit = self.effective_limit(None)
         left = None if limit is None else limit - self.foreign.reserve(limit)
         return min(filter(None, (left, cap)), default=None)
+
+    def _learn_period(self, period: float) -> None:
+        """Adopt the period that the service has named, also for the slots that are held."""
+        change, self.period = period - self.period, period
+        if change:
+            self.held = {slot: end + change for slot, end in self.held.items()}
 
     def _note_good(self, now: float) -> None:
         """Record a successful answer to a call that started after the last cooldown."""

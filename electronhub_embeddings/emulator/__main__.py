@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 from electronhub_embeddings.emulator._emulator import Emulator
-from electronhub_embeddings.emulator._rate_limit import PLANS
+from electronhub_embeddings.emulator._rate_limit import DOCUMENTED_WINDOW, PLANS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--plan", choices=PLANS, default="free", help="sets the requests per minute")
     parser.add_argument("--rpm", type=int, help="requests per minute in place of the plan's; 0: no limit")
-    parser.add_argument("--window", type=float, default=60.0, help="seconds for which a call counts")
+    parser.add_argument("--window", type=float, default=DOCUMENTED_WINDOW, help="seconds for which a call counts")
     parser.add_argument("--cooldown", type=float, default=180.0, help="seconds of cooldown after a call over the limit")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds of service time")
     parser.add_argument("--jitter", type=float, default=0.0, help="up to this many seconds before a call is counted")

@@ -18,6 +18,7 @@ from electronhub_embeddings.emulator._calls import Call
 from electronhub_embeddings.emulator._embeddings import CHAT_PATH, EMBEDDINGS_PATH, MODELS
 from electronhub_embeddings.emulator._fault_script import NO_FAULT
 from electronhub_embeddings.emulator._faulty_response import FaultyResponse
+from electronhub_embeddings.emulator._rate_limit import DOCUMENTED_WINDOW
 from electronhub_embeddings.emulator._request_log import log_entry
 from electronhub_embeddings.emulator._responses import ErrorResponse, json_response
 
@@ -111,7 +112,10 @@ class App:
         remaining = log_entry(request.scope).remaining = window.remaining(now)
         if not self.rate_limit_headers:
             return {}
+        seconds = f"{window.window:.6f}".rstrip("0").rstrip(".")
+        policy = {} if window.window == DOCUMENTED_WINDOW else {"RateLimit-Policy": f"{window.limit};w={seconds}"}
         return {
+            **policy,
             "X-RateLimit-Limit": str(window.limit),
             "X-RateLimit-Remaining": str(remaining),
             # Rounded up: a client that waits until then must not be early.

@@ -12,7 +12,7 @@ from electronhub_embeddings.emulator._calls import CallProcessor
 from electronhub_embeddings.emulator._embeddings import MODELS, embed
 from electronhub_embeddings.emulator._fault_script import FaultScript
 from electronhub_embeddings.emulator._http_server import HTTPServer, listen, loopback_address
-from electronhub_embeddings.emulator._rate_limit import RateLimitWindow, requests_per_minute
+from electronhub_embeddings.emulator._rate_limit import DOCUMENTED_WINDOW, RateLimitWindow, requests_per_minute
 from electronhub_embeddings.emulator._request_log import RequestLog
 from electronhub_embeddings.emulator._request_rules import RequestRules
 
@@ -37,7 +37,8 @@ class Emulator:
         plan: sets the limit of calls per window: free 5, starter 10, plus 15, core 20, pro 30, business 60,
             enterprise 100.
         rpm: the limit in place of the plan's; 0: no limit, and no `X-RateLimit` headers.
-        window: seconds for which a call counts.
+        window: seconds for which a call counts. Other ones than 60 are named in a `RateLimit-Policy` header, so that
+            clients of this package need no setting for them.
         cooldown: seconds for which calls are rejected after a call over the limit; each rejected call restarts
             the cooldown.
         api_key: the one accepted key. Other keys get 401; for embeddings, keys that begin with `ek-dev-` get 403.
@@ -72,7 +73,7 @@ class Emulator:
         plan: str = "free",
         *,
         rpm: int | None = None,
-        window: float = 60.0,
+        window: float = DOCUMENTED_WINDOW,
         cooldown: float = 180.0,
         api_key: str = "ek-emulator",
         host: str = "127.0.0.1",

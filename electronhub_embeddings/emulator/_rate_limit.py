@@ -24,6 +24,9 @@ PLANS: Final = {
 }
 """Requests per minute by plan. The real table changes often, so a client must learn its limit from the headers."""
 
+DOCUMENTED_WINDOW: Final = 60.0
+"""Seconds over which the real service counts calls. It names them in no header; the emulator names other ones."""
+
 
 def requests_per_minute(plan: str) -> int:
     """Return the requests per minute of `plan`.
@@ -45,7 +48,7 @@ class RateLimitWindow:
         cooldown: seconds for which calls are rejected after the last call over the limit.
     """
 
-    def __init__(self, limit: int, window: float = 60.0, cooldown: float = 180.0) -> None:
+    def __init__(self, limit: int, window: float = DOCUMENTED_WINDOW, cooldown: float = 180.0) -> None:
         self.limit = limit
         self.window = window
         self.cooldown = cooldown
