@@ -45,7 +45,7 @@ def test_a_query_waits_for_one_spacing_at_most():
     """Beside documents, a query takes the next of the evenly spaced slots."""
     window = new_window()
     starts(window, [0.0], **QUERY)
-    starts(window, [SPACING], **DOCUMENTS)
+    starts(window, [SPACING, SPACING + 0.5], **DOCUMENTS)
     assert starts(window, [SPACING + 1.0, 2 * SPACING - 0.1, 2 * SPACING], **QUERY) == [False, False, True]
 
 
@@ -53,7 +53,7 @@ def test_a_query_that_waits_goes_first():
     """Documents of another process leave it the slot that is free next, for a second."""
     window = new_window()
     starts(window, [0.0], **QUERY)
-    starts(window, [SPACING], **DOCUMENTS)
+    starts(window, [SPACING, SPACING + 0.5], **DOCUMENTS)
     assert starts(window, [SPACING + 1.0], **QUERY) == [False]
     assert starts(window, [2 * SPACING, 2 * SPACING + PRECEDENCE - 0.1], **DOCUMENTS) == [False, False]
     assert starts(window, [2 * SPACING + PRECEDENCE - 0.05], **QUERY) == [True]
@@ -65,16 +65,26 @@ def test_the_precedence_of_a_query_that_has_gone_ends():
     """A caller that gave up, or whose process has died, costs the documents one second."""
     window = new_window()
     starts(window, [0.0], **QUERY)
-    starts(window, [SPACING], **DOCUMENTS)
+    starts(window, [SPACING, SPACING + 0.5], **DOCUMENTS)
     starts(window, [SPACING + 1.0], **QUERY)
     assert starts(window, [2 * SPACING + PRECEDENCE + 0.01], **DOCUMENTS) == [True]
 
 
 def test_queries_leave_at_once_when_the_documents_have_ended():
-    """Two spacings after the last documents, the limit belongs to the queries again."""
+    """Two spacings after documents were last held up, the limit belongs to the queries again."""
     window = new_window()
-    starts(window, [0.0], **RIDING)
-    assert starts(window, [2 * SPACING + 0.1, 2 * SPACING + 0.2], **QUERY) == [True, True]
+    starts(window, [0.0], **QUERY)
+    assert starts(window, [0.0], **DOCUMENTS) == [False]
+    assert starts(window, [2 * SPACING - 0.1, 2 * SPACING], **QUERY) == [True, True]
+    starts(window, [2 * SPACING], **DOCUMENTS)
+    assert starts(window, [3 * SPACING - 0.1], **QUERY) == [False]
+
+
+def test_queries_leave_at_once_after_documents_that_nothing_has_held_up():
+    """A script that embeds a few documents and then searches has a window with free slots: it waits for nothing."""
+    window = new_window()
+    assert starts(window, [0.0, 0.1], **DOCUMENTS) == [True, True]
+    assert starts(window, [0.2, 0.3, 0.4], **QUERY) == [True, True, True]
 
 
 def test_documents_leave_at_once_when_the_queries_have_ended():

@@ -345,7 +345,7 @@ def test_a_transport_counts_as_a_client(emulator, client, tmp_path):
         http.post(f"{service.base_url}/embeddings", json=body)
         client(service).embed_query("one")
         assert slots(_opened(service, path)) == (0, 2)
-        with pytest.raises(ValueError, match="give all clients of an account the same store"):
+        with pytest.raises(ValueError, match="Give all clients of the account the same store"):
             client(service, rate_limit_store=str(tmp_path / "other.db")).embed_query("one")
 
 

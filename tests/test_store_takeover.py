@@ -12,6 +12,7 @@ from window_changes import acquire, complete, look
 from electronhub_embeddings import ElectronHubError, RateLimitError, StoreConflictError
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._storage.state_folder import state_file
 from electronhub_embeddings._workers.rate_limiter import RateLimiter
@@ -68,7 +69,7 @@ def test_a_store_takes_over_in_the_middle_of_a_call(client, emulator, hold, path
     """A request on the wire is completed in the new store."""
     service = emulator(rpm=3, faults=[None, hold.fault])
     first = client(service, dimensions=8)
-    first.embed_query("before")
+    first.embed(["before"])
     thread = threading.Thread(target=first.embed, args=(hold.texts,))
     thread.start()
     until(lambda: len(service.calls) == 2)
@@ -144,7 +145,7 @@ RESULT = SimpleNamespace(
     sent=True,
     status=200,
     headers_at=0.0,
-    headers=SimpleNamespace(limit=None, remaining=None),
+    headers=RateLimitHeaders(),
     shows_capacity=True,
     error=None,
 )
@@ -152,7 +153,7 @@ RESULT = SimpleNamespace(
 
 def take(limiter, slot):
     """Acquire a slot; return whether there was one."""
-    return limiter.acquire(slot, max_duration=70.0, cap=None)[0] is None
+    return limiter.acquire(slot, max_duration=70.0, cap=None, interactive=False)[0] is None
 
 
 class Failing(MemoryStore):

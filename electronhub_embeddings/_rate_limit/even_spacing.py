@@ -1,9 +1,9 @@
 """Spreads requests over the period while documents and interactive calls share the limit.
 
 A job that fills the window in its first seconds leaves no slot for a search during the rest of the minute. As long as
-queries or chat calls were seen within the last minutes, requests therefore leave one by one, a slot's spacing apart.
-An interactive call then waits for one spacing at most, and the job keeps its rate, because slots become free again just
-as evenly.
+queries or chat calls were seen within the last minutes, documents therefore leave one by one, a slot's spacing apart,
+and interactive calls keep that distance as long as documents are held up. An interactive call then waits for one
+spacing at most, and the job keeps its rate, because slots become free again just as evenly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ INTERACTIVE_MEMORY = 300.0
 """Seconds after the last interactive call for which documents still leave evenly spaced."""
 
 DOCUMENTS_MEMORY = 2.0
-"""Spacings after the last request for documents for which interactive calls still leave evenly spaced."""
+"""Spacings for which documents that were held up are expected back; until then interactive calls keep the distance."""
 
 PRECEDENCE = 1.0
 """Seconds for which documents let an interactive call go first that another thread or process waits with."""
@@ -27,7 +27,7 @@ class EvenSpacing:
     interactive_until: float = 0.0
     """Until when interactive calls are expected."""
     documents_until: float = 0.0
-    """Until when documents are expected."""
+    """Until when documents that were held up are expected back."""
     last_start: float = 0.0
     """The latest start of a request."""
     kept_until: float = 0.0
@@ -43,22 +43,30 @@ class EvenSpacing:
             documents: Whether documents are waiting that may be spread.
         """
         if interactive:
-            self.interactive_until = now + INTERACTIVE_MEMORY
-        if documents:
-            self.documents_until = now + DOCUMENTS_MEMORY * spacing
-        if now >= min(self.interactive_until, self.documents_until) or not (interactive or documents):
-            return 0.0
-        return max(0.0, self.last_start + spacing - now, 0.0 if interactive else self.kept_until - now)
-
-    def let_go_first(self, free_at: float) -> None:
-        """Keep the next slot, which is free at `free_at`, for an interactive call that was denied one."""
-        self.kept_until = free_at + PRECEDENCE
+            return max(0.0, self.last_start + spacing - now) if now < self.documents_until else 0.0
+        if documents and now < self.interactive_until:
+            return max(0.0, self.last_start + spacing - now, self.kept_until - now)
+        return 0.0
 
     def note_start(self, now: float, *, interactive: bool) -> None:
         """Note that a request starts."""
         self.last_start = now
         if interactive:
-            self.kept_until = 0.0
+            self.interactive_until, self.kept_until = now + INTERACTIVE_MEMORY, 0.0
+
+    def note_pause(
+        self, now: float, spacing: float, seconds: float | None, *, interactive: bool, documents: bool
+    ) -> None:
+        """Note that a request must wait for some seconds; None: it is not known for how long.
+
+        The slot that is free next is kept for an interactive call.
+        """
+        if documents:
+            self.documents_until = now + DOCUMENTS_MEMORY * spacing
+        if interactive:
+            self.interactive_until = now + INTERACTIVE_MEMORY
+            if seconds is not None:
+                self.kept_until = now + seconds + PRECEDENCE
 
     def merge(self, other: EvenSpacing) -> None:
         """Merge what another window knows."""

@@ -96,18 +96,19 @@ class SlidingWindow:
         self._expire(now)
         if slot in self.in_flight:  # a store may repeat a change whose success it could not confirm
             return None
-        pause = self._pause(now, cap, interactive=interactive, documents=documents)
-        if pause is None:
-            self.spacing.note_start(now, interactive=interactive)
-            self.in_flight[slot] = (now, now + max_duration)
-        elif interactive and pause.seconds is not None:
-            self.spacing.let_go_first(now + pause.seconds)
-        return pause
-
-    def _pause(self, now: float, cap: int | None, *, interactive: bool, documents: bool) -> Pause | None:
         share = self._share(cap)
         spacing = self.hold / share if share else 0.0
         spread = self.spacing.delay(now, spacing, interactive=interactive, documents=documents)
+        pause = self._pause(now, cap, spread)
+        if pause is None:
+            self.spacing.note_start(now, interactive=interactive)
+            self.in_flight[slot] = (now, now + max_duration)
+        else:
+            self.spacing.note_pause(now, spacing, pause.seconds, interactive=interactive, documents=documents)
+        return pause
+
+    def _pause(self, now: float, cap: int | None, spread: float) -> Pause | None:
+        share = self._share(cap)
         if now < self.cooldown.until:
             return Pause(self.cooldown.until - now, "cooldown after a refused request")
         if now < self.unknown_until:
@@ -117,6 +118,7 @@ class SlidingWindow:
         if share is not None and self._taken(now) >= share:
             return Pause(max(spread, self.delay(now, cap=cap)) or None, "rate limit")
         if share is not None and spread:
+            spacing = self.hold / share
             return Pause(spread, f"requests leave evenly spaced beside interactive calls, one in {spacing:.3g} s")
         return None
 
