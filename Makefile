@@ -1,6 +1,6 @@
 # make demo   search Python's standard library with LangChain and with LlamaIndex
 # make test   everything that must hold: lint, types, tests, the ServiceContext environment, the lowest versions, the
-#             built wheel, vector stores, notebooks and Ray, the site
+#             built wheel, vector stores, notebooks, Ray and a web server, the site
 #
 # make matrix         the tests with every living version of what this package stands on (.matrix; 30 minutes)
 # make release-check  wheel and sdist, built and installed into empty environments
@@ -43,9 +43,9 @@ unit: .venv/ready redis
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
 service-context: .venv-0.10/ready
-	.venv-0.10/bin/python -m pytest tests/service_context tests/test_llama_index.py tests/test_llama_index_whole.py
+	.venv-0.10/bin/python -m pytest tests/service_context tests/test_aclose.py tests/test_llama_index.py tests/test_llama_index_whole.py
 
-# Vector stores, notebooks and Ray: real ones, in an environment of their own, for they are large.
+# Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
 	.venv-ecosystem/bin/python -m pytest tests/ecosystem
 	.venv-sdks/bin/python -m pytest tests/ecosystem/test_other_sdks.py

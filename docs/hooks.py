@@ -16,6 +16,7 @@ LINKED = {
     "benchmarks/results/speed.png": "pictures/speed.png",
     "benchmarks/results/limit.json": "figures/limit.json",
     "benchmarks/results/speed.json": "figures/speed.json",
+    "examples/fastapi_server.py": "examples/fastapi_server.py",
 }
 """Where a file is -> where it is on the site."""
 

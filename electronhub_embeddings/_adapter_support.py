@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -51,6 +52,10 @@ class ClientCache:
         """Close all cached clients."""
         for _, client in self._clients:
             client.close()
+
+    async def aclose(self) -> None:
+        """Close all cached clients without blocking the event loop."""
+        await asyncio.gather(*(client.aclose() for _, client in self._clients))
 
     def __reduce__(self) -> tuple[type[ClientCache], tuple[()]]:
         return ClientCache, ()

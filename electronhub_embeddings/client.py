@@ -12,6 +12,7 @@ from electronhub_embeddings._config.checks import MAX_BATCH_SIZE
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import without_frames
+from electronhub_embeddings._session.closeable import Closeable
 from electronhub_embeddings._session.embedding import aembed, embed
 from electronhub_embeddings._session.lifecycle import Lifecycle
 from electronhub_embeddings._session.streaming import embed_iterable
@@ -20,7 +21,6 @@ from electronhub_embeddings.usage import Usage
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from types import TracebackType
 
     import httpx
     import httpx2
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings.usage import RequestInfo
 
 
-class EmbeddingsClient:
+class EmbeddingsClient(Closeable):
     """Embeds texts, through one scheduler that all clients of an account share.
 
     No thread is started and nothing is sent before the first call. A client can be shared by any number of threads and
@@ -244,23 +244,23 @@ class EmbeddingsClient:
         return replace(self._usage)
 
     def close(self) -> None:
-        """Close the client: waiting calls fail, requests in flight are finished, and connections are closed.
+        """Close the client: waiting calls fail with their `.partial`, and requests in flight are finished.
 
-        May be called from anywhere, including a signal handler.
+        May be called from anywhere, including a signal handler. Waits up to `timeout` seconds for the requests in
+        flight, unless other clients of the account are open. Later calls fail.
         """
         self._lifecycle.close()
+
+    async def aclose(self) -> None:
+        """Close the client without blocking the event loop; otherwise the same as `close`.
+
+        Cancelling the task ends only the wait for the requests in flight. `async with` calls this method at its end.
+        """
+        await self._lifecycle.aclose()
 
     def reopen(self) -> None:
         """Reopen a closed client; its usage counters continue."""
         self._lifecycle.reopen()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"EmbeddingsClient(model={self._options.model!r}, base_url={self._options.account.base_url!r})"

@@ -13,13 +13,14 @@ from typing_extensions import Self, override
 
 from electronhub_embeddings._adapter_support import ClientCache
 from electronhub_embeddings._config.storage_options import check_cache, check_rate_limit_store
+from electronhub_embeddings._session.closeable import Closeable
 from langchain_electronhub._confidential_fields import ConfidentialFields
 
 if TYPE_CHECKING:
     from electronhub_embeddings import EmbeddingsClient, Usage
 
 
-class ElectronHubEmbeddings(ConfidentialFields, Serializable, Embeddings):
+class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddings):
     """Embeds documents and queries with any embedding model of Electron Hub.
 
     Setup:
@@ -154,9 +155,15 @@ class ElectronHubEmbeddings(ConfidentialFields, Serializable, Embeddings):
         """A snapshot of this object's usage counters: requests, tokens, waiting times."""
         return self._client().usage
 
+    @override
     def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
+        """Close the connections: waiting calls fail, requests in flight are finished. The next call opens new ones."""
         self._client_cache.close()
+
+    @override
+    async def aclose(self) -> None:
+        """Close the connections without blocking the event loop; otherwise the same as `close`."""
+        await self._client_cache.aclose()
 
     @classmethod
     @override

@@ -15,6 +15,7 @@ from electronhub_embeddings._adapter_support import ClientCache, without_inputs
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE, check_count
 from electronhub_embeddings._config.options import DECLARED, DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import conceal, reveal
+from electronhub_embeddings._session.closeable import Closeable
 from llama_index_electronhub._coalesced_call import aembed, coalesced, embed
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _declared(name: str) -> Any:
     return Field(default=option.default, description=option.metadata["description"])
 
 
-class ElectronHubEmbedding(BaseEmbedding):
+class ElectronHubEmbedding(Closeable, BaseEmbedding):
     """Embeds nodes and queries with any embedding model of Electron Hub.
 
     Use:
@@ -193,8 +194,12 @@ class ElectronHubEmbedding(BaseEmbedding):
         return self._client().usage
 
     def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
+        """Close the connections: waiting calls fail, requests in flight are finished. The next call opens new ones."""
         self._client_cache.close()
+
+    async def aclose(self) -> None:
+        """Close the connections without blocking the event loop; otherwise the same as `close`."""
+        await self._client_cache.aclose()
 
     def _client(self) -> EmbeddingsClient:
         client_cache: ClientCache = self._client_cache

@@ -1,5 +1,6 @@
 """The end of objects: closed while others use them, or created, used and garbage-collected by the thousand."""
 
+import asyncio
 import gc
 import sys
 import threading
@@ -137,13 +138,17 @@ def test_close_while_calls_wait(entry_point, emulator, until, waiting):
     assert len(service.calls) == 1
 
 
-def test_use_after_close(entry_point, emulator):
+CLOSE = {"close": lambda thing: thing.close(), "aclose": lambda thing: asyncio.run(thing.aclose())}
+
+
+@pytest.mark.parametrize("close", CLOSE.values(), ids=CLOSE)
+def test_use_after_close(entry_point, emulator, close):
     """A closed client raises; an adapter, which its framework may keep, reopens. Closing twice is allowed."""
     service = emulator(rpm=0)
     thing = entry_point.make(service)
     entry_point.query(thing, "before")
-    thing.close()
-    thing.close()
+    close(thing)
+    close(thing)
     if isinstance(thing, EmbeddingsClient):
         with pytest.raises(ElectronHubError, match="closed"):
             entry_point.embed(thing, ["after"])

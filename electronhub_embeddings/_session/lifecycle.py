@@ -6,6 +6,7 @@ connections are kept in a dictionary whose single operations are atomic.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -87,6 +88,15 @@ class Lifecycle:
             connection.close()
         if self._cache is not None:
             self._cache.close()
+
+    async def aclose(self) -> None:
+        """Close without blocking the event loop; otherwise the same as `close`."""
+        self._closed = True
+        connection = self._connections.pop(os.getpid(), None)
+        if connection is not None:
+            await connection.aclose()
+        if self._cache is not None:
+            await asyncio.to_thread(self._cache.close)  # a write may be under way
 
     def reopen(self) -> None:
         """Allow the next call to connect again."""

@@ -91,18 +91,16 @@ class AccountWorkers:
         """Remove the unsent texts of a call."""
         self._inbox.post(partial(self._scheduler.withdraw, call))
 
-    def detach(self, attachment: Attachment, *, wait: bool = False) -> None:
-        """Detach a client; with `wait`, and if no other client is left, wait for its requests in flight."""
+    def detach(self, attachment: Attachment, when_gone: Callable[[], None] | None = None) -> bool:
+        """Detach a client; return whether `when_gone` is called, when no request is in flight or a client is left."""
         attachment.closed = True
-        if not wait or is_worker() or self.is_dormant or sys.is_finalizing():
+        if when_gone is None or is_worker() or self.is_dormant or sys.is_finalizing():
             self._inbox.post(partial(self._scheduler.detach, attachment))
-            return
-        gone = threading.Lock()
-        gone.acquire()
+            return False
         with suppress(RuntimeError):  # the interpreter is shutting down: no worker can start, so do not wait for one
-            self._post_and_start(partial(self._detach, attachment, gone.release))
-            while not gone.acquire(timeout=SIGNAL_INTERVAL):
-                pass
+            self._post_and_start(partial(self._detach, attachment, when_gone))
+            return True
+        return False
 
     @property
     def is_dormant(self) -> bool:

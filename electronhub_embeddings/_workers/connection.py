@@ -10,6 +10,7 @@ import asyncio
 import threading
 import weakref
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings._config.secret import reveal, without_frames
@@ -105,12 +106,7 @@ class Connection:
         call = self._call(inputs, progress, is_query=is_query, as_lists=as_lists)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-
-        def wake() -> None:
-            with suppress(RuntimeError):  # the loop is closed: no task is waiting
-                loop.call_soon_threadsafe(_set_done, done)
-
-        call.on_done = wake
+        call.on_done = partial(_wake, loop, done)
         try:
             self._submit(call)
             while interval is not None and not done.done():
@@ -125,7 +121,21 @@ class Connection:
 
     def close(self, *, wait: bool = True) -> None:
         """Detach from the workers; with `wait`, and if no other client is left, wait for the requests in flight."""
-        self._workers.detach(self._attachment, wait=wait)
+        if not wait:
+            self._workers.detach(self._attachment)
+            return
+        gone = threading.Lock()
+        gone.acquire()
+        if self._workers.detach(self._attachment, gone.release):
+            while not gone.acquire(timeout=SIGNAL_INTERVAL):
+                pass
+
+    async def aclose(self) -> None:
+        """Detach from the workers; if no other client is left, wait in the event loop for the requests in flight."""
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+        if self._workers.detach(self._attachment, partial(_wake, loop, gone)):
+            await gone
 
     def _call(self, inputs: TextInputs, progress: Progress, *, is_query: bool, as_lists: bool) -> Call:
         return Call(
@@ -190,6 +200,12 @@ class PendingCall:
 @without_frames
 def _find_workers(options: Options) -> AccountWorkers:
     return workers_of(options.account, reveal(options.rate_limit_store))
+
+
+def _wake(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
+    """Wake the task that waits for `done`; called by a worker."""
+    with suppress(RuntimeError):  # the loop is closed: no task is waiting
+        loop.call_soon_threadsafe(_set_done, done)
 
 
 def _set_done(done: asyncio.Future[None]) -> None:
