@@ -105,7 +105,7 @@ def test_a_fork_while_every_lock_is_held(entry_point, emulator):
     held, let_go = threading.Event(), threading.Event()
 
     def hold_all():
-        with account_registry._lock, ours._lock, ours.limiter.store._lock:
+        with account_registry._lock, ours._lock, ours.limiter.keeper.store._lock:
             held.set()
             let_go.wait()
 
@@ -154,7 +154,7 @@ def test_a_fork_in_the_middle_of_a_change_of_the_file(client, emulator, path):
     shared = client(service, rate_limit_store=path)
     shared.embed_query("before")
     (connection,) = shared._lifecycle._connections.values()
-    store, changing = connection._workers.limiter.store, threading.Event()
+    store, changing = connection._workers.limiter.keeper.store, threading.Event()
 
     def slowly(_window, _now):
         changing.set()

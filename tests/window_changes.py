@@ -13,11 +13,12 @@ def look(window, now):
     return window, now
 
 
-def acquire(slot):
+def acquire(slot, cap=None):
     """Return a change that acquires a slot."""
-    return lambda window, now: window.acquire(now, slot, max_duration=70.0)
+    return lambda window, now: window.acquire(now, slot, max_duration=70.0, cap=cap)
 
 
-def complete(slot):
-    """Return a change that completes a slot of a call that was counted now."""
-    return lambda window, now: window.complete(now, slot, RateLimitHeaders(), counted=now, good=True)
+def complete(slot, limit=None):
+    """Return a change that completes a slot of a call that was counted now, by an answer that may name a limit."""
+    headers = RateLimitHeaders(limit=limit)
+    return lambda window, now: window.complete(now, slot, headers, counted=now, good=True)

@@ -60,7 +60,7 @@ class Slot:
     def is_shared(self) -> bool:
         """Whether the window's store does I/O, because several processes share it."""
         limiter = self._limiter or self._pacer.limiter(self._account)
-        return limiter.store.poll is not None
+        return limiter.keeper.store.poll is not None
 
     def try_acquire(self) -> float | None:
         """Acquire the slot and return None, or return the seconds to sleep before the next attempt.

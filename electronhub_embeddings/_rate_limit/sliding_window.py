@@ -198,6 +198,11 @@ class SlidingWindow:
         known = self.in_flight or self.held or self.foreign.sightings or self.guess.value is not None
         return not (known or now < max(self.cooldown.until, self.unknown_until))
 
+    def is_unlimited(self, now: float) -> bool:
+        """Return whether calls are accepted, and nothing limits their number."""
+        is_free = now >= max(self.cooldown.until, self.unknown_until) and not self.probing
+        return is_free and self.effective_limit(None) is None
+
     def distrust(self, now: float) -> None:
         """Assume that the whole limit was just used: nothing starts for one period, then one call at a time."""
         self.probing = True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._config.storage_options import MEMORY
 from electronhub_embeddings._workers.account_workers import AccountWorkers
 from electronhub_embeddings._workers.rate_limiter import RateLimiter
+from electronhub_embeddings._workers.window_keeper import WindowKeeper
 from electronhub_embeddings.errors import StoreConflictError
 from electronhub_embeddings.rate_limit_stores import is_replaceable, open_store, same_store
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
@@ -41,19 +42,22 @@ def workers_of(account: Account, store: RateLimitStore | str | None) -> AccountW
         if workers is not None and _may_join(workers, kept, store):
             return workers
         if workers is None:
-            opened, is_owned = _open(account, store)
-            workers = AccountWorkers(account, RateLimiter(opened, owns_store=is_owned))
+            opened, owned = _open(account, store)
+            workers = AccountWorkers(account, RateLimiter(WindowKeeper(opened, owns_store=owned)))
         elif kept is None:
-            workers.limiter.replace_store(*_open(account, store))
+            opened, owned = _open(account, store)
+            workers.limiter.keeper.replace_store(opened, owns_store=owned)
         else:
             has_clients, has_calls = workers.state()
             has_clients = has_clients or bool(workers.limiter.users)
-            if has_calls or (has_clients and not _gives_way(workers.limiter.store, kept, store)):
+            if has_calls or (has_clients and not _gives_way(workers.limiter.keeper.store, kept, store)):
                 raise StoreConflictError(
                     "rate_limit_store is not where another client of this account keeps the limit."
                 )
             workers.is_retired = True
-            workers = AccountWorkers(account, workers.limiter.with_store(*_open(account, store)))
+            opened, owned = _open(account, store)
+            keeper = workers.limiter.keeper.with_store(opened, owns_store=owned)
+            workers = AccountWorkers(account, RateLimiter(keeper, users=workers.limiter.users))
         _accounts[account] = workers, store
         return workers
 
@@ -82,14 +86,14 @@ def leave(user: object) -> None:
         for workers in left:
             workers.limiter.users.discard(user)
             if _has_no_user(workers):
-                workers.limiter.close()
+                workers.limiter.keeper.close()
 
 
 def _may_join(workers: AccountWorkers, kept: RateLimitStore | str | None, store: RateLimitStore | str | None) -> bool:
     """Return whether a new client can share the existing workers and their rate limiter."""
     if store is not None:
         return same_store(store, kept)
-    return kept is None or not (_has_no_user(workers) or is_replaceable(workers.limiter.store, kept, store))
+    return kept is None or not (_has_no_user(workers) or is_replaceable(workers.limiter.keeper.store, kept, store))
 
 
 def _gives_way(opened: RateLimitStore, kept: RateLimitStore | str | None, store: RateLimitStore | str | None) -> bool:
@@ -119,7 +123,7 @@ def _is_memory(store: RateLimitStore | str | None) -> bool:
 def _forget_idle_accounts() -> None:
     """Forget the accounts without clients whose window is empty or in the default store's file."""
     for account, (workers, kept) in list(_accounts.items()):
-        if (kept is None or _is_memory(kept)) and _has_no_user(workers) and workers.limiter.is_disposable:
+        if (kept is None or _is_memory(kept)) and _has_no_user(workers) and workers.limiter.keeper.is_disposable:
             del _accounts[account]
     for account in [account for account, window in _windows.items() if account not in _accounts and window.idle]:
         del _windows[account]
@@ -132,8 +136,8 @@ def _after_fork_in_child() -> None:
     for account, window in _windows.items():
         _windows[account] = window.after_fork()
     for account, (workers, store) in _accounts.items():
-        limiter = workers.limiter.after_fork(_windows[account] if _is_memory(store) else None)
-        _accounts[account] = AccountWorkers(account, limiter), store
+        keeper = workers.limiter.keeper.after_fork(_windows[account] if _is_memory(store) else None)
+        _accounts[account] = AccountWorkers(account, RateLimiter(keeper, users=workers.limiter.users)), store
 
 
 if hasattr(os, "register_at_fork"):

@@ -146,7 +146,7 @@ class AccountWorkers:
     def _end(self) -> None:
         """Close connections and the store; if a call has arrived meanwhile, start a new worker."""
         self._sender.close()
-        self.limiter.close()
+        self.limiter.keeper.close()
         when_gone, self._when_gone = self._when_gone, []
         self._threads.become_dormant()
         for callback in when_gone:
@@ -241,7 +241,7 @@ class AccountWorkers:
             return None
         with self._lock:
             if pause is not None:
-                self._scheduler.slot_denied(pause, self.limiter.store.poll, time.monotonic())
+                self._scheduler.slot_denied(pause, self.limiter.keeper.store.poll, time.monotonic())
                 return None
             self._handle_events(None)
             batch = self._scheduler.slot_granted(slot, linger, time.monotonic())

@@ -61,7 +61,9 @@ class Connection:
         They should if another client has named a store that does not work, and this one has named none.
         """
         names_store = self._options.rate_limit_store is not None
-        return self._workers.is_retired or (not names_store and is_replaceable(self._workers.limiter.store, None, None))
+        return self._workers.is_retired or (
+            not names_store and is_replaceable(self._workers.limiter.keeper.store, None, None)
+        )
 
     def submit(
         self, inputs: TextInputs, progress: Progress, *, is_query: bool = False, as_lists: bool = False

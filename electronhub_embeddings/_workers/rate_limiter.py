@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
@@ -17,10 +15,7 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._codec.result import Result
     from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
-    from electronhub_embeddings.rate_limit_stores import RateLimitStore
-    from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
-
-T = TypeVar("T")
+    from electronhub_embeddings._workers.window_keeper import WindowKeeper
 
 logger = logging.getLogger("electronhub_embeddings")
 
@@ -32,64 +27,17 @@ queries become two requests: the first query is sent at once, the others togethe
 
 
 class RateLimiter:
-    """Applies the account's rate limit through the store that keeps its window.
-
-    Another store can take over: it receives the window as this process has seen it last.
+    """Applies the account's rate limit.
 
     Args:
-        store: The store of the window.
-        owns_store: Whether `close` closes the store.
+        keeper: Keeps the account's window.
         users: Those who pace the requests of other libraries with this limiter.
     """
 
-    def __init__(self, store: RateLimitStore, *, owns_store: bool, users: WeakSet[object] | None = None) -> None:
-        self._store = store
+    def __init__(self, keeper: WindowKeeper, *, users: WeakSet[object] | None = None) -> None:
+        self.keeper = keeper
         self.users: WeakSet[object] = WeakSet() if users is None else users
         """Those who pace the requests of other libraries with this limiter; each counts as a client of the account."""
-        self._owns_store = owns_store
-        self._lock = threading.Lock()
-        self._successors: deque[tuple[RateLimitStore, bool]] = deque()
-        """Stores that take over at the next update, each with whether the limiter owns it."""
-        self._inherited: MemoryStore | None = None
-        """The window of the previous store, until the current one has it."""
-
-    @property
-    def store(self) -> RateLimitStore:
-        """The store in which the window will be at the next update."""
-        try:
-            return self._successors[-1][0]
-        except IndexError:
-            return self._store
-
-    def replace_store(self, store: RateLimitStore, owns_store: bool) -> None:
-        """Keep the window in another store from the next update on; waits for nothing, and opens nothing."""
-        self._successors.append((store, owns_store))
-
-    def with_store(self, store: RateLimitStore, owns_store: bool) -> RateLimiter:
-        """Return a limiter that keeps the same window in another store."""
-        limiter = RateLimiter(self._store, owns_store=self._owns_store, users=self.users)
-        limiter._inherited = self._inherited
-        limiter._successors.extend([*self._successors, (store, owns_store)])
-        return limiter
-
-    def after_fork(self, store: RateLimitStore | None = None) -> RateLimiter:
-        """Return the limiter for a forked child.
-
-        Args:
-            store: The store of the child. None: what the current store returns for it.
-        """
-        owns_store = self._successors[-1][1] if self._successors else self._owns_store
-        limiter = RateLimiter(store or self.store.after_fork(), owns_store=owns_store, users=self.users)
-        previous = self._store if self._successors else self._inherited
-        limiter._inherited = None if previous is None else _last_known(previous.after_fork())
-        return limiter
-
-    @property
-    def is_disposable(self) -> bool:
-        """Whether nothing is lost if this limiter is dropped."""
-        if self._successors or self._inherited is not None:
-            return False
-        return bool(getattr(self._store, "is_disposable", False))
 
     def acquire(
         self, slot: str, *, max_duration: float, cap: int | None, interactive: bool, documents: bool = False
@@ -109,7 +57,7 @@ class RateLimiter:
             linger = LINGER_SHARE * window.period / limit if limit else 0.0
             return pause, linger if limit or window.probing else None
 
-        return self._update(acquire)
+        return self.keeper.update(acquire, cap=cap)
 
     def acquire_unanswered(self, slot: str, *, max_duration: float, cap: int | None) -> Pause | None:
         """Acquire a slot for an interactive call whose end nobody reports; return why none is available, or None.
@@ -124,7 +72,7 @@ class RateLimiter:
                 window.complete(now, slot, RateLimitHeaders(), counted=now + max_duration, good=False)
             return pause
 
-        return self._update(acquire)
+        return self.keeper.update(acquire, cap=cap)
 
     def complete(self, slot: str, result: Result) -> None:
         """Record the result of the request that used a slot."""
@@ -150,39 +98,11 @@ class RateLimiter:
         def forecast(window: SlidingWindow, now: float) -> list[float] | None:
             return None if window.probing else [window.delay(now, cap=cap, calls=number) for number in requests]
 
-        return self._update(forecast)
-
-    def close(self) -> None:
-        """Close the store if this limiter owns it."""
-        if self._owns_store:
-            self._store.close()
-
-    def _update(self, change: Callable[[SlidingWindow, float], T]) -> T:
-        """Apply a change to the window; the first one in another store is preceded by what this process knows."""
-        with self._lock:
-            self._change_store()
-            if self._inherited is None:
-                return self._store.update(change)
-            result = self._store.update(self._inherited.merging(change))
-            self._inherited = None
-            return result
-
-    def _change_store(self) -> None:
-        while self._successors:
-            self._inherited = self._inherited or _last_known(self._store)
-            self.close()
-            self._store, self._owns_store = self._successors[0]
-            self._successors.popleft()
+        return self.keeper.update(forecast, cap=cap)
 
     def _update_safely(self, change: Callable[[SlidingWindow, float], None]) -> None:
         """Update the window for an acquired slot; if the store fails, log the error and let the slot expire."""
         try:
-            self._update(change)
+            self.keeper.update(change)
         except Exception as error:  # noqa: BLE001 - any exception of a third-party store; its frames can hold a password
             logger.error("the rate limit store failed: %s", error)  # noqa: TRY400
-
-
-def _last_known(store: RateLimitStore) -> MemoryStore | None:
-    """Return the window as this process has seen it last; None: unknown, as for a custom store."""
-    last_known: Callable[[], MemoryStore | None] | None = getattr(store, "last_known", None)
-    return None if last_known is None else last_known()

@@ -54,6 +54,11 @@ class MemoryFallback:
         """Seconds between two checks for changes by other processes that share the window."""
         return self._shared.poll
 
+    @property
+    def may_lag_behind(self) -> bool:
+        """Whether requests that no limit applies to may be saved a moment later: for a store that nobody has named."""
+        return self._on_failed_start is not None and self._fallback is None
+
     def update(self, change: Callable[[SlidingWindow, float], T]) -> T:
         """Apply `change(window, now)` in the store, or in memory while the store fails, and return its result."""
         with self._lock:

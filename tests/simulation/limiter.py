@@ -7,6 +7,7 @@ from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeade
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._workers import rate_limiter
 from electronhub_embeddings._workers.rate_limiter import RateLimiter
+from electronhub_embeddings._workers.window_keeper import WindowKeeper
 
 
 class StoreError(Exception):
@@ -50,7 +51,7 @@ class Store:
 
 def limiter_of(store):
     """Return the limiter of a process that shares the store."""
-    return RateLimiter(store, owns_store=False)
+    return RateLimiter(WindowKeeper(store, owns_store=False))
 
 
 def headers(limit=None, remaining=None, reset=None, retry_after=None):
