@@ -37,7 +37,7 @@ def client(job: Job, answer: Any) -> None:
             what()
         except Exception as failure:
             record["error"] = type(failure).__name__
-        record["done"] = time.monotonic() - begun
+        record["done"] = round(time.monotonic() - begun, 3)
 
     def at(seconds: float) -> None:
         time.sleep(max(0.0, begun + seconds - time.monotonic()))
@@ -51,7 +51,12 @@ def client(job: Job, answer: Any) -> None:
     seen: list[dict[str, Any]] = []
     for ask in people:
         at(ask.at)
-        record: dict[str, Any] = {"asked": time.monotonic() - begun, "kind": ask.kind, "done": None, "error": ""}
+        record: dict[str, Any] = {
+            "asked": round(time.monotonic() - begun, 3),
+            "kind": ask.kind,
+            "done": None,
+            "error": "",
+        }
         what = application.chat if ask.kind == "chat" else application.search
         # A search does not wait for the one before it: they are different people.
         threads.append(threading.Thread(target=timed, args=(record, lambda t=ask.text, w=what: w(t)), daemon=True))
