@@ -1,8 +1,8 @@
 """What the application has to do: the same for all contenders, and drawn from a seed.
 
 People may ask for one window. Then an ingestion begins, and for the next ten windows people go on asking beside it.
-Times are scaled by the spacing, the seconds between two slots that are spread evenly over the window. So the load is the
-same share of every limit: chat calls take an eighth, and searches a quarter if each is a request of its own.
+Times are scaled by the spacing, the seconds between two slots that are spread evenly over the window. So the load is
+the same share of every limit: chat calls take an eighth, and searches a quarter if each is a request of its own.
 """
 
 from __future__ import annotations
