@@ -10,7 +10,9 @@
 # make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (10 minutes)
 # make bench          how fast, and in how much memory, beside its peers (10 minutes; benchmarks/results)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
-# make bench-pacing   how close to the shortest possible time the limiter comes, alone and in company (12 minutes)
+# make bench-pacing   how close to the shortest possible time the limiter comes (3 minutes)
+# make bench-company  the limit in company: another client, four processes, and a RAG application with an ingestion, chat
+#                     and searches on one key (30 minutes; table and picture in benchmarks/results)
 # make kills          200 kills at random moments of jobs of 20,000 texts (5 minutes)
 # make million        a million texts through a service that shuffles, drops and fails at random (5 minutes)
 # make soak           ten minutes of mixed traffic, with each fault at random
@@ -23,7 +25,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
 
-.PHONY: demo test lint types unit simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing kills million soak audit clean
+.PHONY: demo test lint types unit simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -111,7 +113,10 @@ bench: .venv-bench/ready
 
 bench-pacing: .venv/ready
 	$(BIN)/python benchmarks/pacing.py
-	$(BIN)/python benchmarks/company.py
+
+bench-company: .venv-bench/ready
+	.venv-bench/bin/python benchmarks/company.py
+	.venv-bench/bin/python benchmarks/rag/run.py
 
 # With more arenas glibc keeps memory for threads that are gone, and a leak could not be told from that.
 soak: export MALLOC_ARENA_MAX = 1

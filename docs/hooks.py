@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 LINKED = {
     "benchmarks/results/limit.png": "pictures/limit.png",
     "benchmarks/results/speed.png": "pictures/speed.png",
+    "benchmarks/results/company.png": "pictures/company.png",
     "benchmarks/results/limit.json": "figures/limit.json",
+    "benchmarks/results/company.json": "figures/company.json",
     "benchmarks/results/speed.json": "figures/speed.json",
     "examples/fastapi_server.py": "examples/fastapi_server.py",
 }

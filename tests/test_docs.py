@@ -68,11 +68,20 @@ def test_what_was_survived_stands_in_the_readme():
 
 
 def test_figures_of_pacing_stand_in_the_readme():
-    """Each duration and share in the section on pacing is also in the README."""
-    section = read("benchmarks.md").split("## Pacing")[1].split("\n## ")[0]
+    """Each duration and share in the section on pacing, and in the paragraph before it, is also in the README."""
+    section = read("benchmarks.md").split("two more kinds of company.")[1].split("\n## Speed")[0]
     figures = re.findall(r"\d+\.\d+ (?:to \d+\.\d+ %|s)|\d+ s\b", section)
     assert len(figures) == 6
     assert [figure for figure in figures if figure not in README] == []
+
+
+def test_figures_of_the_application_are_those_of_the_run():
+    """What the README says of a RAG application at 20 a minute was measured."""
+    said = README.split("In a RAG application")[1].split("\n\n")[0]
+    table = (DOCS.parent / "benchmarks" / "results" / "company.md").read_text(encoding="utf-8")
+    ours, *others = [row.split(" | ") for row in table.splitlines() if row.startswith("| 20 |")]
+    figures = [ours[2], *ours[8:10], *(row[column].removesuffix(" s") for row in others[:2] for column in (2, 9))]
+    assert [figure for figure in figures if figure not in said] == []
 
 
 def test_every_page_is_in_the_menu():
