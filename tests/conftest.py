@@ -18,6 +18,7 @@ from recording_server import RecordingServer
 
 from electronhub_embeddings import ElectronHubError, EmbeddingsClient
 from electronhub_embeddings._scheduling import retry_policy
+from electronhub_embeddings._workers import account_registry
 from electronhub_embeddings.emulator import Emulator, faults
 
 WORKER = "electronhub-worker"
@@ -106,6 +107,13 @@ def state_folder(monkeypatch, _state_folders):
     for name in STATE_FOLDER_VARIABLES:
         monkeypatch.setenv(name, str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch):
+    """Let each test begin without accounts: windows outlive their clients, and many tests have the same key and URL."""
+    monkeypatch.setattr(account_registry, "_accounts", {})
+    monkeypatch.setattr(account_registry, "_windows", {})
 
 
 @pytest.fixture
