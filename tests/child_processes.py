@@ -4,8 +4,15 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 TIMEOUT = 30.0
 """Seconds after which a process that should have ended is killed."""
+
+
+def slow_except(kept, names):
+    """Return names as parameters of a test, and leave all except some to `make check`: each imports a framework."""
+    return [name if name in kept else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def begin(script, *arguments, count=1, **environment):

@@ -9,6 +9,8 @@ import sys
 import httpx
 import pytest
 
+from electronhub_embeddings.emulator.__main__ import main
+
 # Made once: it takes 20 ms, and no test uses it.
 TLS = httpx.create_ssl_context()
 
@@ -50,14 +52,27 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_a_port_in_use():
+@pytest.fixture
+def refused(capsys, monkeypatch):
+    """Return a function that calls the command line with wrong arguments, and returns its one line without the name."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own handlers
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, line = capsys.readouterr()
+        assert (ended.value.code, out, line.count("\n")) == (2, "", 1)
+        return line.removeprefix("python -m electronhub_embeddings.emulator: error: ").removesuffix("\n")
+
+    return call
+
+
+def test_a_port_in_use(refused):
     """A port in use is one line that says what to do, and exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        done = run("--port", str(port))
-    line = f"port {port} is in use: choose another with --port, or a free one with --port 0"
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"python -m electronhub_embeddings.emulator: error: {line}\n"
+        line = refused("--port", str(port))
+    assert line == f"port {port} is in use: choose another with --port, or a free one with --port 0"
 
 
 @pytest.mark.parametrize(
@@ -68,11 +83,16 @@ def test_a_port_in_use():
         (["--speed", "9"], "unrecognized arguments: --speed 9"),
     ],
 )
-def test_a_wrong_argument(arguments, reason):
+def test_a_wrong_argument(refused, arguments, reason):
     """An argument that is not understood is one line, and exit code 2."""
-    done = run(*arguments)
+    assert refused(*arguments).startswith(reason)
+
+
+def test_a_wrong_argument_of_a_process():
+    """The same for a process of its own."""
+    done = run("--plan", "gold")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"python -m electronhub_embeddings.emulator: error: {reason}")
+    assert done.stderr.startswith("python -m electronhub_embeddings.emulator: error: argument --plan: invalid choice")
     assert done.stderr.count("\n") == 1
 
 
@@ -95,10 +115,8 @@ def test_logged_requests():
     ("option", "value"),
     [("port", "70000"), ("rpm", "-1"), ("window", "0"), ("cooldown", "inf"), ("latency", "-0.5"), ("jitter", "nan")],
 )
-def test_a_number_out_of_range(option, value):
+def test_a_number_out_of_range(refused, option, value):
     """A number out of range is one line that names the option, and exit code 2."""
-    done = run(f"--{option}={value}")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"python -m electronhub_embeddings.emulator: error: {option} must be ")
-    assert done.stderr.endswith(f", not {value}\n")
-    assert done.stderr.count("\n") == 1
+    line = refused(f"--{option}={value}")
+    assert line.startswith(f"{option} must be ")
+    assert line.endswith(f", not {value}")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from child_processes import slow_except
 from entry_points import ENTRY_POINTS
 
 pytestmark = [
@@ -50,6 +51,8 @@ def until(condition):
     while not condition():
         threading.Event().wait(0.002)
 
+# A parent that ignores Ctrl-C, such as nohup, hands that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 
@@ -103,19 +106,15 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("crowd", CROWDS)
-@pytest.mark.parametrize(
-    ("kind", "ask"),
-    [("client", "embed_query"), ("LangChain", "embed_query"), ("LlamaIndex", "get_query_embedding")],
-    ids=MAKERS,
-)
-def test_leaving_with_work_in_the_line(emulator, kind, ask, crowd):
+@pytest.mark.parametrize("kind", slow_except({"client"}, MAKERS))
+def test_leaving_with_work_in_the_line(emulator, kind, crowd):
     """A program that exits while 20 calls wait for the limit ends at once, with its own exit status.
 
     It has written nothing but why it was waiting.
     """
     if kind not in {name.split()[0] for name in ENTRY_POINTS}:
         pytest.skip(f"{kind} is not installed")
-    service = emulator(rpm=1)
+    service, ask = emulator(rpm=1), "get_query_embedding" if kind == "LlamaIndex" else "embed_query"
     script = f"thing = Kind()\nthing.{ask}('first')\n{CROWDS[crowd].format(ask=ask)}\nsys.exit(7)"
     status, out, err = run(kind, script, service)
     assert (status, out) == (7, "")
@@ -179,7 +178,9 @@ sys.modules["owner"] = owner
 # Modules that cannot be imported.
 
 
-@pytest.mark.parametrize("options", ["", "cache='vectors.sqlite'"], ids=["plain", "cache"])
+@pytest.mark.parametrize(
+    "options", ["", pytest.param("cache='vectors.sqlite'", marks=pytest.mark.slow)], ids=["plain", "cache"]
+)
 @pytest.mark.parametrize("module", ["httpx", "msgspec", "numpy", "pybase64"])
 def test_a_module_that_cannot_be_imported(emulator, tmp_path, module, options):
     """Each call ends with an error that names it, although only a worker thread imports it."""
@@ -199,8 +200,8 @@ for _ in range(2):
 
 
 @pytest.mark.parametrize(
-    "way", [way for way in BULK if "LlamaIndex" not in way]
-)  # it takes 5 s to import, and is below
+    "way", slow_except({"client sync", "client async"}, [way for way in BULK if "LlamaIndex" not in way])
+)  # LlamaIndex takes 5 s to import, and is below
 def test_ctrl_c_ends_the_program(emulator, hold, until, way):
     """SIGINT ends a program that waits for vectors with a KeyboardInterrupt, although a request is in flight."""
     kind, call = BULK[way]
@@ -220,7 +221,7 @@ def test_ctrl_c_ends_the_program(emulator, hold, until, way):
     assert [call.body["input"] for call in service.calls] == [hold.texts]
 
 
-@pytest.mark.parametrize("way", BULK)
+@pytest.mark.parametrize("way", slow_except({"client stream", "client async"}, BULK))
 def test_ctrl_c_takes_back_what_was_not_sent(emulator, hold, until, way):
     """A program that continues after SIGINT never sends the unsent texts of the interrupted call."""
     kind, call = BULK[way]

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import pybase64
 import pytest
 from audit import WAYS, audited
+from child_processes import slow_except
 from recording_server import Answer, answer_with_vectors
 
 from electronhub_embeddings import APIConnectionError, APIStatusError, InvalidResponseError
@@ -26,7 +27,7 @@ class Trap:
         return os.system, ("touch canary",)
 
 
-@pytest.mark.parametrize("kind", WAYS)
+@pytest.mark.parametrize("kind", slow_except({"client"}, WAYS))
 def test_answers_are_only_data(recording_server, kind):
     """No answer, good or bad, makes the process write a file, start a program, unpickle or import anything."""
     trap = pickle.dumps(Trap())

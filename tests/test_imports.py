@@ -40,8 +40,11 @@ CASES = {
 
 @pytest.mark.parametrize(
     ("base", "module", "name"),
-    [case for case in CASES.values() if installed(case[0])],
-    ids=[name for name, case in CASES.items() if installed(case[0])],
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.slow] * (name == "LlamaIndex"))  # which takes 5 s to import
+        for name, case in CASES.items()
+        if installed(case[0])
+    ],
 )
 def test_nothing_heavy_is_imported(base, module, name):
     """Neither an import nor a constructor imports numpy, httpx or other modules that the framework has not imported."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from child_processes import slow_except
 from entry_points import ENTRY_POINTS
 
 import electronhub_embeddings
@@ -63,7 +64,7 @@ with EmbeddingsClient(api_key=key, base_url=url, cache=cache, rate_limit_store=s
 """
 
 
-@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+@pytest.mark.parametrize("entry_point", slow_except({"client sync"}, SYNC), indirect=True)
 @pytest.mark.parametrize("ask", ["query", "embed"])
 def test_at_every_line(entry_point, emulator, tmp_path, ask):
     """After an interruption at any line of a call, the next call works, in this and other threads and processes."""
@@ -158,6 +159,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_close_in_a_signal_handler(emulator, request):
     """A process that is terminated in the middle of a query, and closes its client in the handler, ends."""
     service = emulator(rpm=0)

@@ -14,7 +14,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from child_processes import embed_with_pid
+from child_processes import embed_with_pid, slow_except
 from entry_points import ENTRY_POINTS, expected_vectors, same
 from window_changes import look
 
@@ -119,7 +119,8 @@ def test_a_fork_while_every_lock_is_held(entry_point, emulator):
         holder.join()
 
 
-@pytest.mark.parametrize("stored", [False, pytest.param(True)], ids=["memory", "file"])
+@pytest.mark.slow
+@pytest.mark.parametrize("stored", [False, True], ids=["memory", "file"])
 def test_forks_while_threads_embed(client, emulator, path, stored):
     """Whatever the threads are doing during a fork, each child works, and no thread gets a wrong vector."""
     service = emulator(rpm=0)
@@ -172,7 +173,7 @@ def test_a_fork_in_the_middle_of_a_change_of_the_file(client, emulator, path):
 # Pools of processes.
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", slow_except({"fork"}, ["fork", "spawn", "forkserver"]))
 def test_pools_of_processes(emulator, closing, shared_file, method):
     """Objects used before work in every kind of process pool; together, the processes respect the limit in the file."""
     service = emulator(rpm=4, window=1.0)
@@ -195,6 +196,7 @@ def test_pools_of_processes(emulator, closing, shared_file, method):
     assert {call.status for call in service.calls} == {200}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry_point", LLAMA_INDEX, indirect=True)
 @pytest.mark.filterwarnings("ignore:Specified num_workers")  # a machine may have one processor
 def test_an_ingestion_pipeline_with_workers(entry_point, emulator, shared_file):

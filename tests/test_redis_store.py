@@ -19,6 +19,8 @@ from electronhub_embeddings.rate_limit_stores import redis as module
 from electronhub_embeddings.rate_limit_stores.memory_fallback import MemoryFallback
 from electronhub_embeddings.rate_limit_stores.redis import KEY_TTL, MAX_CLOCK_CORRECTION, RedisStore
 
+pytestmark = pytest.mark.needs_redis
+
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory):

@@ -14,6 +14,8 @@ from entry_points import expected_vectors
 
 from electronhub_embeddings.emulator import Emulator
 
+pytestmark = pytest.mark.slow
+
 SEED = 20_000
 
 # The launcher has imported everything and runs no thread, so that a child is at work within milliseconds. A child

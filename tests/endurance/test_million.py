@@ -7,6 +7,7 @@ from random_faults import EMBED_METHODS, embed_until_complete, random_fault
 from electronhub_embeddings.emulator import Emulator
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 def test_no_wrong_vector(full, report, closing):
     """Every text gets its own vector, through every method and in spite of all faults."""

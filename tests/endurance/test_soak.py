@@ -103,6 +103,7 @@ class Traffic:
             thing.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 def test_nothing_leaks_and_nothing_is_wrong(full, report, tmp_path, until, workers):
     """After the warm-up, threads, sockets, files and memory stay constant, and every vector is right."""

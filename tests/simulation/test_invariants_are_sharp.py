@@ -5,6 +5,7 @@ import pytest
 from simulation.breakages import BREAKAGES, WHERE, find_seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BREAKAGES)
 def test_a_broken_rule_is_noticed(name):
     """Each breakage of the scheduler is caught within a bounded number of seeds."""
