@@ -24,6 +24,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
+ON_ALL_CORES := -n auto --dist worksteal
 
 .PHONY: demo test lint types unit simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
 
@@ -41,11 +42,11 @@ types: .venv/ready
 	$(BIN)/mypy
 
 unit: .venv/ready redis
-	$(BIN)/python -m pytest tests --ignore tests/packaging --ignore tests/ecosystem
+	$(BIN)/python -m pytest tests --ignore tests/packaging --ignore tests/ecosystem $(ON_ALL_CORES) --durations 10
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
 service-context: .venv-0.10/ready
-	.venv-0.10/bin/python -m pytest tests/service_context tests/test_aclose.py tests/test_llama_index.py tests/test_llama_index_whole.py
+	.venv-0.10/bin/python -m pytest tests/service_context tests/test_aclose.py tests/test_llama_index.py tests/test_llama_index_whole.py $(ON_ALL_CORES)
 
 # Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
