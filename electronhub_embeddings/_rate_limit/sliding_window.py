@@ -81,7 +81,7 @@ class SlidingWindow:
         max_duration: float,
         cap: int | None = None,
         interactive: bool = False,
-        documents: bool = False,
+        documents: int = 0,
     ) -> Pause | None:
         """Acquire a slot and return None, or return why and for how long no slot is available.
 
@@ -91,7 +91,7 @@ class SlidingWindow:
             max_duration: Seconds after which the request must have ended; the slot is then held.
             cap: The caller's own limit, in requests per period.
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
-            documents: Whether documents are waiting that may be spread over the period.
+            documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
         """
         self._expire(now)
         if slot in self.in_flight:  # a store may repeat a change whose success it could not confirm

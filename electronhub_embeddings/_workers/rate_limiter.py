@@ -49,7 +49,7 @@ class RateLimiter:
         """Those who pace the requests of other libraries with this limiter; each counts as a client of the account."""
 
     def acquire(
-        self, slot: str, *, max_duration: float, cap: int | None, interactive: bool, documents: bool = False
+        self, slot: str, *, max_duration: float, cap: int | None, interactive: bool, documents: int = 0
     ) -> tuple[Pause | None, float | None]:
         """Acquire a slot; exceptions of the store are raised to the caller.
 
