@@ -18,6 +18,7 @@ from recording_server import RecordingServer
 
 from electronhub_embeddings import ElectronHubError, EmbeddingsClient
 from electronhub_embeddings._scheduling import retry_policy
+from electronhub_embeddings._workers import account_registry
 from electronhub_embeddings.emulator import Emulator, faults
 
 WORKER = "electronhub-worker"
@@ -76,7 +77,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def _one_certificate(tmp_path_factory):
-    """Write one certificate to a file: few tests use TLS, and reading all certificates takes 20 ms per client."""
+    """Write one certificate to a file: few tests use TLS, and reading all certificates takes 40 ms per client."""
     end = "-----END CERTIFICATE-----\n"
     file = tmp_path_factory.mktemp("certificates") / "one.pem"
     file.write_text(Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0] + end, encoding="utf-8")
@@ -85,8 +86,9 @@ def _one_certificate(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch, _one_certificate):
-    """Remove the machine's keys, addresses and proxies from the environment."""
+    """Remove the machine's keys, addresses and proxies from the environment, and all certificates except one."""
     monkeypatch.setenv("SSL_CERT_FILE", str(_one_certificate))
+    monkeypatch.setattr(certifi, "where", lambda: str(_one_certificate))  # a client of loopback ignores the variable
     for name in list(os.environ):
         if name.upper().startswith(("ELECTRONHUB_", "OPENAI_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
@@ -105,6 +107,13 @@ def state_folder(monkeypatch, _state_folders):
     for name in STATE_FOLDER_VARIABLES:
         monkeypatch.setenv(name, str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch):
+    """Let each test begin without accounts: windows outlive their clients, and many tests have the same key and URL."""
+    monkeypatch.setattr(account_registry, "_accounts", {})
+    monkeypatch.setattr(account_registry, "_windows", {})
 
 
 @pytest.fixture

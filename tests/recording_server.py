@@ -88,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with suppress(OSError):  # the client has closed the connection
             self.wfile.write(answer.body)
+        if int(headers["Content-Length"]) > len(answer.body):  # else the client would wait until it times out
+            self.close_connection = True
 
     def do_CONNECT(self):
         self._see(b"")

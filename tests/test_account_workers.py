@@ -209,7 +209,7 @@ async def test_queries_that_come_together_travel_together(client, emulator, monk
 async def test_a_query_rides_along(client, emulator, hold):
     """A query goes first in a request with documents that have waited longer."""
     service = emulator(rpm=5, faults=[hold.fault])
-    shared = client(service, query_prefix="q: ", document_prefix="d: ")
+    shared = client(service, query_prefix="q: ", document_prefix="d: ", spread_documents=False)
     (first,) = await queued(shared.aembed(hold.texts))
     await sent(service, 1)
     documents, query = await queued(shared.aembed(["one", "two"]), shared.aembed_query("who?"))
@@ -223,7 +223,7 @@ async def test_a_query_rides_along(client, emulator, hold):
 async def test_a_query_leaves_before_queued_documents(client, emulator, hold):
     """A query submitted while many requests of documents are queued is in the next request."""
     service = emulator(rpm=5, faults=[hold.fault])
-    shared = client(service, batch_size=32, dimensions=8, max_concurrency=2)
+    shared = client(service, batch_size=32, dimensions=8, max_concurrency=2, spread_documents=False)
     texts = [*hold.texts, *(f"document {number}" for number in range(64))]
     (documents,) = await queued(shared.aembed(texts))
     await sent(service, 1)
@@ -659,7 +659,7 @@ def test_a_job_that_cannot_be_done_in_time_sends_one_request(client, emulator):
 def test_a_job_that_cannot_be_done_in_time_sends_nothing(client, emulator):
     """If the limit is already known, such a job fails before its first request, and a smaller one completes."""
     service = emulator(rpm=5)
-    impatient = client(service, batch_size=1, dimensions=8, max_wait=50)
+    impatient = client(service, batch_size=1, dimensions=8, max_wait=50, spread_documents=False)
     impatient.embed_query("before")
     with pytest.raises(RateLimitError, match="5 requests") as caught:
         impatient.embed(list("abcde"))

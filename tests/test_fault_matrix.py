@@ -1,7 +1,8 @@
-"""Every row of the table of faults, through every entry point.
+"""Every row of the table of faults: through the client in each form, through the other entry points by outcome.
 
-Each request carries two texts. A single fault affects the first request; a permanent fault lets the first request
-succeed, so that there are vectors to lose.
+What a fault leads to is decided below the entry points, so each of these meets every class of outcome once, each time
+by another fault. Each request carries two texts. A single fault affects the first request; a permanent fault lets the
+first request succeed, so that there are vectors to lose.
 """
 
 import logging
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from entry_points import ENTRY_POINTS, EntryPoint, same
 from fault_forms import KEY, UPSTREAM_FAILED, row_with
-from faults_table import ALL, PAGE, RETRIES, ROWS, SLOW, Failure, Vectors, page
+from faults_table import ALL, NETWORK, PAGE, RETRIES, ROWS, SLOW, Failure, Vectors, page
 from http_families import NAMES
 from window_changes import forget_windows
 
@@ -46,7 +47,6 @@ class FaultyService:
     def set_fault(self, row, fault, mode):
         """Cause a fault from now on; return the number of requests before it."""
         before = int(row.later or mode == "for_ever")
-        self.service.reset()
         self.service.script(*before * [None], fault)
         self.permanent_fault = fault if mode == "for_ever" else None
         return before
@@ -57,9 +57,9 @@ class FaultyService:
         return len(self.service.calls)
 
 
-@pytest.fixture(scope="module", name="faulty_service")
-def _faulty_service():
-    """Return one service for all tests of this module: a start takes as long as two requests."""
+@pytest.fixture(name="faulty_service")
+def _faulty_service(client):  # noqa: ARG001 - clients are closed before their service is
+    """Return a service of the test's own, and so an account that no earlier test has put into a cooldown."""
     faulty_service = FaultyService()
     with faulty_service.service:
         yield faulty_service
@@ -142,39 +142,103 @@ def expect_message(error, words):
     assert KEY not in f"{error} {error!r}"
 
 
-def cases(rows):
-    """List every form of rows."""
-    return [pytest.param(row, form, id=f"{row.fault}: {name}") for row in rows for name, form in row.forms.items()]
+def name_case(row, form_name, mode):
+    """Name a fault, in one of its forms, once or for ever."""
+    return f"{row.fault}: {form_name}, {mode}"
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("row", "form"), cases(row for row in ROWS if row.options is not SLOW))
-def test_fault(entry_point, faulty_service, row, form, mode):
+def core_cases(rows):
+    """List the cases of the client: each form for ever, which shows all that a fault can cost, and each row once."""
+    return [
+        pytest.param(row, form, mode, id=name_case(row, name, mode))
+        for row in rows
+        for number, (name, form) in enumerate(row.forms.items())
+        for mode in (MODES if number == 0 else ("for_ever",))
+    ]
+
+
+def outcome_classes(rows):
+    """Group faults by what they lead to: the outcome, once or for ever."""
+    classes = {}
+    for row in rows:
+        for name, form in row.forms.items():
+            for mode in MODES:
+                classes.setdefault((mode, getattr(row, mode)), []).append((row, name, form, mode))
+    return classes.values()
+
+
+def cases_by_outcome(rows, things):
+    """Pair each of some things with each class of outcome, each time with another of the faults that lead to it."""
+    return [
+        pytest.param(thing, row, form, mode, id=f"{thing}, {name_case(row, name, mode)}")
+        for faults_of_class in outcome_classes(rows)
+        for number, thing in enumerate(things)
+        for row, name, form, mode in [faults_of_class[number * len(faults_of_class) // len(things)]]
+    ]
+
+
+QUICK = [row for row in ROWS if row.options is not SLOW]
+OTHERS = [name for name in ENTRY_POINTS if name != "client sync"]
+
+
+@pytest.mark.parametrize(("row", "form", "mode"), core_cases(QUICK))
+def test_fault(closing, faulty_service, row, form, mode):
     """A fault ends as in its row: no vector lost, no key shown, no further request; later calls succeed."""
+    FaultRun(EntryPoint(ENTRY_POINTS["client sync"], closing), faulty_service, row).run(form, mode)
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "row", "form", "mode"), cases_by_outcome(QUICK, OTHERS), indirect=["entry_point"]
+)
+def test_each_outcome_through_the_other_entry_points(entry_point, faulty_service, row, form, mode):
+    """Every class of outcome is the same through the async methods and both adapters."""
     FaultRun(entry_point, faulty_service, row).run(form, mode)
 
 
+NETWORK_ROWS = [row for row in QUICK if row.group == NETWORK]
+
+
 @pytest.mark.parametrize("family", NAMES)
-@pytest.mark.parametrize("entry_point", ["client sync"], indirect=True)
-@pytest.mark.parametrize(("row", "form"), cases(row for row in ROWS if row.options is not SLOW))
-def test_fault_through_an_http_client(entry_point, faulty_service, row, form, family):
-    """The same through a user's own client, of httpx or httpx2."""
+@pytest.mark.parametrize(
+    ("row", "form"),
+    [pytest.param(row, form, id=f"{row.fault}: {name}") for row in NETWORK_ROWS for name, form in row.forms.items()],
+)
+def test_network_fault_through_an_http_client(closing, faulty_service, row, form, family):
+    """What a user's own client of httpx or httpx2 raises leads to the same outcome as what ours does."""
     with import_module(family).Client() as http:
-        FaultRun(entry_point, faulty_service, row, http_client=http).run(form, "once")
+        entry_point = EntryPoint(ENTRY_POINTS["client sync"], closing)
+        FaultRun(entry_point, faulty_service, row, http_client=http).run(form, "for_ever")
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("row", "form"), cases(row for row in ROWS if row.options is SLOW))
-def test_slow_fault(closing, emulator, row, form, mode):
-    """The same for slow faults, through all entry points concurrently."""
+@pytest.mark.parametrize(("family", "row", "form", "mode"), cases_by_outcome(QUICK, NAMES))
+def test_each_outcome_through_an_http_client(closing, faulty_service, *, row, form, mode, family):
+    """Every class of outcome is the same through a user's own client, of httpx or httpx2."""
+    with import_module(family).Client() as http:
+        entry_point = EntryPoint(ENTRY_POINTS["client sync"], closing)
+        FaultRun(entry_point, faulty_service, row, http_client=http).run(form, mode)
 
-    def act(kind):
+
+SLOW_ROWS = [row for row in ROWS if row.options is SLOW]
+SLOW_CASES = {
+    case.id: case.values
+    for case in [
+        *(pytest.param("client sync", *case.values, id=f"client sync, {case.id}") for case in core_cases(SLOW_ROWS)),
+        *cases_by_outcome(SLOW_ROWS, OTHERS),
+    ]
+}
+
+
+def test_slow_faults(closing, emulator):
+    """The same for faults that only time ends, all concurrently, because each takes up to three time-outs."""
+
+    def act(name, row, form, mode):
         faulty_service = FaultyService()
         faulty_service.service = emulator(rpm=0, api_key=KEY, chance=lambda _: faulty_service.permanent_fault)
-        FaultRun(EntryPoint(kind, closing), faulty_service, row).run(form, mode)
+        FaultRun(EntryPoint(ENTRY_POINTS[name], closing), faulty_service, row).run(form, mode)
 
-    with ThreadPoolExecutor(len(ENTRY_POINTS)) as pool:
-        list(pool.map(act, ENTRY_POINTS.values()))
+    with ThreadPoolExecutor(len(SLOW_CASES)) as pool:
+        acting = {case: pool.submit(act, *values) for case, values in SLOW_CASES.items()}
+    assert {case: error for case, future in acting.items() if (error := future.exception())} == {}
 
 
 NOTHING_LISTENS = next(row for row in ROWS if not row.forms)
@@ -244,7 +308,6 @@ def test_a_redirect_reaches_nobody_else(entry_point, faulty_service, status):
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:
         elsewhere.setblocking(False)
         url = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/v1/embeddings"
-        faulty_service.service.reset()
         faulty_service.service.script(faults.empty(status, headers={"Location": url}))
         with pytest.raises(APIStatusError):
             entry_point.query(entry_point.make(faulty_service.service), "one")
@@ -275,7 +338,6 @@ def test_an_endless_error_page(entry_point):
 
 def test_a_redirect_names_its_target(client, faulty_service):
     """The error for a base_url that has moved names the new address."""
-    faulty_service.service.reset()
     faulty_service.service.script(faults.empty(308, headers={"Location": "https://moved.example/v1/embeddings"}))
     with pytest.raises(APIStatusError, match=r"moved\.example"):
         client(faulty_service.service).embed_query("one")
@@ -283,7 +345,6 @@ def test_a_redirect_names_its_target(client, faulty_service):
 
 def test_a_page_in_place_of_vectors_is_called_a_page(client, faulty_service):
     """The error for a base_url that leads to a web site says so."""
-    faulty_service.service.reset()
     faulty_service.service.script(faults.html(200))
     with pytest.raises(InvalidResponseError, match="HTML page"):
         client(faulty_service.service, max_retries=0).embed_query("one")
@@ -291,7 +352,6 @@ def test_a_page_in_place_of_vectors_is_called_a_page(client, faulty_service):
 
 def test_an_index_without_end_is_cut(client, faulty_service):
     """A number of thousands of digits does not make a message of thousands of characters."""
-    faulty_service.service.reset()
     faulty_service.service.script(row_with(index=10**4000))
     with pytest.raises(InvalidResponseError) as caught:
         client(faulty_service.service, max_retries=0).embed_query("one")
@@ -300,7 +360,6 @@ def test_an_index_without_end_is_cut(client, faulty_service):
 
 def test_a_refusal_nested_without_end(entry_point, faulty_service):
     """A deeply nested error body reaches the caller as an error, and kills no worker."""
-    faulty_service.service.reset()
     faulty_service.service.script(
         faults.text(400, '{"error": {"message": "No", "details": %s}}' % ("[" * 900 + "]" * 900))
     )
