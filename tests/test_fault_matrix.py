@@ -16,7 +16,6 @@ from entry_points import ENTRY_POINTS, EntryPoint, same
 from fault_forms import KEY, UPSTREAM_FAILED, row_with
 from faults_table import ALL, NETWORK, PAGE, RETRIES, ROWS, SLOW, Failure, Vectors, page
 from http_families import NAMES
-from window_changes import forget_windows
 
 from electronhub_embeddings import (
     APIStatusError,
@@ -78,7 +77,6 @@ class FaultRun:
     def __init__(self, entry_point, faulty_service, row, **options):
         self.entry_point, self.faulty_service, self.row = entry_point, faulty_service, row
         self.before = 0
-        forget_windows()  # the cooldown of the test before
         # Slots are released almost at once, so that only a cooldown can delay a call.
         settings = {
             "batch_size": 2,

@@ -7,10 +7,10 @@ import gzip
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
-import re
 import threading
 import time
 import traceback
