@@ -12,7 +12,7 @@
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes (3 minutes)
 # make bench-company  the limit in company: another client, four processes, and a RAG application with an ingestion, chat
-#                     and searches on one key (30 minutes; table and picture in benchmarks/results)
+#                     and searches on one key (36 minutes; table and picture in benchmarks/results)
 # make kills          200 kills at random moments of jobs of 20,000 texts (5 minutes)
 # make million        a million texts through a service that shuffles, drops and fails at random (5 minutes)
 # make soak           ten minutes of mixed traffic, with each fault at random
@@ -24,6 +24,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
+ON_ALL_CORES := -n auto --dist worksteal
 
 .PHONY: demo test lint types unit simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
 
@@ -41,11 +42,11 @@ types: .venv/ready
 	$(BIN)/mypy
 
 unit: .venv/ready redis
-	$(BIN)/python -m pytest tests --ignore tests/packaging --ignore tests/ecosystem
+	$(BIN)/python -m pytest tests --ignore tests/packaging --ignore tests/ecosystem $(ON_ALL_CORES) --durations 10
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
 service-context: .venv-0.10/ready
-	.venv-0.10/bin/python -m pytest tests/service_context tests/test_aclose.py tests/test_llama_index.py tests/test_llama_index_whole.py
+	.venv-0.10/bin/python -m pytest tests/service_context tests/test_aclose.py tests/test_llama_index.py tests/test_llama_index_whole.py $(ON_ALL_CORES)
 
 # Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
@@ -116,6 +117,7 @@ bench-pacing: .venv/ready
 
 bench-company: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/company.py
+	.venv-bench/bin/python benchmarks/situations.py
 	.venv-bench/bin/python benchmarks/rag/run.py
 
 # With more arenas glibc keeps memory for threads that are gone, and a leak could not be told from that.

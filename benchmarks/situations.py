@@ -1,4 +1,4 @@
-"""The first situations a user meets, in real minutes and with nothing set: is the limit tripped, how long do people wait?
+"""The first situations a user meets, in real minutes, with nothing set: is the limit tripped, how long do people wait?
 
 1. A search every few seconds beside an ingestion of five windows, in one process, at 5, 20 and 60 a minute.
 2. The same at 20 a minute with the search in another process.

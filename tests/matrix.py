@@ -132,7 +132,8 @@ def install(row, python, home, log):
 
 def test(row, home, log):
     """Run a row's tests in its environment, and return whether they passed."""
-    command = [home / "bin" / "python", "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *row.tests]
+    options = ("--quiet", "-n", "auto", "--dist", "worksteal", "-p", "no:cacheprovider")
+    command = [home / "bin" / "python", "-m", "pytest", *options, *row.tests]
     try:
         return not subprocess.run(
             command, cwd=ROOT, stdout=log, stderr=log, check=False, timeout=TEST_TIMEOUT

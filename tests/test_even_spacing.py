@@ -9,9 +9,11 @@ from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 LIMIT = 5
 HOLD = 60.1
 SPACING = HOLD / LIMIT
-DOCUMENTS = {"documents": True}
+DOCUMENTS = {"documents": 2}
 QUERY = {"interactive": True}
-RIDING = {"interactive": True, "documents": True}
+RIDING = {"interactive": True, "documents": 2}
+FEW = {"documents": 1}
+"""Documents that fit into one request."""
 
 
 def new_window(**fields):
@@ -78,6 +80,26 @@ def test_queries_leave_at_once_when_the_documents_have_ended():
     assert starts(window, [2 * SPACING - 0.1, 2 * SPACING], **QUERY) == [True, True]
     starts(window, [2 * SPACING], **DOCUMENTS)
     assert starts(window, [3 * SPACING - 0.1], **QUERY) == [False]
+
+
+def test_documents_of_one_request_leave_at_once_after_a_query():
+    """An application that adds a document now and then waits for nothing while there are free slots."""
+    window = new_window()
+    assert starts(window, [0.0], **QUERY) == [True]
+    assert starts(window, [0.1, 0.2], **FEW) == [True, True]
+    assert starts(window, [0.3], **QUERY) == [True]
+
+
+def test_many_small_calls_are_spread_once_they_were_held_up():
+    """A job of one request after the other fills the window once; from then on it leaves slots to queries."""
+    window = new_window()
+    assert starts(window, [0.0], **QUERY) == [True]
+    assert starts(window, [0.1, 0.2, 0.3, 0.4, 0.5], **FEW) == [True, True, True, True, False]
+    for slot in list(window.in_flight):
+        window.complete(0.5, slot, RateLimitHeaders(), counted=0.5, good=True)
+    later = 0.5 + HOLD + 0.1
+    assert starts(window, [later - 1.0, later, later + 0.1], **FEW) == [False, True, False]
+    assert starts(window, [later + SPACING], **QUERY) == [True]
 
 
 def test_queries_leave_at_once_after_documents_that_nothing_has_held_up():

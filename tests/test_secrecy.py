@@ -17,6 +17,7 @@ import pytest
 from entry_points import ENTRY_POINTS, EntryPoint, same
 from fault_forms import KEY as QUOTED_KEY
 from faults_table import ROWS, SLOW, Failure
+from window_changes import forget_windows
 
 from electronhub_embeddings import (
     APIConnectionError,
@@ -228,6 +229,7 @@ def test_no_fault_brings_secrets_into_a_frame(closing, emulator, row):
         for name in SYNC if number == 0 else ["client sync"]:
             entry_point = EntryPoint(ENTRY_POINTS[name], closing)
             lasting.clear()
+            forget_windows()
             settings["rate_limit_store"] = MemoryStore(SlidingWindow(period=0.001, margin=0.001))
             thing = entry_point.make(service, **settings)
             if row.later:

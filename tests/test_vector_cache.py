@@ -514,7 +514,7 @@ def test_a_cache_that_may_not_be_written_is_not_tried_again(client, emulator, pa
     monkeypatch.setattr(Database, "change", change)
     monkeypatch.setattr(os, "access", lambda *_: False)
     service = emulator(rpm=0)
-    ours = client(service, cache=path)
+    ours = client(service, cache=path, rate_limit_store="memory")
     for text in TEXTS:
         ours.embed_query(text)
     assert len(attempts) == 1

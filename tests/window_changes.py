@@ -1,6 +1,13 @@
 """Changes of a window, for the tests of stores."""
 
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+from electronhub_embeddings._workers import account_registry
+
+
+def forget_windows():
+    """Forget what this process knows of its accounts' windows, which a new store would continue."""
+    account_registry._accounts.clear()
+    account_registry._windows.clear()
 
 
 def count_one(window, _now):

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.secret import drop_frames
 from electronhub_embeddings._scheduling.max_wait import RECHECK_INTERVAL, WARNED_WAIT
+from electronhub_embeddings._workers.rate_limiter import new_slot
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Slot:
         self._account = account
         self._max_duration = max_duration
         self._is_unanswered = is_unanswered
-        self._name = uuid.uuid4().hex
+        self._name = new_slot()
         self._since = time.monotonic()
         self._limiter: RateLimiter | None = None
         self._lock = threading.Lock()

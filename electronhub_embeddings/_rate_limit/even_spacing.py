@@ -3,7 +3,8 @@
 A job that fills the window in its first seconds leaves no slot for a search during the rest of the minute. As long as
 queries or chat calls were seen within the last minutes, documents therefore leave one by one, a slot's spacing apart,
 and interactive calls keep that distance as long as documents are held up. An interactive call then waits for one
-spacing at most, and the job keeps its rate, because slots become free again just as evenly.
+spacing at most, and the job keeps its rate, because slots become free again just as evenly. Documents that fit into one
+request are no such job, unless documents were held up shortly before: a job can consist of many small calls.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ class EvenSpacing:
     kept_until: float = 0.0
     """Until when documents let an interactive call go first."""
 
-    def delay(self, now: float, spacing: float, *, interactive: bool, documents: bool) -> float:
+    def delay(self, now: float, spacing: float, *, interactive: bool, documents: int) -> float:
         """Return the seconds until a request may start.
 
         Args:
             now: The time.
             spacing: Seconds between two slots that are spread evenly over the period.
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
-            documents: Whether documents are waiting that may be spread.
+            documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
         """
         if interactive:
             return max(0.0, self.last_start + spacing - now) if now < self.documents_until else 0.0
-        if documents and now < self.interactive_until:
+        if documents and now < self.interactive_until and (documents > 1 or now < self.documents_until):
             return max(0.0, self.last_start + spacing - now, self.kept_until - now)
         return 0.0
 
@@ -55,7 +56,7 @@ class EvenSpacing:
             self.interactive_until, self.kept_until = now + INTERACTIVE_MEMORY, 0.0
 
     def note_pause(
-        self, now: float, spacing: float, seconds: float | None, *, interactive: bool, documents: bool
+        self, now: float, spacing: float, seconds: float | None, *, interactive: bool, documents: int
     ) -> None:
         """Note that a request must wait for some seconds; None: it is not known for how long.
 

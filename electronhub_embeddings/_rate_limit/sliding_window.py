@@ -81,7 +81,7 @@ class SlidingWindow:
         max_duration: float,
         cap: int | None = None,
         interactive: bool = False,
-        documents: bool = False,
+        documents: int = 0,
     ) -> Pause | None:
         """Acquire a slot and return None, or return why and for how long no slot is available.
 
@@ -91,7 +91,7 @@ class SlidingWindow:
             max_duration: Seconds after which the request must have ended; the slot is then held.
             cap: The caller's own limit, in requests per period.
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
-            documents: Whether documents are waiting that may be spread over the period.
+            documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
         """
         self._expire(now)
         if slot in self.in_flight:  # a store may repeat a change whose success it could not confirm
@@ -99,7 +99,7 @@ class SlidingWindow:
         share = self._share(cap)
         spacing = self.hold / share if share else 0.0
         spread = self.spacing.delay(now, spacing, interactive=interactive, documents=documents)
-        pause = self._pause(now, cap, spread)
+        pause = self._pause(now, cap, share, spread)
         if pause is None:
             self.spacing.note_start(now, interactive=interactive)
             self.in_flight[slot] = (now, now + max_duration)
@@ -107,8 +107,7 @@ class SlidingWindow:
             self.spacing.note_pause(now, spacing, pause.seconds, interactive=interactive, documents=documents)
         return pause
 
-    def _pause(self, now: float, cap: int | None, spread: float) -> Pause | None:
-        share = self._share(cap)
+    def _pause(self, now: float, cap: int | None, share: int | None, spread: float) -> Pause | None:
         if now < self.cooldown.until:
             return Pause(self.cooldown.until - now, "cooldown after a refused request")
         if now < self.unknown_until:
@@ -201,7 +200,7 @@ class SlidingWindow:
     def is_unlimited(self, now: float) -> bool:
         """Return whether calls are accepted, and nothing limits their number."""
         is_free = now >= max(self.cooldown.until, self.unknown_until) and not self.probing
-        return is_free and self.effective_limit(None) is None
+        return is_free and self.limit is None and self.guess.value is None
 
     def distrust(self, now: float) -> None:
         """Assume that the whole limit was just used: nothing starts for one period, then one call at a time."""

@@ -42,8 +42,8 @@ class AcquireSlot:
     """The clients' own limit of requests per minute; None: only the service's limit applies."""
     interactive: bool
     """Whether the request is to carry a query."""
-    documents: bool
-    """Whether documents are waiting that may be spread over the period."""
+    documents: int
+    """How many requests the waiting documents need that may be spread over the period: 0, 1, or 2 and more."""
 
 
 @dataclass

@@ -61,9 +61,10 @@ class RequestQueues:
         return [call for queue in self for call in queue.calls()]
 
     @property
-    def can_be_spread(self) -> bool:
-        """Whether documents are waiting whose client lets them be spread over the minute."""
-        return any(queue.config.spread_documents and queue.waiting.documents for queue in self)
+    def document_batches(self) -> int:
+        """How many requests the documents need that may be spread over the minute: 0, 1, or 2 and more."""
+        spread = (queue for queue in self if queue.config.spread_documents)
+        return sum(queue.waiting.document_batches(queue.learned.limits) for queue in spread)
 
     @property
     def cap(self) -> int | None:

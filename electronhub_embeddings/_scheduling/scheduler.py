@@ -113,7 +113,7 @@ class Scheduler:
             return self._wait(now, self._ask_again_at)
         queues = self._queues
         return AcquireSlot(
-            queues.max_duration, queues.cap, interactive=bool(queue.waiting.queries), documents=queues.can_be_spread
+            queues.max_duration, queues.cap, interactive=bool(queue.waiting.queries), documents=queues.document_batches
         )
 
     # Results of actions.

@@ -76,6 +76,11 @@ class WaitingTexts:
         """Say whether what waits fills a batch."""
         return self._inputs >= limits.max_inputs or self._size >= limits.max_bytes
 
+    def document_batches(self, limits: BatchLimits) -> int:
+        """Return how many requests the documents need: 0, 1, or 2 for more than one."""
+        exceeds = self._inputs > limits.max_inputs or self._size > limits.max_bytes
+        return (2 if exceeds else 1) if self.documents else 0
+
     def take(self, limits: BatchLimits, *, limited: bool, connections: int, hold_documents: bool) -> list[Slice]:
         """Take the texts of the next batch: queries first, filled up with documents where requests are scarce.
 

@@ -14,7 +14,6 @@ Invariants:
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, Lo
 from electronhub_embeddings._scheduling.scheduler import Scheduler
 from electronhub_embeddings._workers.batch_sender import BatchSender
 from electronhub_embeddings._workers.event_inbox import EventInbox
+from electronhub_embeddings._workers.rate_limiter import new_slot
 from electronhub_embeddings._workers.worker_threads import WorkerThreads, is_worker
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ and Python would run its handler only afterwards."""
 
 STATE_TIMEOUT = 5.0
 """Seconds to wait for the workers to say whether they have anything to do."""
-
-SLOT_BYTES = 8
-"""Random bytes in the name of a slot. A window is written with each request, and can hold a thousand names."""
 
 
 class AccountWorkers:
@@ -224,7 +221,7 @@ class AccountWorkers:
 
     def _acquire_slot(self, action: AcquireSlot) -> Batch | None:
         """Acquire a slot and form the batch to send in that slot."""
-        slot, batch = os.urandom(SLOT_BYTES).hex(), None
+        slot, batch = new_slot(), None
         try:
             pause, linger = self.limiter.acquire(
                 slot,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -25,6 +26,14 @@ LINGER_SHARE = 0.02
 The time per slot is the period divided by the limit: 12 s at 5 requests a minute. With lingering, 500 simultaneous
 queries become two requests: the first query is sent at once, the others together."""
 
+SLOT_BYTES = 8
+"""Random bytes in the name of a slot. A window is written with each request, and can hold a thousand names."""
+
+
+def new_slot() -> str:
+    """Return a name for a slot that no other process uses."""
+    return os.urandom(SLOT_BYTES).hex()
+
 
 class RateLimiter:
     """Applies the account's rate limit.
@@ -40,7 +49,7 @@ class RateLimiter:
         """Those who pace the requests of other libraries with this limiter; each counts as a client of the account."""
 
     def acquire(
-        self, slot: str, *, max_duration: float, cap: int | None, interactive: bool, documents: bool = False
+        self, slot: str, *, max_duration: float, cap: int | None, interactive: bool, documents: int = 0
     ) -> tuple[Pause | None, float | None]:
         """Acquire a slot; exceptions of the store are raised to the caller.
 

@@ -71,7 +71,8 @@ class WindowKeeper:
             return result, window if window.is_unlimited(now) else None
 
         with self._lock:
-            self._change_store()
+            if self._successors:
+                self._change_store()
             if self._unshared is not None and cap is None and time.monotonic() < self._share_at:
                 result, unlimited = self._unshared.update(watched)
                 if unlimited is None:

@@ -190,7 +190,7 @@ BREAKAGES = {
     "documents fill the window beside queries": (EvenSpacing, "delay", lambda _: lambda *_, **__: 0.0),
     "requests are spread by half a spacing": (EvenSpacing, "delay", _delay_with(factor=0.5)),
     "requests are spread by two spacings": (EvenSpacing, "delay", _delay_with(factor=2.0)),
-    "documents alone are spread": (EvenSpacing, "delay", _delay_with(kinds={"interactive": True, "documents": True})),
+    "documents alone are spread": (EvenSpacing, "delay", _delay_with(kinds={"interactive": True, "documents": 2})),
     "queries are not known to the limiter": (EvenSpacing, "delay", _delay_with(kinds={"interactive": False})),
     "documents go ahead of queries": (WaitingTexts, "take", _documents_first),
     "documents take the last place on the wire": (RequestQueue, "urgency", _last_place_for_documents),
