@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import pytest
 
 from electronhub_embeddings import EmbeddingsClient
 
@@ -82,6 +83,25 @@ if find_spec("llama_index") and find_spec("llama_index.core"):  # the namespace 
         list,
         float,
     )
+
+
+SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
+"""One entry point of each class, for what happens before any text is embedded."""
+
+
+def paired(cases):
+    """Return parameters for `entry_point` and cases that are decided below all entry points.
+
+    The client meets every case, and each case one more of the entry points, all of which have their turn.
+
+    Args:
+        cases: Values of each case, by its name.
+    """
+    names, others = list(cases), [name for name in ENTRY_POINTS if name != "client sync"]
+    pairs = [("client sync", name) for name in names]
+    turns = range(max(len(names), len(others)))
+    pairs += [(others[turn % len(others)], names[turn % len(names)]) for turn in turns]
+    return [pytest.param(entry_point, *cases[name], id=f"{entry_point}, {name}") for entry_point, name in pairs]
 
 
 class EntryPoint:

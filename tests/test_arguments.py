@@ -7,25 +7,37 @@ from types import MappingProxyType
 import httpx
 import numpy as np
 import pytest
-from entry_points import ENTRY_POINTS
+from entry_points import ENTRY_POINTS, SYNC, EntryPoint
 
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 CANARY = "canary-0123456789"
-SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 
 
 @pytest.fixture
-def refused(entry_point):
-    """Return a function that creates an object with invalid arguments, and returns the ValueError."""
+def build(closing):
+    """Return a function that creates an object of each class with the same arguments."""
+    entry_points = [EntryPoint(ENTRY_POINTS[name], closing) for name in SYNC]
+    return lambda **options: [entry_point.build(**{"api_key": "ek-test", **options}) for entry_point in entry_points]
+
+
+@pytest.fixture
+def refused(closing):
+    """Return a function that passes invalid arguments to each class, and returns what the errors say, in lines."""
+
+    def refuse_once(name, options):
+        try:
+            EntryPoint(ENTRY_POINTS[name], closing).build(**{"api_key": "ek-test", **options})
+        except ValueError as error:
+            said = str(error)
+        else:
+            pytest.fail(f"{name} takes {options}")
+        assert next(iter(options)) in said, name
+        assert CANARY not in said, name
+        return said
 
     def refuse(**options):
-        with pytest.raises(ValueError) as caught:  # noqa: PT011 - what it says is for the tests
-            entry_point.build(**{"api_key": "ek-test", **options})
-        said = str(caught.value)
-        assert next(iter(options)) in said
-        assert CANARY not in said
-        return said
+        return [refuse_once(name, options) for name in SYNC]
 
     return refuse
 
@@ -89,7 +101,7 @@ def test_a_base_url_that_httpx_would_not_take(refused, url):
     """A malformed URL is rejected at construction: `urlsplit` drops line breaks, and httpx fails at the first text."""
     said = refused(base_url=url)
     if isinstance(url, str):
-        assert "https://api.electronhub.ai/v1" in said
+        assert [words for words in said if "https://api.electronhub.ai/v1" not in words] == []
 
 
 @pytest.mark.parametrize("url", ["https://user:canary-0123456789@a.example", "https://a.example:canary-0123456789"])
@@ -98,6 +110,7 @@ def test_a_base_url_is_not_quoted(refused, url):
     refused(base_url=url)
 
 
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 def test_the_variable_is_named(entry_point, monkeypatch):
     """An error in an environment variable names the variable, not the argument."""
     monkeypatch.setenv("ELECTRONHUB_BASE_URL", "https://a.example/v1\n")
@@ -119,9 +132,9 @@ GOOD_URLS = [
 
 
 @pytest.mark.parametrize("url", GOOD_URLS)
-def test_a_base_url_that_httpx_takes(entry_point, url):
+def test_a_base_url_that_httpx_takes(build, url):
     """Every accepted URL is valid for httpx, so it cannot fail at the first text."""
-    entry_point.build(api_key="ek-test", base_url=url)
+    build(base_url=url)
     assert httpx.URL(f"{url}/embeddings").host
 
 
@@ -210,6 +223,7 @@ def test_an_argument_that_cannot_be_meant(refused, name, value):
     refused(**{name: value})
 
 
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize(
     ("client", "words"),
     [
@@ -228,7 +242,7 @@ def test_a_closed_http_client(refused):
     """The client could not send any request."""
     with httpx.Client() as http:
         pass
-    assert "is closed" in refused(http_client=http)
+    assert [words for words in refused(http_client=http) if "is closed" not in words] == []
 
 
 REDIS_URLS = {
@@ -264,7 +278,8 @@ def test_a_redis_url_that_cannot_be_parsed(refused, url, installed, monkeypatch)
     """An invalid Redis URL is rejected with or without redis-py, and its password is not quoted."""
     if not installed:
         monkeypatch.setitem(sys.modules, "redis", None)
-    assert "redis://user:password@host:6379/0" in refused(rate_limit_store=url)
+    said = refused(rate_limit_store=url)
+    assert [words for words in said if "redis://user:password@host:6379/0" not in words] == []
 
 
 GOOD_REDIS_URLS = [
@@ -279,13 +294,14 @@ GOOD_REDIS_URLS = [
 
 
 @pytest.mark.parametrize("url", GOOD_REDIS_URLS)
-def test_a_redis_url_that_redis_py_takes(entry_point, url):
+def test_a_redis_url_that_redis_py_takes(build, url):
     """Every accepted Redis URL is valid for redis-py, and no connection is opened."""
     redis = pytest.importorskip("redis")
-    entry_point.build(api_key="ek-test", rate_limit_store=url)
+    build(rate_limit_store=url)
     assert redis.ConnectionPool.from_url(url).make_connection()
 
 
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize("url", ["redis://localhost", "rediss://localhost", "unix:///run/redis.sock"])
 def test_redis_py_is_missing(entry_point, monkeypatch, url):
     """The constructor's error says what to install."""
@@ -316,9 +332,9 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("name", "value"), GOOD, ids=[f"{name}-{number}" for number, (name, _) in enumerate(GOOD)])
-def test_an_argument_at_the_edge(entry_point, name, value):
+def test_an_argument_at_the_edge(build, name, value):
     """The smallest and largest valid values are accepted, and nothing is opened."""
-    entry_point.build(**{"api_key": "ek-test", name: value})
+    build(**{name: value})
 
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)

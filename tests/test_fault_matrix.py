@@ -300,19 +300,6 @@ def test_nothing_listens(entry_point, absent_service, attach_log):
     fault_run.expect_recovery(silent=False)
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_reaches_nobody_else(entry_point, faulty_service, status):
-    """The host that a redirect names sees no connection."""
-    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
-        elsewhere.setblocking(False)
-        url = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/v1/embeddings"
-        faulty_service.service.script(faults.empty(status, headers={"Location": url}))
-        with pytest.raises(APIStatusError):
-            entry_point.query(entry_point.make(faulty_service.service), "one")
-        with pytest.raises(BlockingIOError):
-            elsewhere.accept()
-
-
 def send_endless_page(listening):
     """Answer one connection with an error page that never ends."""
     connection, _ = listening.accept()

@@ -13,6 +13,7 @@ import pybase64
 import pytest
 from audit import WAYS, audited
 from child_processes import slow_except
+from entry_points import paired
 from recording_server import Answer, answer_with_vectors
 
 from electronhub_embeddings import APIConnectionError, APIStatusError, InvalidResponseError
@@ -75,18 +76,20 @@ def size(error):
     return len(f"{error!s}{error!r}{vars(error)}")
 
 
+PAGES = {
+    "text": b"x" * LONG,
+    "html": b"<html><title>" + b"x" * LONG,
+    "json": b'{"error": {"message": "' + b"x" * LONG + b'"}}',
+    "nested": b"[" * LONG,
+    "zeros": b"\0" * LONG,
+}
+
+
 @pytest.mark.parametrize(
-    "body",
-    [
-        b"x" * LONG,
-        b"<html><title>" + b"x" * LONG,
-        b'{"error": {"message": "' + b"x" * LONG + b'"}}',
-        b"[" * LONG,
-        b"\0" * LONG,
-    ],
-    ids=["text", "html", "json", "nested", "zeros"],
+    ("entry_point", "status", "body"),
+    paired({f"{status} {name}": (status, body) for status in (400, 503) for name, body in PAGES.items()}),
+    indirect=["entry_point"],
 )
-@pytest.mark.parametrize("status", [400, 503])
 def test_error_pages_are_cut(entry_point, recording_server, ask, status, body):
     """However long an error page is, the exception holds only a short part of it."""
     error = ask(entry_point, recording_server(lambda _: Answer(status, {}, body)), max_retries=0)
@@ -136,7 +139,7 @@ except ElectronHubError as error:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in KB there")
-@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("status", [200, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("encoding", "make"),
     [

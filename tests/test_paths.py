@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from entry_points import expected_vectors, same
+from entry_points import SYNC, expected_vectors, paired, same
 from window_changes import look
 
 from electronhub_embeddings import CacheError, ElectronHubError, RateLimitError
@@ -56,6 +56,7 @@ def elsewhere(tmp_path):
 # What is refused.
 
 
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize("argument", ARGUMENTS)
 @pytest.mark.parametrize(
     ("wrong", "why"),
@@ -104,8 +105,11 @@ DOUBLES = {
 }
 
 
-@pytest.mark.parametrize("double", DOUBLES.values(), ids=DOUBLES)
-@pytest.mark.parametrize("argument", ARGUMENTS)
+@pytest.mark.parametrize(
+    ("entry_point", "argument", "double"),
+    paired({f"{it}, {name}": (it, double) for it in ARGUMENTS for name, double in DOUBLES.items()}),
+    indirect=["entry_point"],
+)
 def test_a_relative_path_means_the_same_after_a_change_of_directory(
     entry_point, closing, emulator, here, elsewhere, *, monkeypatch, argument, double
 ):

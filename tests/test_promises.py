@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from entry_points import expected_vectors, same
+from entry_points import expected_vectors, paired, same
 
 from electronhub_embeddings import (
     APIConnectionError,
@@ -72,40 +72,28 @@ def test_rows_are_placed_by_their_index(entry_point, emulator):
     assert same(entry_point.embed(entry_point.make(service), TEXTS), expected_vectors(service, TEXTS))
 
 
+WRONG_ANSWERS = {
+    "short": faults.short(),
+    "extra": faults.extra(),
+    "duplicate": faults.duplicate_index(),
+    "missing": faults.missing_index(),
+    "negative": faults.negative_index(),
+    "nan": faults.not_a_number(1),
+    "infinite": faults.infinite(1),
+    "null": faults.null(),
+    "length": faults.wrong_dimension(1),
+    "odd": faults.odd_base64(),
+    "invalid": faults.invalid_base64(),
+    "nonsense": faults.nonsense(),
+    "empty": faults.edit(lambda answer: {**answer, "data": []}),
+    "nothing": faults.edit(lambda _: {}),
+}
+
+
 @pytest.mark.parametrize(
-    "fault",
-    [
-        faults.short(),
-        faults.extra(),
-        faults.duplicate_index(),
-        faults.missing_index(),
-        faults.negative_index(),
-        faults.not_a_number(1),
-        faults.infinite(1),
-        faults.null(),
-        faults.wrong_dimension(1),
-        faults.odd_base64(),
-        faults.invalid_base64(),
-        faults.nonsense(),
-        faults.edit(lambda answer: {**answer, "data": []}),
-        faults.edit(lambda _: {}),
-    ],
-    ids=[
-        "short",
-        "extra",
-        "duplicate",
-        "missing",
-        "negative",
-        "nan",
-        "infinite",
-        "null",
-        "length",
-        "odd",
-        "invalid",
-        "nonsense",
-        "empty",
-        "nothing",
-    ],
+    ("entry_point", "fault"),
+    paired({name: (fault,) for name, fault in WRONG_ANSWERS.items()}),
+    indirect=["entry_point"],
 )
 def test_wrong_answers_are_never_returned(entry_point, emulator, fault):
     """An invalid answer is rejected every time, and no part of it is used."""
@@ -117,7 +105,18 @@ def test_wrong_answers_are_never_returned(entry_point, emulator, fault):
     assert {call.status for call in service.calls} == {200}
 
 
-@pytest.mark.parametrize("fault", [faults.short(), faults.not_a_number(), faults.nonsense(), faults.truncate()])
+@pytest.mark.parametrize(
+    ("entry_point", "fault"),
+    paired(
+        {
+            "short": (faults.short(),),
+            "nan": (faults.not_a_number(),),
+            "nonsense": (faults.nonsense(),),
+            "cut": (faults.truncate(),),
+        }
+    ),
+    indirect=["entry_point"],
+)
 def test_one_wrong_answer_costs_one_request(entry_point, emulator, fault):
     """A retry recovers from a single invalid answer."""
     service = emulator(rpm=0, faults=[fault])
@@ -206,61 +205,35 @@ def test_no_texts_no_request(entry_point, emulator):
 SOON = "Rate limit exceeded. Try again in 0.01 seconds."
 
 
-@pytest.mark.parametrize(
-    ("fault", "error", "attempts"),
-    [
-        (faults.error(400, "Something is odd."), BadRequestError, 1),
-        (faults.error(401), AuthenticationError, 1),
-        (faults.balance_spent(), InsufficientBalanceError, 1),
-        (faults.error(403), PermissionDeniedError, 1),
-        (faults.error(404), NotFoundError, 1),
-        (faults.error(413), BadRequestError, 1),
-        (faults.error(418), APIStatusError, 1),
-        (faults.error(422), BadRequestError, 1),
-        (faults.budget_spent(), QuotaExceededError, 1),
-        (faults.error(429, SOON), RateLimitError, 3),
-        (faults.error(500), ServerError, 3),
-        (faults.html(502), ServerError, 3),
-        (faults.empty(503), ServerError, 3),
-        (faults.text(504), ServerError, 3),
-        (faults.wrapped_error(520), ServerError, 3),
-        (faults.detail(529), ServerError, 3),
-        (faults.drop(), APIConnectionError, 3),
-        (faults.reset(), APIConnectionError, 3),
-        (faults.truncate(), APIConnectionError, 3),
-        (faults.nonsense(), InvalidResponseError, 3),
-        (faults.short(), InvalidResponseError, 2),
-        (faults.error_with_200(), ServerError, 3),
-        (faults.edit(lambda _: {"error": {"message": "No such key.", "code": 401}}), AuthenticationError, 1),
-        (faults.edit(lambda answer: {**answer, "error": {"message": SOON, "code": 429}}), RateLimitError, 3),
-    ],
-    ids=[
-        "400",
-        "401",
-        "402",
-        "403",
-        "404",
-        "413",
-        "418",
-        "422",
-        "quota",
-        "429",
-        "500",
-        "502",
-        "503",
-        "504",
-        "520",
-        "529",
-        "drop",
-        "reset",
-        "truncate",
-        "nonsense",
-        "short",
-        "200-error",
-        "200-401",
-        "200-429",
-    ],
-)
+FAILURES = {
+    "400": (faults.error(400, "Something is odd."), BadRequestError, 1),
+    "401": (faults.error(401), AuthenticationError, 1),
+    "402": (faults.balance_spent(), InsufficientBalanceError, 1),
+    "403": (faults.error(403), PermissionDeniedError, 1),
+    "404": (faults.error(404), NotFoundError, 1),
+    "413": (faults.error(413), BadRequestError, 1),
+    "418": (faults.error(418), APIStatusError, 1),
+    "422": (faults.error(422), BadRequestError, 1),
+    "quota": (faults.budget_spent(), QuotaExceededError, 1),
+    "429": (faults.error(429, SOON), RateLimitError, 3),
+    "500": (faults.error(500), ServerError, 3),
+    "502": (faults.html(502), ServerError, 3),
+    "503": (faults.empty(503), ServerError, 3),
+    "504": (faults.text(504), ServerError, 3),
+    "520": (faults.wrapped_error(520), ServerError, 3),
+    "529": (faults.detail(529), ServerError, 3),
+    "drop": (faults.drop(), APIConnectionError, 3),
+    "reset": (faults.reset(), APIConnectionError, 3),
+    "truncate": (faults.truncate(), APIConnectionError, 3),
+    "nonsense": (faults.nonsense(), InvalidResponseError, 3),
+    "short": (faults.short(), InvalidResponseError, 2),
+    "200-error": (faults.error_with_200(), ServerError, 3),
+    "200-401": (faults.edit(lambda _: {"error": {"message": "No such key.", "code": 401}}), AuthenticationError, 1),
+    "200-429": (faults.edit(lambda answer: {**answer, "error": {"message": SOON, "code": 429}}), RateLimitError, 3),
+}
+
+
+@pytest.mark.parametrize(("entry_point", "fault", "error", "attempts"), paired(FAILURES), indirect=["entry_point"])
 def test_each_failure_costs_what_it_must(entry_point, emulator, fault, error, attempts):
     """The exception matches the failure; transient failures are attempted max_retries + 1 times, others once."""
     service = emulator(rpm=0, chance=lambda _: fault)

@@ -1,5 +1,6 @@
 """What a refusal of the whole request costs: one request where the words are known, few where they are not."""
 
+import itertools
 import math
 
 import pytest
@@ -44,16 +45,21 @@ UNKNOWN = {
 CONNECTIONS = 7
 """Requests with documents that are on the wire at once where no limit is known."""
 
-REQUESTS = [pytest.param(fault, 1, id=name) for name, fault in KNOWN.items()] + [
-    pytest.param(fault, None, id=name) for name, fault in UNKNOWN.items()
-]
+REFUSALS = {**{name: (fault, 1) for name, fault in KNOWN.items()}, **{name: (it, None) for name, it in UNKNOWN.items()}}
+SITUATIONS = list(itertools.product([512, 2000], [0, 1000], [True, False]))
+"""Texts, the limit (0: the answers name none), and whether the client is new."""
+IN_EVERY_SITUATION = {"OpenAI, model", "odd"}
 
 
-@pytest.mark.parametrize(("fault", "most"), REQUESTS)
-@pytest.mark.parametrize("limit", [0, 1000], ids=["without headers", "with headers"])
-@pytest.mark.parametrize("is_new", [True, False], ids=["new client", "old client"])
-@pytest.mark.parametrize("count", [512, 2000])
-def test_a_refusal_of_the_whole_request(client, emulator, fault, most, limit, is_new, count):  # noqa: PLR0917
+def situations():
+    """Pair one refusal with known words and one without with every situation, and the others with one each in turn."""
+    for place, (name, refusal) in enumerate(REFUSALS.items()):
+        for situation in SITUATIONS if name in IN_EVERY_SITUATION else [SITUATIONS[place % len(SITUATIONS)]]:
+            yield pytest.param(*refusal, *situation, id=f"{name}, {situation}")
+
+
+@pytest.mark.parametrize(("fault", "most", "count", "limit", "is_new"), list(situations()))
+def test_a_refusal_of_the_whole_request(client, emulator, *, fault, most, count, limit, is_new):
     """It costs one request, or 2·log2(n), and once more at most one for the next call."""
     service = emulator(rpm=limit, chance=lambda _: fault)
     ours = client(service, dimensions=8)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from entry_points import ENTRY_POINTS, EntryPoint, same
+from entry_points import ENTRY_POINTS, SYNC, EntryPoint, paired, same
 from fault_forms import KEY as QUOTED_KEY
 from faults_table import ROWS, SLOW, Failure
 from window_changes import forget_windows
@@ -46,7 +46,6 @@ CONFIDENTIAL = {"rate_limit_store": ADDRESS, "default_headers": {"X-Secret": HEA
 
 HERE = str(Path(__file__).parent)
 
-SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 ADAPTERS = [name for name in SYNC if name != "client sync"]
 LANGCHAIN = [name for name in ENTRY_POINTS if name == "LangChain sync"]
 LLAMA_INDEX = [name for name in ENTRY_POINTS if name == "LlamaIndex sync"]
@@ -170,38 +169,27 @@ def test_logs_do_not_hold_it(entry_point, emulator, caplog):
     assert [line for line in logged if KEY in line or "a confidential text" in line] == []
 
 
+QUOTING = {
+    "400": faults.error(400, f"The key {KEY} is not allowed."),
+    "401": faults.error(401, f"Incorrect API key provided: {KEY}."),
+    "403": faults.error(403, "No.", param=KEY, code=KEY),
+    "wrapped": faults.wrapped_error(404, f"{KEY} has no such model."),
+    "detail": faults.detail(402, f"{KEY} is spent."),
+    "text": faults.text(503, f"upstream refused {KEY}"),
+    "nonsense": faults.nonsense(f"Bearer {KEY}".encode()),
+    "200": faults.error_with_200(f"Key {KEY} failed."),
+    "200-with-rows": faults.edit(lambda answer: {**answer, "error": {"message": f"Key {KEY} failed."}}),
+    "drop": faults.drop(),
+    "truncate": faults.truncate(),
+    "timeout": faults.stall(30),
+}
+
+
 @pytest.mark.parametrize(
-    "fault",
-    [
-        faults.error(400, f"The key {KEY} is not allowed."),
-        faults.error(401, f"Incorrect API key provided: {KEY}."),
-        faults.error(403, "No.", param=KEY, code=KEY),
-        faults.wrapped_error(404, f"{KEY} has no such model."),
-        faults.detail(402, f"{KEY} is spent."),
-        faults.text(503, f"upstream refused {KEY}"),
-        faults.nonsense(f"Bearer {KEY}".encode()),
-        faults.error_with_200(f"Key {KEY} failed."),
-        faults.edit(lambda answer: {**answer, "error": {"message": f"Key {KEY} failed."}}),
-        faults.drop(),
-        faults.truncate(),
-        faults.stall(30),
-    ],
-    ids=[
-        "400",
-        "401",
-        "403",
-        "wrapped",
-        "detail",
-        "text",
-        "nonsense",
-        "200",
-        "200-with-rows",
-        "drop",
-        "truncate",
-        "timeout",
-    ],
+    ("entry_point", "fault", "count"),
+    paired({f"{name}, {count} texts": (fault, count) for name, fault in QUOTING.items() for count in (1, 40)}),
+    indirect=["entry_point"],
 )
-@pytest.mark.parametrize("count", [1, 40], ids=["one text", "40 texts"])
 def test_exceptions_do_not_show_it(entry_point, emulator, fault, count):
     """A key quoted by the service is in no exception, cause or traceback."""
     service = emulator(rpm=0, api_key=KEY, chance=lambda _: fault)
@@ -617,7 +605,11 @@ def test_only_the_configured_host_is_contacted(entry_point, emulator, contacted)
     assert set(contacted) == {(url.host, url.port)}
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize(
+    ("entry_point", "status"),
+    paired({str(status): (status,) for status in (301, 302, 307, 308)}),
+    indirect=["entry_point"],
+)
 def test_redirects_are_not_followed(entry_point, emulator, status):
     """A redirect is an error even with an HTTP client that follows redirects, so the key stays at its host."""
     elsewhere = emulator(rpm=0)

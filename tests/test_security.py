@@ -9,7 +9,8 @@ import pybase64
 import pytest
 import trustme
 from audit import WAYS, audited
-from entry_points import ENTRY_POINTS
+from child_processes import slow_except
+from entry_points import SYNC, paired
 from recording_server import Answer, answer_with_vectors
 
 from electronhub_embeddings import APIConnectionError, APIStatusError, ElectronHubError
@@ -19,13 +20,15 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 
 KEY = "ek-recorder-canary"
 
-SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
-
 
 # The key goes nowhere else.
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
+@pytest.mark.parametrize(
+    ("entry_point", "status"),
+    paired({str(status): (status,) for status in (300, 301, 302, 303, 304, 305, 307, 308)}),
+    indirect=["entry_point"],
+)
 def test_no_redirect_is_followed(entry_point, recording_server, ask, status):
     """A redirect, to any host, is an error after one request; no other host is contacted."""
     elsewhere = recording_server()
@@ -200,7 +203,7 @@ def test_urls_that_two_parsers_could_read_differently(entry_point, url, monkeypa
     assert looked_up == []
 
 
-@pytest.mark.parametrize("kind", WAYS)
+@pytest.mark.parametrize("kind", slow_except({"client"}, WAYS))
 def test_one_host_from_import_to_exit(emulator, kind):
     """From the first import to the last vector, sync and async, the whole process contacts the configured host only."""
     script = """
@@ -270,6 +273,7 @@ def test_values_cannot_become_headers(entry_point, recording_server):
     assert (body["model"], body["user"], body["input"]) == (INJECTED, INJECTED, [INJECTED * 2])
 
 
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
 @pytest.mark.parametrize(
     "options",
     [

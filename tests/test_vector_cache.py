@@ -16,7 +16,7 @@ import zlib
 import numpy as np
 import pytest
 from child_processes import begin, finish, release
-from entry_points import expected_vectors, same
+from entry_points import expected_vectors, paired, same
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -335,7 +335,11 @@ def directory(path):
     path.mkdir()
 
 
-@pytest.mark.parametrize("damage", [not_a_database, broken_pages, another_database, directory])
+@pytest.mark.parametrize(
+    ("entry_point", "damage"),
+    paired({it.__name__: (it,) for it in (not_a_database, broken_pages, another_database, directory)}),
+    indirect=["entry_point"],
+)
 def test_a_damaged_file_is_a_clear_error(entry_point, emulator, path, damage):
     """An unusable file raises before anything is sent; the error names it and what to do; without it, calls work."""
     service = emulator(rpm=0)
@@ -389,12 +393,19 @@ def test_a_service_that_changed_its_vectors(client, entry_point, emulator, path)
     assert other.embed(TEXTS).shape == (40, 8)
 
 
+IMPOSSIBLE = {
+    "not a number": np.full(8, np.nan),
+    "infinite": np.array([1, 2, 3, np.inf, 5, 6, 7, 8]),
+    "short": np.ones(4),
+    "long": np.ones(16),
+}
+
+
 @pytest.mark.parametrize(
-    "wrong",
-    [np.full(8, np.nan), np.array([1, 2, 3, np.inf, 5, 6, 7, 8]), np.ones(4), np.ones(16)],
-    ids=["not a number", "infinite", "short", "long"],
+    ("entry_point", "wrong", "count"),
+    paired({f"{name}, {count}": (wrong, count) for name, wrong in IMPOSSIBLE.items() for count in (1, 40)}),
+    indirect=["entry_point"],
 )
-@pytest.mark.parametrize("count", [1, 40])
 def test_an_entry_that_no_answer_could_be_is_a_miss(entry_point, emulator, path, wrong, count):
     """Entries that would be invalid in an answer are embedded and stored again, even with a correct checksum."""
     service = emulator(rpm=0)

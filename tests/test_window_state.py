@@ -120,17 +120,18 @@ def test_the_fields_belong_to_a_version():
     assert decode(seal(asdict(WINDOW))) == WINDOW
 
 
-@pytest.mark.parametrize("path", FIELDS_OF_VERSION_1)
 @pytest.mark.parametrize("renamed", [True, False], ids=["renamed", "missing"])
-def test_a_field_that_is_renamed_or_missing_resets_nothing(path, renamed):
+def test_a_field_that_is_renamed_or_missing_resets_nothing(renamed):
     """A state with a missing or unknown field is rejected as a whole, and the error names the field."""
-    fields = asdict(WINDOW)
-    part, name = part_with(fields, path)
-    value = part.pop(name)
-    if renamed:
-        part[f"{name}_"] = value
-    with pytest.raises(UnreadableStateError, match=name):
-        decode(seal(fields))
+    for path in FIELDS_OF_VERSION_1:
+        fields = asdict(WINDOW)
+        part, name = part_with(fields, path)
+        value = part.pop(name)
+        if renamed:
+            part[f"{name}_"] = value
+        with pytest.raises(UnreadableStateError) as caught:
+            decode(seal(fields))
+        assert name in str(caught.value)
 
 
 @pytest.mark.parametrize(
