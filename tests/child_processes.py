@@ -11,7 +11,7 @@ TIMEOUT = 30.0
 
 
 def slow_except(kept, names):
-    """Return names as parameters of a test, and leave all except some to `make check`: each imports a framework."""
+    """Return names as parameters of a test, and leave all except some to `make check`."""
     return [name if name in kept else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from entry_points import ENTRY_POINTS, expected_vectors, same
+from child_processes import slow_except
+from entry_points import ENTRY_POINTS, SYNC, expected_vectors, same
 
 from electronhub_embeddings import APIConnectionError, ElectronHubError, EmbeddingsClient
 from electronhub_embeddings.emulator import faults
@@ -59,7 +60,7 @@ def descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("name", [name for name in ENTRY_POINTS if name.endswith(" sync")])
+@pytest.mark.parametrize("name", slow_except(SYNC[1:], SYNC))
 def test_a_thousand_objects_made_and_dropped(emulator, until, workers, name):
     """Many objects with different arguments, used and garbage-collected, leave no thread, socket or file behind."""
     kind, count = ENTRY_POINTS[name], 1000 if name.startswith("client") else 100
@@ -78,7 +79,7 @@ def test_a_thousand_objects_made_and_dropped(emulator, until, workers, name):
     assert (most < before + 60, most_threads < 20) == (True, True)
 
 
-@pytest.mark.parametrize("name", [name for name in ENTRY_POINTS if name.endswith(" sync")])
+@pytest.mark.parametrize("name", SYNC)
 def test_one_that_failed_is_dropped(emulator, until, workers, name):
     """An object whose last call failed is garbage-collected like any other: no thread references the error."""
     service, kind = emulator(rpm=0, faults=[faults.error(402)]), ENTRY_POINTS[name]

@@ -32,6 +32,7 @@ def test_snippet_runs(place, monkeypatch, tmp_path, emulator):
     assert has_asked is ("Emulator(" not in code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", EXAMPLES)
 def test_example_of_a_test_passes(place, tmp_path):
     """Each example of a test passes as a user's own test."""

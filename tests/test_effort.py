@@ -115,6 +115,7 @@ def test_an_array_is_held_once(options):
     assert most < rows.nbytes + 30_000_000
 
 
+@pytest.mark.slow
 def test_lists_are_held_once(options):
     """For lists, no array of all their numbers is created."""
     model = ElectronHubEmbeddings(**options, batch_size=100, max_concurrency=1)

@@ -122,7 +122,7 @@ def test_leaving_with_work_in_the_line(emulator, kind, crowd):
     assert len(service.calls) == 1
 
 
-@pytest.mark.parametrize("store", [None, "limits.db"], ids=["memory", "file"])
+@pytest.mark.parametrize("store", [pytest.param(None, marks=pytest.mark.slow), "limits.db"], ids=["memory", "file"])
 def test_leaving_without_closing(emulator, tmp_path, store):
     """Objects used sync and async and never closed cause no warning, with all of Python's warnings enabled."""
     script = """
@@ -138,7 +138,9 @@ del other
     assert run("client", script, emulator(rpm=0), path, flags=("-X", "dev", "-W", "error")) == (0, "", "")
 
 
-@pytest.mark.parametrize("before", ["", "thing.embed_query('before')"], ids=["fresh", "used"])
+@pytest.mark.parametrize(
+    "before", [pytest.param("", marks=pytest.mark.slow), "thing.embed_query('before')"], ids=["fresh", "used"]
+)
 @pytest.mark.parametrize("ask", ["thing.embed_query('last')", "asyncio.run(thing.aembed_query('last'))"])
 def test_embedding_at_exit(emulator, before, ask):
     """An `atexit` handler can still embed, with a used client or, except on Python 3.12, a new one."""
@@ -221,7 +223,7 @@ def test_ctrl_c_ends_the_program(emulator, hold, until, way):
     assert [call.body["input"] for call in service.calls] == [hold.texts]
 
 
-@pytest.mark.parametrize("way", slow_except({"client stream", "client async"}, BULK))
+@pytest.mark.parametrize("way", slow_except({"client stream"}, BULK))
 def test_ctrl_c_takes_back_what_was_not_sent(emulator, hold, until, way):
     """A program that continues after SIGINT never sends the unsent texts of the interrupted call."""
     kind, call = BULK[way]

@@ -17,7 +17,7 @@ import traceback
 
 import httpx
 import pytest
-from child_processes import begin, finish, release
+from child_processes import begin, finish, release, slow_except
 from http_families import KINDS, Kind
 from recording_server import Answer, answer_with_chat
 from window_changes import look
@@ -307,6 +307,7 @@ def test_an_interrupted_wait(emulator, store):
     assert slots(store) == (0, 1)
 
 
+@pytest.mark.parametrize("kind", slow_except({"httpx sync"}, KINDS), indirect=True)
 def test_a_file_is_shared_by_processes(kind, emulator, tmp_path):
     """A transport in one process and a client in another keep one limit, over one file."""
     service, path = emulator(rpm=3), tmp_path / "limits.db"

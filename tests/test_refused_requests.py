@@ -92,8 +92,9 @@ def test_the_next_call_costs_one_request(client, emulator, fault):
     assert len(service.calls) - before == 1
 
 
-@pytest.mark.parametrize("position", [0, 1, 700, 1999])
-@pytest.mark.parametrize("limit", [0, 1000], ids=["without headers", "with headers"])
+@pytest.mark.parametrize(
+    ("position", "limit"), [(0, 0), (1, 1000), (700, 0), (1999, 1000)], ids=lambda value: f"{value:,}"
+)
 def test_one_text_that_is_refused_without_a_name(client, emulator, position, limit):
     """It is found, it alone fails, and all others get their vectors."""
     service = emulator(rpm=limit, refuse="bad".__eq__, names_offender=False)

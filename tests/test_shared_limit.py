@@ -107,6 +107,7 @@ def test_four_processes_share_a_limit(worker, emulator):
     assert len(service.calls) >= 0.7 * allowed
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_the_others_right(worker, emulator, client, beside, until):
     """After SIGKILL with a request in flight, other processes neither exceed the limit nor wait too long for slots."""
     limit, period, count = 20, 1.0, 10

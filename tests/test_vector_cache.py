@@ -214,6 +214,7 @@ def test_an_event_loop_goes_on_while_it_is_read(client, emulator, path, monkeypa
 # Several at once.
 
 
+@pytest.mark.slow
 def test_processes_share_it(emulator, path):
     """Processes that create one file concurrently lose no vector, and read those of the others."""
     service = emulator(rpm=0)

@@ -5,6 +5,8 @@ import pytest
 from simulation.run import describe, simulate, watched_log
 
 SEEDS = 200
+QUICK_SEEDS = 100
+"""Seeds of every `make test`; `make check` runs the others."""
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +15,9 @@ def _watched_log():
         yield
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(
+    "seed", [*range(QUICK_SEEDS), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(QUICK_SEEDS, SEEDS))]
+)
 def test_every_rule_holds(seed):
     """No order of events breaks a rule in `invariants`."""
     world, error = simulate(seed)
