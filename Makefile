@@ -1,9 +1,11 @@
 # make demo   search Python's standard library with LangChain and with LlamaIndex
-# make test   everything that must hold: lint, types, tests, the ServiceContext environment, the lowest versions, the
-#             built wheel, vector stores, notebooks, Ray and a web server, the site
+# make test   what can break in a day's work: lint, types, the tests, a part of the simulation (two minutes on two cores)
+# make check  everything that must hold: `make test`, and then the slow tests, the ServiceContext environment, the lowest
+#             versions, the built wheel, vector stores, notebooks, Ray and a web server, the site
 #
 # make matrix         the tests with every living version of what this package stands on (.matrix; 30 minutes)
-# make release-check  wheel and sdist, built and installed into empty environments
+# make rest           what `make check` runs after `make test`
+# make dist           wheel and sdist, into dist/
 # make site           the documentation, into site/
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
 # make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (a minute)
@@ -18,20 +20,36 @@
 # make soak           ten minutes of mixed traffic, with each fault at random
 # make audit          known weaknesses of all that the package runs on (asks the package index)
 #
-# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. The tests start a
-# Redis server; where there is none it is installed from Debian's packages.
+# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. The tests of the
+# store in Redis start a server: `make test` skips them where there is none, `make check` installs it from Debian's packages.
 
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
-ON_ALL_CORES := -n auto --dist worksteal
+# Two tests for each core: half of the time a test waits, for a window or a process of its own.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 8))")
+ON_ALL_CORES := -n $(WORKERS) --dist worksteal --quiet
+HAS_REDIS := $(shell command -v redis-server)
 
-.PHONY: demo test lint types unit simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
+# Else hundreds of child processes would compile all that they import.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test check rest lint types unit slow simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix dist mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
 
-test: lint types unit service-context lowest packaging ecosystem site
+test: .venv/ready
+	@$(MAKE) --no-print-directory -j3 lint types unit
+
+check:
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory rest
+
+# Two at a time, the longest ones first, each with its own output in one piece.
+rest: .venv/ready redis
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+		HAS_REDIS=$(HAS_REDIS) slow ecosystem lowest packaging service-context site
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -41,8 +59,14 @@ lint: .venv/ready
 types: .venv/ready
 	$(BIN)/mypy
 
-unit: .venv/ready redis
-	$(BIN)/python -m pytest tests --ignore tests/packaging --ignore tests/ecosystem $(ON_ALL_CORES) --durations 10
+TESTS := tests --ignore tests/packaging --ignore tests/ecosystem
+
+unit: .venv/ready
+	$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --durations 10
+
+# What `make test` has left out.
+slow: .venv/ready redis
+	$(BIN)/python -m pytest $(TESTS) -m "slow$(if $(HAS_REDIS),, or needs_redis)" $(ON_ALL_CORES)
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
 service-context: .venv-0.10/ready
@@ -65,8 +89,7 @@ lowest: .venv/ready redis
 matrix: .venv/ready redis
 	$(BIN)/python tests/matrix.py
 
-release-check: .venv/ready
-	$(BIN)/python -m pytest tests/packaging
+dist: .venv/ready
 	rm -rf dist
 	$(BIN)/uv build --quiet --out-dir dist
 

@@ -45,13 +45,16 @@ CORE = tuple(
 """The tests that exercise tenacity, httpx, numpy, msgspec and pybase64, through every entry point."""
 
 
-FLOOR = tuple(dict.fromkeys((*CORE, LANGCHAIN[0], *LLAMA_INDEX, "tests/test_lifetimes.py", "tests/test_security.py")))
+FLOOR = (
+    *("-m", "not slow"),
+    *dict.fromkeys((*CORE, LANGCHAIN[0], *LLAMA_INDEX, "tests/test_lifetimes.py", "tests/test_security.py")),
+)
 """The tests that old dependencies can break: all except those about this machine, files and processes."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One environment, and the tests that run in it."""
+    """One environment, and the tests that run in it, as arguments of pytest."""
 
     packages: tuple[str, ...] = ()
     """Requirements in addition to the package."""
