@@ -44,7 +44,8 @@ def watched_log():
         yield
     finally:
         logger.removeHandler(handler)
-        logger.propagate, logger.level = before
+        logger.propagate = before[0]
+        logger.setLevel(before[1])  # not the attribute: the logger remembers which levels are enabled
 
 
 def simulate(seed):
