@@ -24,7 +24,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
-ON_ALL_CORES := -n auto --dist worksteal
+ON_ALL_CORES := -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test lint types unit simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix release-check mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
 
