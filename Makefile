@@ -26,8 +26,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
-# Two tests for each core: half of the time a test waits, for a window or a process of its own.
-WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 8))")
+# Two tests for each core: half of the time a test waits, for a window or a process of its own. More than four processes
+# only make tests about time slow.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 4))")
 ON_ALL_CORES := -n $(WORKERS) --dist worksteal --quiet
 HAS_REDIS := $(shell command -v redis-server)
 

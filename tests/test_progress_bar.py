@@ -53,8 +53,10 @@ def test_vectors_end_a_wait(clock):
 
 
 @pytest.mark.parametrize("total", [8, None])
-def test_a_bar_ticks_and_says_why_it_stands(clock, capsys, total):
+def test_a_bar_ticks_and_says_why_it_stands(clock, capsys, monkeypatch, total):
     """Each refresh shows the current count and note; the last refresh is at the end."""
+    monkeypatch.setenv("COLUMNS", "200")  # a bar as wide as 80 columns is cut where the rate has many digits
+    monkeypatch.setenv("LINES", "50")
     progress = Progress()
     with ProgressBar(progress, total) as bar:
         progress.advance(3)
