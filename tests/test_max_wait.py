@@ -6,6 +6,7 @@ import pytest
 from scheduler_driver import Config, Driver
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
+from electronhub_embeddings._scheduling.actions import AcquireSlot
 from electronhub_embeddings._scheduling.max_wait import LOGGED_WAIT, WARNED_WAIT
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError, ServerError
 
@@ -51,6 +52,17 @@ def test_later_waits_of_a_call_are_at_info(lines):
     driver.grant(linger=0.0)
     deny(driver, 48.0, "cooldown after a refused request")
     assert lines()[1:] == [("INFO", "cooldown after a refused request: next request in 48 s")]
+
+
+def test_a_call_after_a_refused_one_asks_at_once():
+    """Nobody waits for a check that was due for another call: where the wait is too long, the error comes at once."""
+    driver = Driver()
+    refused = driver.submit(max_wait=0.0)
+    driver.scheduler.slot_denied(Pause(57.0, "rate limit"), None, driver.now)
+    assert not isinstance(driver.action(), AcquireSlot)
+    assert refused.error is not None
+    driver.submit()
+    assert isinstance(driver.action(), AcquireSlot)
 
 
 def test_a_short_wait_is_not_logged(lines):

@@ -102,6 +102,7 @@ class Scheduler:
         queue = self._queues.most_urgent(now)
         if queue is None:
             self._limit_wait.end(now)
+            self._ask_again_at = float("-inf")  # else the next call would learn only then that it has to wait too long
             return self._wait(now)
         ready_at = self._last_start + (self._linger or 0.0)
         if now < ready_at and not queue.is_full:
