@@ -108,11 +108,11 @@ def peak(embed, count):
 
 
 def test_an_array_is_held_once(options):
-    """Peak memory is the result, one answer, and the data about the texts: no second array, no chunks."""
+    """Peak memory is the result, one or two answers, and the data about the texts: no second array, no chunks."""
     with EmbeddingsClient(**options) as client:
         rows, most = peak(client.embed, 20_000)
     assert rows.shape == (20_000, 1536)
-    assert most < rows.nbytes + 30_000_000
+    assert most < rows.nbytes + 50_000_000
 
 
 @pytest.mark.slow

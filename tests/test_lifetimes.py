@@ -262,8 +262,8 @@ def test_a_copy_with_another_key(recording_server, entry_point):
 @pytest.mark.parametrize("double", DOUBLES.values(), ids=DOUBLES)
 def test_doubles_keep_the_limit_of_the_file(entry_point, closing, emulator, shared_file, double):
     """Copies write to the same file, and together with their original they respect its limit."""
-    service = emulator(rpm=1, window=0.3)
-    thing = entry_point.make(service, dimensions=8, rate_limit_store=shared_file(service, 0.3))
+    service = emulator(rpm=1, window=0.1)
+    thing = entry_point.make(service, dimensions=8, rate_limit_store=shared_file(service, 0.1))
     twin = closing(double(thing))
     rows = [entry_point.query(each, text) for each, text in ((thing, "one"), (twin, "two"), (thing, "three"))]
     assert same(rows, expected_vectors(service, ["one", "two", "three"], 8))

@@ -16,6 +16,7 @@ from window_changes import look
 
 from electronhub_embeddings import CacheError, ElectronHubError, RateLimitError
 from electronhub_embeddings._config.paths import absolute_path, file_identity
+from electronhub_embeddings._workers import account_workers
 from electronhub_embeddings.rate_limit_stores import is_replaceable, same_store
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from electronhub_embeddings.rate_limit_stores.memory_fallback import MemoryFallback
@@ -251,6 +252,7 @@ def test_a_call_that_waits_for_its_store_keeps_it(client, emulator, monkeypatch)
         return update(self, change)
 
     monkeypatch.setattr(SQLiteStore, "update", slowly)
+    monkeypatch.setattr(account_workers, "STATE_TIMEOUT", 0.2)  # the workers are busy for longer than that
     first = client(service, rate_limit_store="limit.sqlite")
     thread = threading.Thread(target=first.embed_query, args=("one",))
     thread.start()

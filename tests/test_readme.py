@@ -16,7 +16,7 @@ from electronhub_embeddings.emulator import Emulator
 def test_snippet_runs(code, monkeypatch, tmp_path):
     """Each snippet runs unchanged, against the service in the environment."""
     monkeypatch.chdir(tmp_path)
-    with Emulator(plan="pro") as service:
+    with Emulator(plan="pro", window=6.0) as service:  # a tenth: beside queries, documents leave evenly spread over it
         monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
         monkeypatch.setenv("ELECTRONHUB_BASE_URL", service.base_url)
         exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102 - our own text
