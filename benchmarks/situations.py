@@ -95,7 +95,6 @@ def spend(count: str) -> None:
     with EmbeddingsClient(dimensions=8) as client:
         for number in range(int(count)):
             client.embed([f"text {number}"])
-    print("script", 0.0, flush=True)
 
 
 def capped(seconds: str) -> None:
@@ -104,7 +103,6 @@ def capped(seconds: str) -> None:
     with EmbeddingsClient(dimensions=8, batch_size=1, requests_per_minute=10) as client:
         while time.monotonic() - began < float(seconds):
             client.embed(["one"])
-    print("capped", 0.0, flush=True)
 
 
 # The situations.
@@ -133,7 +131,7 @@ class Situation:
         """Wait for the processes, and say what came of it in one line."""
         lines = [line.split() for process in processes for line in process.communicate()[0].splitlines()]
         assert not any(process.returncode for process in processes), title
-        waits = sorted(float(line[1]) for line in lines if line[0] != "ingestion" and len(line) > 2 and late(line))
+        waits = sorted(float(line[1]) for line in lines if line[0] != "ingestion" and late(line))
         refused = sum(call.limited for call in self.service.calls)
         said = [f"{title}: {refused} of {len(self.service.calls)} requests refused"]
         if waits:

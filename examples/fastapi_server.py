@@ -49,7 +49,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 logger = logging.getLogger(__name__)
 
 
-class Library:
+class Collection:
     """Documents in memory, filled by background tasks and searched by request handlers."""
 
     def __init__(self) -> None:
@@ -87,13 +87,13 @@ class Library:
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Library]]:
+async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Collection]]:
     """Make the clients in the process and the event loop that use them, and close them when the server stops."""
-    library = Library()
+    collection = Collection()
     try:
-        yield {"library": library}
+        yield {"collection": collection}
     finally:
-        await library.aclose()
+        await collection.aclose()
 
 
 app = FastAPI(lifespan=lifespan)
@@ -109,22 +109,22 @@ async def busy(_: Request, error: RateLimitError) -> JSONResponse:
 @app.get("/search")
 async def search(request: Request, q: Text) -> list[str]:
     """Return the three documents that are closest to a question."""
-    return await request.state.library.search(q)
+    return await request.state.collection.search(q)
 
 
 @app.post("/documents", status_code=202)
 async def add(request: Request, texts: list[Text]) -> dict[str, int]:
     """Take documents in; they are embedded in the background."""
-    request.state.library.ingest(texts)
+    request.state.collection.ingest(texts)
     return await progress(request)
 
 
 @app.get("/documents")
 async def progress(request: Request) -> dict[str, int]:
     """Count the documents that are stored, still waiting, and failed."""
-    library = request.state.library
-    waiting = library.posted - library.stored - library.failed
-    return {"stored": library.stored, "waiting": waiting, "failed": library.failed}
+    collection = request.state.collection
+    waiting = collection.posted - collection.stored - collection.failed
+    return {"stored": collection.stored, "waiting": waiting, "failed": collection.failed}
 
 
 def main(port: int = 8000) -> None:

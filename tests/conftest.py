@@ -15,10 +15,10 @@ import pytest
 from entry_points import ENTRY_POINTS, EntryPoint
 from hypothesis import HealthCheck, settings
 from recording_server import RecordingServer
+from window_changes import forget_windows
 
 from electronhub_embeddings import ElectronHubError, EmbeddingsClient
 from electronhub_embeddings._scheduling import retry_policy
-from electronhub_embeddings._workers import account_registry
 from electronhub_embeddings.emulator import Emulator, faults
 
 WORKER = "electronhub-worker"
@@ -110,10 +110,9 @@ def state_folder(monkeypatch, _state_folders):
 
 
 @pytest.fixture(autouse=True)
-def _no_account(monkeypatch):
+def _no_account():
     """Let each test begin without accounts: windows outlive their clients, and many tests have the same key and URL."""
-    monkeypatch.setattr(account_registry, "_accounts", {})
-    monkeypatch.setattr(account_registry, "_windows", {})
+    forget_windows()
 
 
 @pytest.fixture

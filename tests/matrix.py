@@ -135,7 +135,7 @@ def install(row, python, home, log):
 
 def test(row, home, log):
     """Run a row's tests in its environment, and return whether they passed."""
-    options = ("--quiet", "-n", "auto", "--dist", "worksteal", "-p", "no:cacheprovider")
+    options = ("--quiet", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", "-p", "no:cacheprovider")
     command = [home / "bin" / "python", "-m", "pytest", *options, *row.tests]
     try:
         return not subprocess.run(

@@ -15,6 +15,11 @@ MEMORY = "memory"
 """The value of `rate_limit_store` that keeps the window in this process alone; "./memory" is a file of that name."""
 
 
+def is_memory(value: object) -> bool:
+    """Return whether a value of `rate_limit_store` keeps the window in this process alone."""
+    return isinstance(value, str) and value == MEMORY
+
+
 def check_cache(name: str, value: Any) -> str | None:
     """Return the absolute path of a file, or None."""
     return None if value is None else _check_path(name, value, "None keeps no cache")
@@ -29,7 +34,7 @@ def check_rate_limit_store(name: str, value: Any) -> RateLimitStore | str | None
     """
     if value is None or (isinstance(value, RateLimitStore) and not isinstance(value, type)):
         return value
-    if isinstance(value, str) and value == MEMORY:
+    if is_memory(value):
         return MEMORY
     if not isinstance(value, str) or not is_redis_url(value):
         return _check_path(

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._config.storage_options import MEMORY
+from electronhub_embeddings._config.storage_options import is_memory
 from electronhub_embeddings._workers.account_workers import AccountWorkers
 from electronhub_embeddings._workers.rate_limiter import RateLimiter
 from electronhub_embeddings._workers.window_keeper import WindowKeeper
@@ -107,23 +107,19 @@ def _has_no_user(workers: AccountWorkers) -> bool:
 
 def _open(account: Account, store: RateLimitStore | str | None) -> tuple[RateLimitStore, bool]:
     """Return a store, and whether its limiter owns it; no file is opened yet."""
-    if store is None or _is_memory(store):
+    if store is None or is_memory(store):
         _forget_idle_accounts()
-    if _is_memory(store):
+    if is_memory(store):
         return _windows.setdefault(account, MemoryStore()), False
     if store is None or isinstance(store, str):
         return open_store(store, account.name), True
     return store, False
 
 
-def _is_memory(store: RateLimitStore | str | None) -> bool:
-    return isinstance(store, str) and store == MEMORY
-
-
 def _forget_idle_accounts() -> None:
     """Forget the accounts without clients whose window is empty or in the default store's file."""
     for account, (workers, kept) in list(_accounts.items()):
-        if (kept is None or _is_memory(kept)) and _has_no_user(workers) and workers.limiter.keeper.is_disposable:
+        if (kept is None or is_memory(kept)) and _has_no_user(workers) and workers.limiter.keeper.is_disposable:
             del _accounts[account]
     for account in [account for account, window in _windows.items() if account not in _accounts and window.idle]:
         del _windows[account]
@@ -136,7 +132,7 @@ def _after_fork_in_child() -> None:
     for account, window in _windows.items():
         _windows[account] = window.after_fork()
     for account, (workers, store) in _accounts.items():
-        keeper = workers.limiter.keeper.after_fork(_windows[account] if _is_memory(store) else None)
+        keeper = workers.limiter.keeper.after_fork(_windows[account] if is_memory(store) else None)
         _accounts[account] = AccountWorkers(account, RateLimiter(keeper, users=workers.limiter.users)), store
 
 

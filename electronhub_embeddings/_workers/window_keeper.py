@@ -71,7 +71,7 @@ class WindowKeeper:
             return result, window if window.is_unlimited(now) else None
 
         with self._lock:
-            if self._successors:
+            while self._successors:
                 self._change_store()
             if self._unshared is not None and cap is None and time.monotonic() < self._share_at:
                 result, unlimited = self._unshared.update(watched)
@@ -129,12 +129,11 @@ class WindowKeeper:
             self._close_store()
 
     def _change_store(self) -> None:
-        while self._successors:
-            self._unshared = self._unshared or _last_known(self._store)
-            self._share_at = float("-inf")
-            self._close_store()
-            self._store, self._owns_store = self._successors[0]
-            self._successors.popleft()
+        self._unshared = self._unshared or _last_known(self._store)
+        self._share_at = float("-inf")
+        self._close_store()
+        self._store, self._owns_store = self._successors[0]
+        self._successors.popleft()  # only now: `store` looks without the lock
 
     def _close_store(self) -> None:
         if self._owns_store:

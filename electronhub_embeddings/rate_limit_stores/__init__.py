@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from electronhub_embeddings._config.paths import file_identity
 from electronhub_embeddings._config.redis_url import is_redis_url
-from electronhub_embeddings._config.storage_options import MEMORY
+from electronhub_embeddings._config.storage_options import is_memory
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._rate_limit.store import RateLimitStore
 
@@ -45,7 +45,7 @@ def same_store(one: RateLimitStore | str | None, other: RateLimitStore | str | N
 
 
 def _is_path(where: str) -> bool:
-    return where != MEMORY and not is_redis_url(where)
+    return not (is_memory(where) or is_redis_url(where))
 
 
 def is_replaceable(
