@@ -199,39 +199,6 @@ class SlidingWindow:
         self.probing = True
         self.unknown_until = now + self.hold
 
-    def note_time(self, now: float) -> None:
-        """Record the time of a change; a time before the last change means that a reboot has restarted the clock.
-
-        In that case, all times are shifted as if no time had passed, which can only be too careful.
-        """
-        if now < self.updated_at:
-            self.shift_clock(now - self.updated_at)
-        self.updated_at = now
-
-    def merge(self, other: SlidingWindow, shift: float) -> None:
-        """Merge another window of the same account, whose clock is behind this one's by `shift` seconds."""
-        other.shift_clock(shift)
-        self.limit = other.limit or self.limit
-        self.guess.merge(other.guess)
-        self.margin_growth.merge(other.margin_growth)
-        self.cooldown.until = max(self.cooldown.until, other.cooldown.until)
-        self.unknown_until = max(self.unknown_until, other.unknown_until)
-        self.probing = self.probing and other.probing
-        self.slots.merge(other.slots)
-        self.foreign.merge(other.foreign)
-        self.spacing.merge(other.spacing)
-        self.wait_queue.merge(other.wait_queue)
-
-    def shift_clock(self, shift: float) -> None:
-        """Shift all times by `shift` seconds, to convert them to another clock."""
-        self.cooldown.until += shift
-        self.unknown_until += shift
-        self.slots.shift_clock(shift)
-        self.foreign.shift_clock(shift)
-        self.spacing.shift_clock(shift)
-        self.wait_queue.shift_clock(shift)
-        self.margin_growth.good.since = self.guess.full.since = None
-
     @property
     def hold(self) -> float:
         """Seconds for which a slot is held after the service has counted its call."""

@@ -106,9 +106,9 @@ def _forgotten_refusal(end_search):
 
 def _kept_ask_again(finished):
     def broken(self, *args):
-        before = self._ask_again_at
+        before = self._limit_wait.ask_again_at
         finished(self, *args)
-        self._ask_again_at = before
+        self._limit_wait.ask_again_at = before
 
     return broken
 

@@ -1,6 +1,6 @@
 """One process: worker threads of a scheduler, interleaved at random.
 
-What `_workers/account_workers.py` does with threads and locks is done here step by step. A step is what runs with the
+What `_workers/worker_loop.py` does with threads and locks is done here step by step. A step is what runs with the
 lock held, or one access to the store; between two steps of a thread any other thread can run, and time passes.
 """
 
