@@ -71,6 +71,16 @@ def texts_of(slices):
     return [(part.call.number, i) for part in slices for i in range(part.start, part.stop)]
 
 
+def size_of(part, position):
+    """Return the bytes of one text of a slice's call."""
+    return part.call.inputs.ends[position] - (part.call.inputs.ends[position - 1] if position else 0)
+
+
+def sizes(slices):
+    """Sum up the bytes of slices, text by text."""
+    return sum(size_of(part, i) for part in slices for i in range(part.start, part.stop))
+
+
 def refusal(message="Bad Request", param=None, status=400, code=None):
     """Return the error of a refused request."""
     return BadRequestError(message, status_code=status, param=param, code=code)

@@ -1,4 +1,4 @@
-"""The codec: requests contain what was asked, and answers are valid or rejected."""
+"""The response parser: answers are valid or rejected, however they are written."""
 
 import base64
 import json
@@ -9,8 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from electronhub_embeddings._codec.models_list import read_models
-from electronhub_embeddings._codec.request_body import write_request
 from electronhub_embeddings._codec.response_parser import TokenUsage, parse_response
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings.errors import (
@@ -19,14 +17,12 @@ from electronhub_embeddings.errors import (
     BadRequestError,
     ElectronHubError,
     InvalidResponseError,
-    NotFoundError,
     RateLimitError,
     ServerError,
 )
 from support.unusual_characters import CHARACTERS
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
-NASTY = "a\nb\tc\r\nd  \0 \x7f \N{BOM}\U0001f600\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL} e\N{COMBINING ACUTE ACCENT}"
 
 
 def encode(vector):
@@ -356,35 +352,6 @@ def test_only_a_200_is_an_answer(status):
     assert status == caught.value.status_code
 
 
-@given(st.lists(st.text(CHARACTERS, min_size=1), min_size=1, max_size=4))
-@example([NASTY, " ", "\n"])
-def test_texts_travel_to_the_byte(texts):
-    """Texts are sent unchanged, including newlines, tabs, emoji and spaces, and one text is sent as a list."""
-    assert texts == json.loads(write_request(texts, model="m", encoding_format="base64"))["input"]
-
-
-def test_a_body_is_utf_8():
-    """Characters are sent as UTF-8, not as escapes."""
-    assert NASTY.encode()[-10:] in write_request([NASTY], model="m", encoding_format=None)
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"encoding_format": "base64"},
-        {"encoding_format": "float"},
-        {"encoding_format": None},
-        {"encoding_format": "base64", "dimensions": 256},
-        {"encoding_format": "base64", "user": "u-1"},
-        {"encoding_format": "float", "dimensions": 1, "user": ""},
-    ],
-)
-def test_no_field_is_sent_that_was_not_asked_for(asked):
-    """The body contains only the model, the texts, and the options that were set."""
-    expected = {"model": "m", "input": ["a"], **{name: value for name, value in asked.items() if value is not None}}
-    assert expected == json.loads(write_request(["a"], model="m", **asked))
-
-
 def test_vectors_are_decoded_to_where_they_belong():
     """The caller's array is filled and returned, without another copy."""
     array = np.full((2, 3), 7, np.float32)
@@ -421,39 +388,6 @@ def test_what_is_charged_is_known_whatever_the_vectors_are():
         contents.vectors(count=2, dimensions=None)
     assert contents.tokens == TokenUsage(7, 8)
 
-
-MODELS = [
-    {"id": "embeds", "endpoints": ["/v1/embeddings"]},
-    {"id": "chats", "endpoints": ["/v1/chat/completions"], "price": 1},
-    {"id": "does both", "endpoints": ["/v1/chat/completions", "/v1/embeddings"]},
-    {"id": "says nothing"},
-]
-
-
-@pytest.mark.parametrize(
-    ("rows", "ids"),
-    [
-        (MODELS, ["embeds", "does both"]),
-        ([{"id": "a"}, {"id": "b", "endpoints": None}], ["a", "b"]),
-        ([{"id": "chats", "endpoints": ["/v1/chat/completions"]}], []),
-        ([], []),
-    ],
-)
-def test_models_are_those_that_embed(rows, ids):
-    """Every field except the id is optional; if no model names an endpoint, all models are listed."""
-    assert read_models(200, json.dumps({"object": "list", "data": rows}).encode(), RateLimitHeaders()) == ids
-
-
-def test_a_list_of_models_that_is_none_is_refused():
-    """An invalid list raises an error of this package, with the service's message if there is one."""
-    with pytest.raises(InvalidResponseError, match="not a list of models") as caught:
-        read_models(200, b"<html>", RateLimitHeaders())
-    assert caught.value.retries == 0
-    with pytest.raises(NotFoundError, match="no such page"):
-        read_models(404, b'{"error":{"message":"no such page"}}', RateLimitHeaders())
-
-
-# Answers, however they are written.
 
 WAYS = {
     "compact": {"separators": (",", ":")},
