@@ -41,8 +41,8 @@ def test_a_named_store_takes_over(entry_point, emulator, path):
     for model in (first, second):
         with pytest.raises(RateLimitError):
             entry_point.query(model, "four")
-    assert len(window_in(path, service).held) == 3
-    assert len(window_in(state_file(NAME), service).held) == 1
+    assert len(window_in(path, service).slots.held) == 3
+    assert len(window_in(state_file(NAME), service).slots.held) == 1
     assert [call.status for call in service.calls] == [200] * 3
 
 
@@ -67,11 +67,11 @@ def test_a_store_takes_over_in_the_middle_of_a_call(client, emulator, hold, path
     until(lambda: len(service.calls) == 2)
     second = client(service, dimensions=8, rate_limit_store=path, max_wait=0)
     second.embed_query("meanwhile")
-    assert len(window_in(path, service).in_flight) == 1
+    assert len(window_in(path, service).slots.in_flight) == 1
     hold.release()
     thread.join()
-    until(lambda: len(window_in(path, service).held) == 3)
-    assert window_in(path, service).in_flight == {}
+    until(lambda: len(window_in(path, service).slots.held) == 3)
+    assert window_in(path, service).slots.in_flight == {}
     with pytest.raises(RateLimitError):
         second.embed_query("one too many")
     assert [call.status for call in service.calls] == [200] * 3

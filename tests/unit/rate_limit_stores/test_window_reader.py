@@ -12,7 +12,7 @@ from electronhub_embeddings.rate_limit_stores.window_reader import WARNING_INTER
 def test_a_store_without_a_state_begins_with_its_own():
     """Each read returns a new copy of the initial window."""
     reader = WindowReader(SlidingWindow(limit=7))
-    reader.read(None, 0.0).held["a"] = 1.0
+    reader.read(None, 0.0).slots.held["a"] = 1.0
     assert reader.read(None, 0.0) == SlidingWindow(limit=7)
     assert WindowReader().read(None, 0.0) == SlidingWindow()
 

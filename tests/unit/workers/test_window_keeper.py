@@ -52,8 +52,8 @@ def test_slots_move_with_the_window():
     assert not take(keeper, "d")
     keeper.update(complete("b"))
     window, _ = new.update(look)
-    assert (sorted(window.held), sorted(window.in_flight)) == (["a", "b"], ["c"])
-    assert "c" not in old.update(look)[0].in_flight
+    assert (sorted(window.slots.held), sorted(window.slots.in_flight)) == (["a", "b"], ["c"])
+    assert "c" not in old.update(look)[0].slots.in_flight
 
 
 def test_a_new_store_that_fails_gets_the_window_later():
@@ -134,7 +134,7 @@ def lagging(**fields):
 def slots_in(store):
     """Return the slots of the window in a store."""
     window, _ = store.update(look)
-    return sorted([*window.held, *window.in_flight])
+    return sorted([*window.slots.held, *window.slots.in_flight])
 
 
 def test_without_a_limit_the_store_has_the_requests_a_second_later(clock):
@@ -146,7 +146,7 @@ def test_without_a_limit_the_store_has_the_requests_a_second_later(clock):
     clock.now += window_keeper.SHARE_INTERVAL
     assert take(keeper, "c")
     assert slots_in(store) == ["a", "b", "c"]
-    assert sorted(store.update(look)[0].held) == ["a"]
+    assert sorted(store.update(look)[0].slots.held) == ["a"]
 
 
 @pytest.mark.parametrize("news", ["a limit", "a refusal"])
