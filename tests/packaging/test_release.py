@@ -10,9 +10,10 @@ import zipfile
 from email import message_from_bytes
 
 import pytest
-from test_wheel import PACKAGES, ROOT, UV, run
 
 import electronhub_embeddings
+from support.packages import PACKAGES, UV, run
+from support.repository import ROOT
 
 EXTRAS = [None, "langchain", "llama-index", "redis", "emulator", "all"]
 

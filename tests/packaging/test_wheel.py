@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-UV = Path(sys.executable).with_name("uv")
-PACKAGES = ["electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub"]
+from support.packages import PACKAGES, UV, run
+from support.repository import ROOT
+
 SECOND_PATH = "llama_index/embeddings/electronhub"
 
 
-def run(*command: object) -> str:
-    """Run a command and return its output; its error fails the test."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd="/")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
-
-
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory):
     """The wheel, built once."""
     out = tmp_path_factory.mktemp("dist")
     run(UV, "build", "--quiet", "--wheel", "--out-dir", out, ROOT)
