@@ -147,7 +147,7 @@ class Counting(MemoryStore):
 
         def noted(window, now):
             result = change(window, now)
-            self.slots |= set(window.in_flight)
+            self.slots |= set(window.slots.in_flight)
             return result
 
         return super().update(noted)

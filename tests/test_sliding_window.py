@@ -18,11 +18,8 @@ from electronhub_embeddings._rate_limit.foreign_share import (
 from electronhub_embeddings._rate_limit.guessed_limit import RAISE_AFTER, GuessedLimit
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.safety_margin import HALVE_AFTER, MAX_SAFETY_MARGIN, SAFETY_MARGIN, MarginGrowth
-from electronhub_embeddings._rate_limit.sliding_window import (
-    LATE_ARRIVAL,
-    Pause,
-    SlidingWindow,
-)
+from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
+from electronhub_embeddings._rate_limit.slots import LATE_ARRIVAL
 from electronhub_embeddings._rate_limit.window_state import decode, encode
 
 HOLD = PERIOD + SAFETY_MARGIN
@@ -166,7 +163,7 @@ def test_what_is_remembered_without_a_limit_is_bounded():
     window = told()
     for i in range(3000):
         call(window, i * 0.001, str(i))
-    assert len(window.held) <= 1001
+    assert len(window.slots.held) <= 1001
 
 
 def test_a_slot_is_free_a_period_after_the_service_counted():
@@ -737,9 +734,9 @@ def test_what_was_counted_alone_is_added():
     alone.acquire(3.0, "ended here", max_duration=70.0)
     call(alone, 3.0, "ended alone")
     ours.merge(alone, 1000.0)
-    assert {"ours", "new"} == set(ours.in_flight)
-    assert {"ended here": pytest.approx(1000.0 + HOLD), "ended alone": pytest.approx(1003.0 + HOLD)} == ours.held
-    assert pytest.approx((1003.0, 1073.0)) == ours.in_flight["new"]
+    assert {"ours", "new"} == set(ours.slots.in_flight)
+    assert {"ended here": pytest.approx(1000.0 + HOLD), "ended alone": pytest.approx(1003.0 + HOLD)} == ours.slots.held
+    assert pytest.approx((1003.0, 1073.0)) == ours.slots.in_flight["new"]
     assert ours.limit == 5
 
 
@@ -750,7 +747,7 @@ def test_a_call_that_ended_twice_is_held_for_the_longer(one, two):
     call(ours, one, "a")
     call(alone, two, "a")
     ours.merge(alone, 0.0)
-    assert {"a": pytest.approx(3.0 + HOLD)} == ours.held
+    assert {"a": pytest.approx(3.0 + HOLD)} == ours.slots.held
 
 
 @pytest.mark.parametrize(("limit", "other", "expected"), [(9, None, 9), (None, 5, 5), (9, 5, 5)])
@@ -810,8 +807,8 @@ def test_a_clock_started_anew_changes_nothing(used, shift, starts):
     assert pytest.approx(window.delay(now, calls=starts), abs=1e-6) == moved.delay(now + shift, calls=starts)
     begun, again = window.acquire(now, "new", max_duration=70.0), moved.acquire(now + shift, "new", max_duration=70.0)
     assert (begun is None) == (again is None)
-    assert {slot: pytest.approx(end + shift) for slot, end in window.held.items()} == moved.held
-    assert set(window.in_flight) == set(moved.in_flight)
+    assert {slot: pytest.approx(end + shift) for slot, end in window.slots.held.items()} == moved.slots.held
+    assert set(window.slots.in_flight) == set(moved.slots.in_flight)
 
 
 def test_a_window_that_is_not_trusted_starts_nothing_for_a_period():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
 from electronhub_embeddings.errors import RateLimitError
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.call import Call
 
 logger = logging.getLogger("electronhub_embeddings")
-
-RECHECK_INTERVAL = 1.0
-"""Seconds after which the limiter is always asked again: a limit can be raised, or shared with another process."""
 
 LOGGED_WAIT = 5.0
 """Shortest wait that is logged at INFO, in seconds."""

@@ -210,7 +210,10 @@ class Scheduler:
     # Internal methods.
 
     def _enqueue(self, call: Call, now: float) -> None:
-        self._queues.of(call).waiting.add(call)
+        waiting = self._queues.of(call).waiting
+        if call.is_query and not waiting.queries:  # it takes its place among the calls that wait for a slot
+            self._ask_again_at = float("-inf")
+        waiting.add(call)
         call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
         if error := self._limit_wait.check(call, now):
             self._fail(call, error, now)

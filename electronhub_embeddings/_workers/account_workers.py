@@ -69,6 +69,8 @@ class AccountWorkers:
         self._leading = threading.Lock()
         self._inbox = EventInbox()
         self._threads = WorkerThreads(self._work)
+        self._next_slot = new_slot()
+        """The name of the slot that the next request takes: the same while it waits, so that it keeps its place."""
         self._busy: set[int] = set()
         """Ids of the threads that perform an action. All others lead or wait for the lead."""
         self._when_gone: list[Callable[[], None]] = []
@@ -221,7 +223,7 @@ class AccountWorkers:
 
     def _acquire_slot(self, action: AcquireSlot) -> Batch | None:
         """Acquire a slot and form the batch to send in that slot."""
-        slot, batch = new_slot(), None
+        slot, batch = self._next_slot, None
         try:
             pause, linger = self.limiter.acquire(
                 slot,
@@ -231,6 +233,7 @@ class AccountWorkers:
                 documents=action.documents,
             )
         except Exception as error:  # noqa: BLE001 - if the store has failed, waiting calls must fail too
+            self._next_slot = new_slot()
             with self._lock:
                 self._scheduler.limiter_failed(drop_frames(error), time.monotonic())
             return None
@@ -238,6 +241,7 @@ class AccountWorkers:
             if pause is not None:
                 self._scheduler.slot_denied(pause, self.limiter.keeper.store.poll, time.monotonic())
                 return None
+            self._next_slot = new_slot()
             self._handle_events(None)
             batch = self._scheduler.slot_granted(slot, linger, time.monotonic())
             if batch is not None:
