@@ -40,7 +40,7 @@ def test_example_of_a_test_passes(place, tmp_path):
     """Each example of a test passes as a user's own test."""
     (tmp_path / "test_example.py").write_text(EXAMPLES[place], encoding="utf-8")
     alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    command = [sys.executable, "-m", "pytest", "-W", "error", "test_example.py"]
+    command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "pytest_electronhub", "test_example.py"]
     run = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stdout
     assert " passed" in run.stdout
@@ -50,6 +50,7 @@ def test_every_kind_of_page_has_snippets():
     """The search for code blocks finds some on each page with code."""
     pages = {place.partition(":")[0] for place in {**SNIPPETS, **EXAMPLES}}
     assert pages >= {"caching.md", "errors.md", "index.md", "migration.md", "rate-limits.md", "recipes.md"}
+    assert "testing.md" in {place.partition(":")[0] for place in EXAMPLES}
 
 
 def test_the_tree_is_the_readme_s():

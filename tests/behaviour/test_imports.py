@@ -148,6 +148,7 @@ PUBLIC = {
     "langchain_electronhub": {"ElectronHubEmbeddings", "ElectronHubRateLimiter"},
     "llama_index_electronhub": {"ElectronHubEmbedding", "ElectronHubRateLimiter"},
     "llama_index.embeddings.electronhub": {"ElectronHubEmbedding"},
+    "pytest_electronhub": {"electronhub"},
 }
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ["electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub"]
+PACKAGES = ["electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub", "pytest_electronhub"]
 UV = Path(sys.executable).with_name("uv")
 
 
