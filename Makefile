@@ -119,7 +119,7 @@ packaging: .venv/ready
 
 .venv-mutants/ready: .venv/ready
 	$(PYTHON) -m venv .venv-mutants
-	$(UV) --python .venv-mutants/bin/python --editable ".[emulator]" --group mutants
+	$(UV) --python .venv-mutants/bin/python --editable ".[emulator,redis]" --group mutants
 	touch $@
 
 redis:
