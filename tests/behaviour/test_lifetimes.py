@@ -105,7 +105,7 @@ def test_a_fork_while_every_lock_is_held(entry_point, emulator):
     held, let_go = threading.Event(), threading.Event()
 
     def hold_all():
-        with account_registry._lock, ours._lock, ours.limiter.keeper.store._lock:
+        with account_registry._lock, ours._loop._lock, ours.limiter.keeper.store._lock:
             held.set()
             let_go.wait()
 
