@@ -61,9 +61,9 @@ class SlidingWindow:
     """Replaces the limit after a 429, as long as the service has not reported one."""
     probing: bool = True
     """Whether only one call at a time is sent, until an answer shows that calls are accepted."""
-    in_flight: dict[str, tuple[float, float]] = field(default_factory=dict)
+    in_flight: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     """Slots of calls without an answer: slot -> (start, when to consider the call lost: its process may have died)."""
-    held: dict[str, float] = field(default_factory=dict)
+    held: dict[str, float] = field(default_factory=dict[str, float])
     """Slots of finished calls: slot -> when it is released."""
     updated_at: float = 0.0
     """The time of the last change, if a store keeps the window for several processes."""

@@ -135,7 +135,7 @@ class RequestQueue:
         self.in_flight -= 1
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
         self.learned.request_refusal = None
-        complete = []
+        complete: list[Call] = []
         for part in batch.slices:
             part.call.progress.advance(len(part))
             complete += _finish([part])
