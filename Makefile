@@ -5,6 +5,8 @@
 #
 # make matrix         the tests with every living version of what this package stands on (.matrix; 30 minutes)
 # make rest           what `make check` runs after `make test`
+# make coverage       the tests of `make test` with branch coverage: all branches of the modules without I/O (…)
+# make lock           take the newest versions of everything that the environments of this file install, into uv.lock
 # make dist           wheel and sdist, into dist/
 # make site           the documentation, into site/
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
@@ -20,12 +22,17 @@
 # make soak           ten minutes of mixed traffic, with each fault at random
 # make audit          known weaknesses of all that the package runs on (asks the package index)
 #
-# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. The tests of the
+# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. What is installed has
+# the versions in uv.lock, whatever is newest on the day; `make matrix` and `make packaging` install the newest. The tests of the
 # store in Redis start a server: `make test` skips them where there is none, `make check` installs it from Debian's packages.
 
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
+# Installs this package and what uv.lock has for a group: `$(call install,FOLDER,GROUP,EXTRAS)`. By way of a file of
+# requirements, for uv.lock itself names the files of one index.
+install = $(BIN)/uv export --quiet --frozen --no-default-groups --group $(2) $(3) --output-file $(1)/locked.txt && \
+	$(UV) --python $(1)/bin/python --requirement $(1)/locked.txt
 # Two tests for each core: half of the time a test waits, for a window or a process of its own. More than four processes
 # only make tests about time slow.
 WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 4))")
@@ -35,7 +42,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types unit slow simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix dist mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types unit coverage lock slow simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix dist mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -59,6 +66,10 @@ lint: .venv/ready
 
 types: .venv/ready
 	$(BIN)/mypy
+	$(BIN)/pyright -p pyproject.toml
+	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes electronhub_embeddings
+	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes langchain_electronhub
+	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes llama_index_electronhub
 
 TESTS := tests --ignore tests/packaging --ignore tests/ecosystem
 
@@ -97,15 +108,15 @@ dist: .venv/ready
 packaging: .venv/ready
 	$(BIN)/python -m pytest tests/packaging
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml uv.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(UV) --python $(BIN)/python --editable ".[all]" --group dev
+	$(call install,.venv,dev,--all-extras)
 	touch $@
 
 .venv-docs/ready .venv-ecosystem/ready .venv-sdks/ready .venv-bench/ready: .venv-%/ready: .venv/ready
 	$(PYTHON) -m venv .venv-$*
-	$(UV) --python .venv-$*/bin/python --editable ".[all]" --group $*
+	$(call install,.venv-$*,$*,--all-extras)
 	touch $@
 
 .venv-0.10/ready: .venv/ready
@@ -115,7 +126,7 @@ packaging: .venv/ready
 
 .venv-mutants/ready: .venv/ready
 	$(PYTHON) -m venv .venv-mutants
-	$(UV) --python .venv-mutants/bin/python --editable ".[emulator]" --group mutants
+	$(call install,.venv-mutants,mutants,--extra emulator)
 	touch $@
 
 redis:
@@ -123,6 +134,9 @@ redis:
 
 mutants: .venv-mutants/ready
 	.venv-mutants/bin/python tests/mutants.py
+
+lock: .venv/ready
+	$(BIN)/uv lock --upgrade
 
 simulate: .venv/ready
 	PYTHONPATH=.:tests $(BIN)/python -m simulation.run $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
