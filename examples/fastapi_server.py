@@ -23,7 +23,7 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Annotated
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import StringConstraints
@@ -109,7 +109,10 @@ async def busy(_: Request, error: RateLimitError) -> JSONResponse:
 @app.get("/search")
 async def search(request: Request, q: Text) -> list[str]:
     """Return the three documents that are closest to a question."""
-    return await request.state.collection.search(q)
+    try:
+        return await request.state.collection.search(q)
+    except asyncio.CancelledError:  # the server stops, and waits no longer
+        raise HTTPException(503, "The server is stopping.", {"Retry-After": str(GRACE)}) from None
 
 
 @app.post("/documents", status_code=202)

@@ -240,7 +240,7 @@ def waiting():
         return sum(
             len(call.inputs)
             for connection in list(client._lifecycle._connections.values())
-            for call in connection._workers._scheduler._queues.calls()
+            for call in connection._workers._loop.scheduler._queues.calls()
             if call.attachment is connection._attachment
         )
 

@@ -44,7 +44,7 @@ def test_a_slot_is_held_as_long_as_the_call_can_last(limiter, acquire):
     start = time.monotonic()
     assert acquire(limiter(rate_limit_store=store, requests_per_minute=5, timeout=30)) is True
     window, _ = store.update(look)
-    (end,) = window.held.values()
+    (end,) = window.slots.held.values()
     assert end == pytest.approx(start + 30 + 60.1, abs=1)
 
 
@@ -122,7 +122,7 @@ def test_the_adapters(name, emulator, monkeypatch):
     assert isinstance(mine, import_module(base).BaseRateLimiter)
     mine.acquire()
     asyncio.run(mine.aacquire() if name == "langchain_electronhub" else mine.async_acquire(100))
-    assert len(store.update(look)[0].held) == 2
+    assert len(store.update(look)[0].slots.held) == 2
     assert service.api_key not in f"{mine!r} {vars(mine)}"
     with pytest.raises(ValueError, match="requests_per_minute"):
         kind(requests_per_minute=0)
@@ -141,7 +141,7 @@ def test_a_chat_model_asks_before_each_call():
     model.invoke("one")
     list(model.stream("two"))
     asyncio.run(model.ainvoke("three"))
-    assert len(store.update(look)[0].held) == 3
+    assert len(store.update(look)[0].slots.held) == 3
     assert KEY not in f"{model!r} {model.model_dump()}"
 
 

@@ -131,7 +131,7 @@ def test_two_processes_at_once(script, emulator):
     release(children)
     assert sum(map(int, finish(children))) == 6
     assert (statuses(service), len(service.calls)) == ({200}, 6)
-    assert len(beside(service).held) == 6
+    assert len(beside(service).slots.held) == 6
 
 
 def test_a_killed_process_started_again(script, run, emulator, until):

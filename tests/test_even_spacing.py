@@ -2,9 +2,10 @@
 
 import pytest
 
-from electronhub_embeddings._rate_limit.even_spacing import INTERACTIVE_MEMORY, PRECEDENCE
+from electronhub_embeddings._rate_limit.even_spacing import INTERACTIVE_MEMORY
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._rate_limit.wait_queue import MAX_WAITERS, RECHECK_INTERVAL, WAITER_TTL
 
 LIMIT = 5
 HOLD = 60.1
@@ -24,6 +25,11 @@ def new_window(**fields):
 def starts(window, times, **kind):
     """Try to start a request at each time; return whether it may."""
     return [window.acquire(time, f"{time} {kind}", max_duration=70.0, **kind) is None for time in times]
+
+
+def ask(window, time, name, **kind):
+    """Ask for a slot by name, as a caller does again and again."""
+    return window.acquire(time, name, max_duration=70.0, **kind)
 
 
 @pytest.mark.parametrize("kind", [DOCUMENTS, QUERY], ids=["documents", "queries"])
@@ -48,28 +54,102 @@ def test_a_query_waits_for_one_spacing_at_most():
     window = new_window()
     starts(window, [0.0], **QUERY)
     starts(window, [SPACING, SPACING + 0.5], **DOCUMENTS)
-    assert starts(window, [SPACING + 1.0, 2 * SPACING - 0.1, 2 * SPACING], **QUERY) == [False, False, True]
+    pauses = [ask(window, time, "query", **QUERY) for time in (SPACING + 1.0, 2 * SPACING - 0.1, 2 * SPACING)]
+    assert [pause and pause.seconds for pause in pauses] == [pytest.approx(SPACING - 1.0), pytest.approx(0.1), None]
 
 
 def test_a_query_that_waits_goes_first():
-    """Documents of another process leave it the slot that is free next, for a second."""
+    """Documents of another process leave it the slot that is free next."""
     window = new_window()
     starts(window, [0.0], **QUERY)
-    starts(window, [SPACING, SPACING + 0.5], **DOCUMENTS)
-    assert starts(window, [SPACING + 1.0], **QUERY) == [False]
-    assert starts(window, [2 * SPACING, 2 * SPACING + PRECEDENCE - 0.1], **DOCUMENTS) == [False, False]
-    assert starts(window, [2 * SPACING + PRECEDENCE - 0.05], **QUERY) == [True]
-    last = 2 * SPACING + PRECEDENCE - 0.05
-    assert starts(window, [last + SPACING], **DOCUMENTS) == [True]
+    starts(window, [SPACING], **DOCUMENTS)
+    assert ask(window, SPACING + 1.0, "documents", **DOCUMENTS).seconds == pytest.approx(SPACING - 1.0)
+    assert ask(window, 2 * SPACING - 0.5, "query", **QUERY).seconds == pytest.approx(0.5)
+    assert ask(window, 2 * SPACING, "documents", **DOCUMENTS).seconds == pytest.approx(SPACING)
+    assert ask(window, 2 * SPACING + 0.1, "query", **QUERY) is None
+    assert ask(window, 3 * SPACING, "documents", **DOCUMENTS).seconds == pytest.approx(0.1)
+    assert ask(window, 3 * SPACING + 0.1, "documents", **DOCUMENTS) is None
 
 
-def test_the_precedence_of_a_query_that_has_gone_ends():
-    """A caller that gave up, or whose process has died, costs the documents one second."""
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside documents"])
+def test_interactive_calls_get_their_slots_in_the_order_of_asking(beside):
+    """All of them ask at the moment when a slot is free, in any order; each is told how long it really takes."""
+    window, names = new_window(), ["first", "second", "third"]
+    if beside:
+        starts(window, [0.0], **QUERY)
+        starts(window, [SPACING, SPACING + 0.1], **DOCUMENTS)
+        free, step = 2 * SPACING, SPACING
+    else:
+        starts(window, [float(number) for number in range(LIMIT)], **QUERY)
+        for slot, (started, _) in list(window.slots.in_flight.items()):
+            window.complete(started, slot, RateLimitHeaders(), counted=started, good=True)
+        free, step = HOLD, 1.0
+    pauses = [ask(window, free - 1.0, name, **QUERY).seconds for name in names]
+    assert pauses == pytest.approx([1.0, 1.0 + step, 1.0 + 2 * step])
+    started = {}
+    now = free
+    while len(started) < len(names):
+        if beside:
+            ask(window, now, "documents", **DOCUMENTS)
+        for name in reversed([name for name in names if name not in started]):
+            if ask(window, now, name, **QUERY) is None:
+                started[name] = now
+        now += 0.1
+    assert sorted(started, key=started.get) == names
+    assert [started[name] for name in names] == pytest.approx([free, free + step, free + 2 * step], abs=0.5)
+
+
+def test_a_call_that_has_gone_costs_the_others_two_seconds():
+    """A caller whose process has died keeps its place until it should have asked twice."""
     window = new_window()
     starts(window, [0.0], **QUERY)
-    starts(window, [SPACING, SPACING + 0.5], **DOCUMENTS)
-    starts(window, [SPACING + 1.0], **QUERY)
-    assert starts(window, [2 * SPACING + PRECEDENCE + 0.01], **DOCUMENTS) == [True]
+    starts(window, [SPACING, SPACING + 0.1], **DOCUMENTS)
+    ask(window, 2 * SPACING - 0.1, "gone", **QUERY)
+    ask(window, 2 * SPACING - 0.1, "waiting", **QUERY)
+    for kind, name in ((DOCUMENTS, "documents"), (QUERY, "waiting")):
+        assert ask(window, 2 * SPACING + WAITER_TTL - 0.2, name, **kind) is not None
+    assert ask(window, 2 * SPACING + WAITER_TTL - 0.05, "documents", **DOCUMENTS) is not None
+    assert ask(window, 2 * SPACING + WAITER_TTL - 0.05, "waiting", **QUERY) is None
+
+
+def test_a_call_that_gives_up_gives_its_place_up():
+    """A caller that was cancelled says so, and costs the others nothing."""
+    window = new_window()
+    starts(window, [0.0], **QUERY)
+    starts(window, [SPACING, SPACING + 0.1], **DOCUMENTS)
+    ask(window, 2 * SPACING - 0.1, "cancelled", **QUERY)
+    window.release("cancelled")
+    assert ask(window, 2 * SPACING, "documents", **DOCUMENTS) is None
+
+
+def test_a_request_that_loses_its_query_loses_its_place():
+    """A worker whose query was withdrawn asks for documents with the same name."""
+    window = new_window()
+    starts(window, [0.0], **QUERY)
+    starts(window, [SPACING, SPACING + 0.1], **DOCUMENTS)
+    ask(window, 2 * SPACING - 0.2, "worker", **QUERY)
+    ask(window, 2 * SPACING - 0.1, "worker", **DOCUMENTS)
+    assert ask(window, 2 * SPACING, "another", **DOCUMENTS) is None
+
+
+def test_the_first_answer_is_waited_for_in_order():
+    """After a cooldown one request leaves at a time, and the first is that of whoever asked first."""
+    window = new_window()
+    window.start_cooldown(0.0, 100.0)
+    ends = window.cooldown.until
+    for name in ("first", "second"):
+        ask(window, ends - RECHECK_INTERVAL, name, **QUERY)
+    assert ask(window, ends, "second", **QUERY).seconds is None
+    assert ask(window, ends, "first", **QUERY) is None
+
+
+def test_the_order_is_kept_for_a_hundred_calls():
+    """A thousand waiting calls do not make the state of the window grow without bound."""
+    window = new_window()
+    starts(window, [0.0, 0.1, 0.2, 0.3, 0.4], **QUERY)
+    for number in range(10 * MAX_WAITERS):
+        ask(window, 1.0, f"waiting {number}", **QUERY)
+    assert list(window.wait_queue.waiting) == [f"waiting {number}" for number in range(MAX_WAITERS)]
 
 
 def test_queries_leave_at_once_when_the_documents_have_ended():
@@ -95,7 +175,7 @@ def test_many_small_calls_are_spread_once_they_were_held_up():
     window = new_window()
     assert starts(window, [0.0], **QUERY) == [True]
     assert starts(window, [0.1, 0.2, 0.3, 0.4, 0.5], **FEW) == [True, True, True, True, False]
-    for slot in list(window.in_flight):
+    for slot in list(window.slots.in_flight):
         window.complete(0.5, slot, RateLimitHeaders(), counted=0.5, good=True)
     later = 0.5 + HOLD + 0.1
     assert starts(window, [later - 1.0, later, later + 0.1], **FEW) == [False, True, False]

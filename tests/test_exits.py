@@ -45,7 +45,7 @@ import asyncio, atexit, os, signal, sys, threading
 def waiting():
     client = thing if hasattr(thing, "embed") else thing._client()
     connections = list(client._lifecycle._connections.values())
-    return sum(len(call.inputs) for it in connections for call in it._workers._scheduler._queues.calls())
+    return sum(len(call.inputs) for it in connections for call in it._workers._loop.scheduler._queues.calls())
 
 def until(condition):
     while not condition():

@@ -75,7 +75,7 @@ def test_exceptions(module, client, name, error, sent):
         with pytest.raises(error) as caught:
             mine.embed_query("one")
     assert (type(caught.value), caught.value.sent) == (error, sent)
-    assert store.update(lambda window, _: len(window.held)) == int(sent)
+    assert store.update(lambda window, _: len(window.slots.held)) == int(sent)
     assert getattr(caught.value.__cause__, "_request", None) is None
     assert KEY not in f"{caught.value!r} {caught.value.__cause__!r}"
 

@@ -101,7 +101,7 @@ def test_while_all_is_well_the_shared_store_counts(shared, logged):
     store = MemoryFallback(shared)
     assert store.update(acquire("a")) is None
     window, now = shared.update(look)
-    assert (now, list(window.in_flight)) == (5100.0, ["a"])
+    assert (now, list(window.slots.in_flight)) == (5100.0, ["a"])
     assert logged() == []
 
 
@@ -114,7 +114,7 @@ def test_the_first_failure_is_raised(shared, logged):
     assert logged() == []
     shared.down = False
     store.update(acquire("a"))
-    assert list(shared.update(look)[0].in_flight) == ["a"]
+    assert list(shared.update(look)[0].slots.in_flight) == ["a"]
 
 
 def test_a_later_failure_is_a_warning(shared, logged):
@@ -124,7 +124,7 @@ def test_a_later_failure_is_a_warning(shared, logged):
     shared.down = True
     assert store.update(acquire("b")) is None
     assert store.update(acquire("c")) is not None
-    assert list(store.update(look)[0].in_flight) == ["a", "b"]
+    assert list(store.update(look)[0].slots.in_flight) == ["a", "b"]
     assert logged() == [("WARNING", FAILED)]
 
 
@@ -158,7 +158,7 @@ def test_a_change_that_was_not_kept_is_applied_once(clock):
     store.update(acquire("a"))
     forgetful.down = True
     assert store.update(acquire("b")) is None
-    assert list(store.update(look)[0].in_flight) == ["a", "b"]
+    assert list(store.update(look)[0].slots.in_flight) == ["a", "b"]
 
 
 def test_threads_that_fail_together_go_alone_together(clock, logged):
@@ -182,7 +182,7 @@ def test_threads_that_fail_together_go_alone_together(clock, logged):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(store.update(look)[0].in_flight) == ["a", "b", "c"]
+    assert sorted(store.update(look)[0].slots.in_flight) == ["a", "b", "c"]
     assert logged() == [("WARNING", FAILED)]
 
 
@@ -214,9 +214,9 @@ def test_what_was_counted_alone_is_adopted(shared, clock, logged):
     clock.now += RETRY_INTERVAL
     store.update(acquire("c"))
     window, now = shared.update(look)
-    assert sorted(window.in_flight) == ["b", "c", "of others"]
-    assert window.in_flight["b"][0] == now - RETRY_INTERVAL
-    assert {"a": pytest.approx(now - RETRY_INTERVAL + HOLD)} == window.held
+    assert sorted(window.slots.in_flight) == ["b", "c", "of others"]
+    assert window.slots.in_flight["b"][0] == now - RETRY_INTERVAL
+    assert {"a": pytest.approx(now - RETRY_INTERVAL + HOLD)} == window.slots.held
     assert logged() == [("WARNING", FAILED), ("WARNING", BACK)]
     store.update(acquire("d"))
     assert len(logged()) == 2
@@ -233,7 +233,7 @@ def test_a_store_that_comes_back_with_another_clock(shared, clock):
     shared._window, shared._clock = SlidingWindow(limit=1, probing=False), lambda: clock.now - 50.0  # a new server
     clock.now += RETRY_INTERVAL
     assert pytest.approx(HOLD - RETRY_INTERVAL) == store.update(
-        lambda window, now: max(end for end in window.held.values()) - now
+        lambda window, now: max(end for end in window.slots.held.values()) - now
     )
 
 
@@ -255,7 +255,7 @@ def test_a_child_process_guards_a_store_of_its_own(shared):
     store = MemoryFallback(shared)
     store.update(acquire("a"))
     child = store.after_fork()
-    assert list(child.update(look)[0].in_flight) == ["a"]
+    assert list(child.update(look)[0].slots.in_flight) == ["a"]
     fresh = store.after_fork()
     fresh._shared.down = True
     with pytest.raises(OSError, match="it is gone"):

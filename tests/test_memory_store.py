@@ -38,7 +38,7 @@ def test_changes_are_kept_and_answered_on_the_store_s_clock():
     store = MemoryStore(clock=lambda: next(times))
     assert store.update(lambda window, now: window.acquire(now, "a", max_duration=70.0)) is None
     window, now = store.update(look)
-    assert (now, window.in_flight) == (6.5, {"a": (5.0, 75.0)})
+    assert (now, window.slots.in_flight) == (6.5, {"a": (5.0, 75.0)})
 
 
 def test_two_stores_share_nothing():
@@ -101,5 +101,5 @@ def test_a_child_process_finds_what_was_counted_and_no_lock():
 
     assert store.update(fork) is False
     window, now = children[0].update(look)
-    assert (now, window.in_flight, list(window.held)) == (5.0, {}, ["of the parent"])
+    assert (now, window.slots.in_flight, list(window.slots.held)) == (5.0, {}, ["of the parent"])
     assert children[0].update(lambda window, now: window.acquire(now, "b", max_duration=70.0)) is not None

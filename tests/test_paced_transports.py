@@ -53,7 +53,12 @@ def where(request, tmp_path):
 def slots(store):
     """Return the numbers of slots in flight and held."""
     window, now = store.update(look)
-    return len(window.in_flight), sum(end > now for end in window.held.values())
+    return len(window.slots.in_flight), sum(end > now for end in window.slots.held.values())
+
+
+def waiting_in(store):
+    """Return the interactive calls that wait for a slot."""
+    return store.update(look)[0].wait_queue.waiting
 
 
 def test_one_window_for_all(kind, emulator, client):
@@ -85,6 +90,24 @@ def test_everybody_leaves_in_time(kind, emulator):
     assert [answer.status_code for answer in answers] == [200] * 6
     at = [call.at for call in service.calls]
     assert all(later - earlier >= 0.3 for earlier, later in zip(at, at[2:], strict=False))
+
+
+def test_the_order_of_asking(kind, emulator, client, until):
+    """Requests of a transport and queries of a client that wait at the same time get their slots in turn."""
+    service = emulator(rpm=0)
+    store = MemoryStore(SlidingWindow(period=0.4, margin=0.01))
+
+    async def act(poster):
+        embeddings = client(service, requests_per_minute=1, rate_limit_store=store)
+        await embeddings.aembed_query("first")
+        waiting = []
+        for number, ask in enumerate([poster.post, embeddings.aembed_query, poster.post]):
+            waiting.append(asyncio.ensure_future(ask(str(number))))
+            await asyncio.to_thread(until, lambda number=number: len(waiting_in(store)) > number)
+        await asyncio.gather(*waiting)
+
+    kind.run(service, act, requests_per_minute=1, rate_limit_store=store)
+    assert [call.body["input"] for call in service.calls] == [["first"], ["0"], ["1"], ["2"]]
 
 
 def test_max_wait(kind, emulator, store):
@@ -527,7 +550,7 @@ def test_a_long_wait_is_said(emulator, caplog, store):
     while not re.search(r"rate limit: next request in [56]\d s", caplog.text):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    store.update(lambda window, _: window.held.clear())
+    store.update(lambda window, _: window.slots.held.clear())
     thread.join(10)
     assert not thread.is_alive()
     assert caplog.text.count("next request") == 1

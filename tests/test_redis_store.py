@@ -77,7 +77,7 @@ def test_a_second_store_sees_the_slots_of_the_first(store):
     one, other = store(window=SlidingWindow(limit=1, probing=False)), store()
     assert one.update(acquire("a")) is None
     assert other.update(acquire("b")) is not None
-    assert list(other.update(look)[0].in_flight) == ["a"]
+    assert list(other.update(look)[0].slots.in_flight) == ["a"]
 
 
 def test_accounts_do_not_touch_each_other(store):
@@ -85,7 +85,7 @@ def test_accounts_do_not_touch_each_other(store):
     one, other = store("one"), store("other", SlidingWindow(limit=7))
     one.update(acquire("a"))
     other.update(acquire("b"))
-    assert [list(each.update(look)[0].in_flight) for each in (one, other)] == [["a"], ["b"]]
+    assert [list(each.update(look)[0].slots.in_flight) for each in (one, other)] == [["a"], ["b"]]
     assert [each.update(look)[0].limit for each in (one, other)] == [None, 7]
 
 
@@ -115,7 +115,7 @@ def test_whoever_was_slower_tries_again(store):
     ours.update(count_one)
 
     def interrupted(window, now):
-        tries.append(list(window.in_flight))
+        tries.append(list(window.slots.in_flight))
         if len(tries) < 3:
             other.update(acquire(f"of others {len(tries)}"))
             other.update(lambda window, _: setattr(window, "probing", False))
@@ -125,7 +125,7 @@ def test_whoever_was_slower_tries_again(store):
     ours.update(lambda window, _: setattr(window, "probing", False))
     assert ours.update(interrupted) == 3
     assert tries == [[], ["of others 1"], ["of others 1", "of others 2"]]
-    assert sorted(other.update(look)[0].in_flight) == ["of others 1", "of others 2", "ours"]
+    assert sorted(other.update(look)[0].slots.in_flight) == ["of others 1", "of others 2", "ours"]
 
 
 def test_a_change_that_raises_changes_nothing(store):
@@ -258,7 +258,7 @@ def test_a_server_that_cannot_be_reached(own, closing):
         ours.update(look)
     own.start()
     ours.update(acquire("a"))
-    assert list(ours.update(look)[0].in_flight) == ["a"]
+    assert list(ours.update(look)[0].slots.in_flight) == ["a"]
 
 
 def test_a_server_started_anew(own, closing):
@@ -269,7 +269,7 @@ def test_a_server_started_anew(own, closing):
     own.start()
     assert ours.update(acquire("b")) is not None
     other = closing(RedisStore(own.url, "an account"))
-    assert list(other.update(look)[0].in_flight) == ["a"]
+    assert list(other.update(look)[0].slots.in_flight) == ["a"]
 
 
 def test_an_answer_that_was_lost(store):
@@ -284,7 +284,7 @@ def test_an_answer_that_was_lost(store):
 
     ours._swap = twice  # the connection cannot be made to fail just there
     assert ours.update(acquire("a")) is None
-    assert list(ours.update(look)[0].in_flight) == ["a"]
+    assert list(ours.update(look)[0].slots.in_flight) == ["a"]
 
 
 def test_a_child_process_has_connections_of_its_own(store):
@@ -293,7 +293,7 @@ def test_a_child_process_has_connections_of_its_own(store):
     ours.update(acquire("a"))
     child = ours.after_fork()
     assert child._redis is not ours._redis  # nothing public tells
-    assert list(child.update(look)[0].in_flight) == ["a"]
+    assert list(child.update(look)[0].slots.in_flight) == ["a"]
     assert child.update(acquire("b")) is not None
     child.close()
 

@@ -189,3 +189,17 @@ def test_a_probe_keeps_its_pause_when_one_of_its_calls_is_taken_back():
     driver.now += 40.0
     again = driver.send(linger=0.0)
     assert (texts_of(again.slices), again.is_probe) == ([(other.number, 0)], True)
+
+
+def test_the_first_query_asks_for_a_slot_at_once():
+    """Documents may have to wait longer than a query; and a query that asks late would lose its place to others."""
+    driver = Driver(Config())
+    driver.submit(4)
+    assert not driver.action().interactive
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    assert isinstance(driver.action(), Wait)
+    driver.submit(is_query=True)
+    assert driver.action().interactive
+    driver.scheduler.slot_denied(Pause(12.0, "rate limit"), None, driver.now)
+    driver.submit(is_query=True)
+    assert isinstance(driver.action(), Wait)

@@ -123,7 +123,7 @@ def test_a_killed_process_leaves_the_others_right(worker, emulator, client, besi
     written = finish(others)
     assert [done(service, rows, f"job {number}", count) for number, rows in enumerate(written)] == [True] * 3
     assert statuses(service) == {200}
-    left = beside(service).update(look)[0].in_flight
+    left = beside(service).update(look)[0].slots.in_flight
     assert 1 <= len(left) < limit
     end = max(end for _, end in left.values())
     assert end == pytest.approx(time.monotonic() + client(service)._options.request_config.max_duration, abs=20)
@@ -174,7 +174,7 @@ def test_a_path_shares_the_limit_of_every_face(entry_point, emulator, beside, pa
     model = entry_point.make(service, rate_limit_store=path, max_wait=0, dimensions=8)
     assert same(entry_point.query(model, "one"), service.vector("one", dimensions=8))
     window, _ = beside(service).update(look)
-    assert (window.limit, len(window.held), window.in_flight) == (2, 1, {})
+    assert (window.limit, len(window.slots.held), window.slots.in_flight) == (2, 1, {})
     assert beside(service).update(lambda window, now: window.acquire(now, "elsewhere", max_duration=70.0)) is None
     with pytest.raises(ElectronHubError, match="max_wait"):
         entry_point.query(model, "two")

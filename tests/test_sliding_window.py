@@ -18,11 +18,9 @@ from electronhub_embeddings._rate_limit.foreign_share import (
 from electronhub_embeddings._rate_limit.guessed_limit import RAISE_AFTER, GuessedLimit
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.safety_margin import HALVE_AFTER, MAX_SAFETY_MARGIN, SAFETY_MARGIN, MarginGrowth
-from electronhub_embeddings._rate_limit.sliding_window import (
-    LATE_ARRIVAL,
-    Pause,
-    SlidingWindow,
-)
+from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
+from electronhub_embeddings._rate_limit.slots import LATE_ARRIVAL
+from electronhub_embeddings._rate_limit.window_merge import merge, note_time, shift_clock
 from electronhub_embeddings._rate_limit.window_state import decode, encode
 
 HOLD = PERIOD + SAFETY_MARGIN
@@ -166,7 +164,7 @@ def test_what_is_remembered_without_a_limit_is_bounded():
     window = told()
     for i in range(3000):
         call(window, i * 0.001, str(i))
-    assert len(window.held) <= 1001
+    assert len(window.slots.held) <= 1001
 
 
 def test_a_slot_is_free_a_period_after_the_service_counted():
@@ -512,7 +510,7 @@ def test_a_guess_is_to_blame_where_others_have_their_share_already():
 def test_what_was_said_counts_before_what_was_guessed(limit, guess, expected):
     """The reported limit takes precedence over the guess of a merged window."""
     window = told(limit)
-    window.merge(told(guess=GuessedLimit(value=guess)), 0.0)
+    merge(window, told(guess=GuessedLimit(value=guess)), 0.0)
     assert window.effective_limit(None) == expected
 
 
@@ -521,7 +519,7 @@ def test_a_clock_started_anew_stops_no_count_of_good_periods():
     window = told()
     window.guess = GuessedLimit(value=1, proven=1)
     call(window, 1e6, "a")
-    window.shift_clock(-1e6)
+    shift_clock(window, -1e6)
     for number in range(1, RAISE_AFTER + 2):
         call(window, 61.0 * number, str(number))
     assert window.guess.value == 2
@@ -682,7 +680,7 @@ def test_a_clock_started_anew_ends_no_cooldown(shift):
     call(window, 200.0, "a", headers=RateLimitHeaders(limit=10, remaining=9))
     window.start_cooldown(201.0, 180.0)
     waits = window.delay(210.0)
-    window.shift_clock(shift)
+    shift_clock(window, shift)
     assert pytest.approx(waits) == window.delay(210.0 + shift)
     call(window, 500.0 + shift, "b", headers=RateLimitHeaders(limit=10, remaining=9))
     call(window, 500.0 + shift + (ABSENCE_PERIODS + 1) * PERIOD, "c", headers=RateLimitHeaders(limit=10, remaining=9))
@@ -736,10 +734,10 @@ def test_what_was_counted_alone_is_added():
     alone.acquire(3.0, "new", max_duration=70.0)
     alone.acquire(3.0, "ended here", max_duration=70.0)
     call(alone, 3.0, "ended alone")
-    ours.merge(alone, 1000.0)
-    assert {"ours", "new"} == set(ours.in_flight)
-    assert {"ended here": pytest.approx(1000.0 + HOLD), "ended alone": pytest.approx(1003.0 + HOLD)} == ours.held
-    assert pytest.approx((1003.0, 1073.0)) == ours.in_flight["new"]
+    merge(ours, alone, 1000.0)
+    assert {"ours", "new"} == set(ours.slots.in_flight)
+    assert {"ended here": pytest.approx(1000.0 + HOLD), "ended alone": pytest.approx(1003.0 + HOLD)} == ours.slots.held
+    assert pytest.approx((1003.0, 1073.0)) == ours.slots.in_flight["new"]
     assert ours.limit == 5
 
 
@@ -749,15 +747,15 @@ def test_a_call_that_ended_twice_is_held_for_the_longer(one, two):
     ours, alone = told(9), told(9)
     call(ours, one, "a")
     call(alone, two, "a")
-    ours.merge(alone, 0.0)
-    assert {"a": pytest.approx(3.0 + HOLD)} == ours.held
+    merge(ours, alone, 0.0)
+    assert {"a": pytest.approx(3.0 + HOLD)} == ours.slots.held
 
 
 @pytest.mark.parametrize(("limit", "other", "expected"), [(9, None, 9), (None, 5, 5), (9, 5, 5)])
 def test_the_limit_heard_last_is_adopted(limit, other, expected):
     """Merging a window without information changes nothing."""
     window = told(limit)
-    window.merge(told(other), 0.0)
+    merge(window, told(other), 0.0)
     assert expected == window.limit
 
 
@@ -766,7 +764,7 @@ def test_of_two_cooldowns_the_longer_is_adopted(refused_alone):
     """A 429 in either window applies to both, with the cooldown and the margin."""
     window, alone = told(10), told(10)
     (alone if refused_alone else window).start_cooldown(0.0, 180.0)
-    window.merge(alone, 0.0)
+    merge(window, alone, 0.0)
     assert pytest.approx(180.0 + SAFETY_MARGIN) == window.cooldown.until
     assert pytest.approx(PERIOD + 2 * SAFETY_MARGIN) == window.hold
     assert sum(window.acquire(200.0, str(i), max_duration=1.0) is None for i in range(10)) == 10 - (5 + 1)
@@ -778,7 +776,7 @@ def test_what_cost_a_cooldown_to_learn_is_adopted():
     bold = {"guess": GuessedLimit(value=4, proven=4), "margin_growth": MarginGrowth(doublings=3)}
     pairs = [(bold, careful), (careful, bold), ({}, careful), (careful, {})]
     for window, alone in ([told(**copy.deepcopy(known)) for known in pair] for pair in pairs):
-        window.merge(alone, 0.0)
+        merge(window, alone, 0.0)
         assert (window.guess, window.margin_growth) == (careful["guess"], careful["margin_growth"])
 
 
@@ -786,7 +784,7 @@ def test_what_cost_a_cooldown_to_learn_is_adopted():
 def test_a_good_answer_in_either_window_is_enough(here, alone, probing):
     """One call at a time is sent only if neither window has had an answer."""
     window = SlidingWindow(probing=here)
-    window.merge(SlidingWindow(probing=alone), 0.0)
+    merge(window, SlidingWindow(probing=alone), 0.0)
     begun = [window.acquire(0.0, slot, max_duration=70.0) is None for slot in "ab"]
     assert begun == [True, not probing]
 
@@ -806,12 +804,12 @@ def test_a_clock_started_anew_changes_nothing(used, shift, starts):
     """After `shift_clock`, every delay is the same on the new clock."""
     window, now = used
     moved = copy.deepcopy(window)
-    moved.shift_clock(shift)
+    shift_clock(moved, shift)
     assert pytest.approx(window.delay(now, calls=starts), abs=1e-6) == moved.delay(now + shift, calls=starts)
     begun, again = window.acquire(now, "new", max_duration=70.0), moved.acquire(now + shift, "new", max_duration=70.0)
     assert (begun is None) == (again is None)
-    assert {slot: pytest.approx(end + shift) for slot, end in window.held.items()} == moved.held
-    assert set(window.in_flight) == set(moved.in_flight)
+    assert {slot: pytest.approx(end + shift) for slot, end in window.slots.held.items()} == moved.slots.held
+    assert set(window.slots.in_flight) == set(moved.slots.in_flight)
 
 
 def test_a_window_that_is_not_trusted_starts_nothing_for_a_period():
@@ -830,7 +828,7 @@ def test_distrust_is_kept_moved_and_merged_like_a_cooldown():
     window, other = told(5), told(5)
     window.distrust(1000.0)
     assert not window.idle(1000.0 + HOLD - 0.001)
-    other.merge(window, -1000.0)
+    merge(other, window, -1000.0)
     assert other.delay(0.0) == pytest.approx(HOLD)
     assert other.idle(HOLD + 0.001)
 
@@ -863,7 +861,7 @@ def test_a_clock_that_starts_anew_frees_nothing_early(limit, steps):
             time += uptime
             behind = time - uptime
         now = time - behind
-        window.note_time(now)
+        note_time(window, now)
         if window.acquire(now, str(number), max_duration=70.0) is None:
             window.complete(now, str(number), RateLimitHeaders(limit=limit), counted=now, good=True)
             counted.append(time)

@@ -54,7 +54,7 @@ def test_a_path_names_one(closing, tmp_path):
     assert isinstance(opened, MemoryFallback)
     opened.update(acquire("a"))
     beside = closing(SQLiteStore(str(tmp_path / "limits.db"), account.name))
-    assert list(beside.update(look)[0].in_flight) == ["a"]
+    assert list(beside.update(look)[0].slots.in_flight) == ["a"]
 
 
 def test_making_one_makes_no_file(store, path):
@@ -131,7 +131,7 @@ def test_a_second_store_sees_the_slots_of_the_first(store):
     """A slot acquired through one store is not available through another."""
     one, other = store(window=SlidingWindow(limit=1, probing=False)), store()
     assert one.update(acquire("a")) is None
-    assert list(other.update(look)[0].in_flight) == ["a"]
+    assert list(other.update(look)[0].slots.in_flight) == ["a"]
     assert other.update(acquire("b")) is not None
 
 
@@ -140,7 +140,7 @@ def test_accounts_do_not_touch_each_other(store):
     one, other = store("one"), store("other", SlidingWindow(limit=7))
     one.update(acquire("a"))
     other.update(acquire("b"))
-    assert [list(each.update(look)[0].in_flight) for each in (one, other)] == [["a"], ["b"]]
+    assert [list(each.update(look)[0].slots.in_flight) for each in (one, other)] == [["a"], ["b"]]
     assert [each.update(look)[0].limit for each in (one, other)] == [None, 7]
 
 
@@ -166,7 +166,7 @@ def test_closed_and_opened_again(store):
     ours.update(acquire("a"))
     ours.close()
     ours.close()
-    assert list(ours.update(look)[0].in_flight) == ["a"]
+    assert list(ours.update(look)[0].slots.in_flight) == ["a"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -243,7 +243,7 @@ def test_a_cooldown_survives_a_clock_started_anew(store):
     window, _ = store(clock=lambda: times[0]).update(look)
     assert before >= 180.0
     assert pytest.approx(before) == window.delay(1.0)
-    assert {"a": (pytest.approx(1.0), pytest.approx(71.0))} == window.in_flight
+    assert {"a": (pytest.approx(1.0), pytest.approx(71.0))} == window.slots.in_flight
 
 
 # A state that cannot be read.

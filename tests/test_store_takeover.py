@@ -49,8 +49,8 @@ def test_a_named_store_takes_over(entry_point, emulator, path):
     for model in (first, second):
         with pytest.raises(RateLimitError):
             entry_point.query(model, "four")
-    assert len(window_in(path, service).held) == 3
-    assert len(window_in(state_file(NAME), service).held) == 1
+    assert len(window_in(path, service).slots.held) == 3
+    assert len(window_in(state_file(NAME), service).slots.held) == 1
     assert [call.status for call in service.calls] == [200] * 3
 
 
@@ -75,11 +75,11 @@ def test_a_store_takes_over_in_the_middle_of_a_call(client, emulator, hold, path
     until(lambda: len(service.calls) == 2)
     second = client(service, dimensions=8, rate_limit_store=path, max_wait=0)
     second.embed_query("meanwhile")
-    assert len(window_in(path, service).in_flight) == 1
+    assert len(window_in(path, service).slots.in_flight) == 1
     hold.release()
     thread.join()
-    until(lambda: len(window_in(path, service).held) == 3)
-    assert window_in(path, service).in_flight == {}
+    until(lambda: len(window_in(path, service).slots.held) == 3)
+    assert window_in(path, service).slots.in_flight == {}
     with pytest.raises(RateLimitError):
         second.embed_query("one too many")
     assert [call.status for call in service.calls] == [200] * 3
@@ -182,8 +182,8 @@ def test_slots_move_with_the_window():
     assert not take(keeper, "d")
     keeper.update(complete("b"))
     window, _ = new.update(look)
-    assert (sorted(window.held), sorted(window.in_flight)) == (["a", "b"], ["c"])
-    assert "c" not in old.update(look)[0].in_flight
+    assert (sorted(window.slots.held), sorted(window.slots.in_flight)) == (["a", "b"], ["c"])
+    assert "c" not in old.update(look)[0].slots.in_flight
 
 
 def test_a_new_store_that_fails_gets_the_window_later():
@@ -264,7 +264,7 @@ def lagging(**fields):
 def slots_in(store):
     """Return the slots of the window in a store."""
     window, _ = store.update(look)
-    return sorted([*window.held, *window.in_flight])
+    return sorted([*window.slots.held, *window.slots.in_flight])
 
 
 def test_without_a_limit_the_store_has_the_requests_a_second_later(clock):
@@ -276,7 +276,7 @@ def test_without_a_limit_the_store_has_the_requests_a_second_later(clock):
     clock.now += window_keeper.SHARE_INTERVAL
     assert take(keeper, "c")
     assert slots_in(store) == ["a", "b", "c"]
-    assert sorted(store.update(look)[0].held) == ["a"]
+    assert sorted(store.update(look)[0].slots.held) == ["a"]
 
 
 @pytest.mark.parametrize("news", ["a limit", "a refusal"])

@@ -17,6 +17,8 @@ from electronhub_embeddings._rate_limit.good_periods import GoodPeriods
 from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
 from electronhub_embeddings._rate_limit.safety_margin import MarginGrowth
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._rate_limit.slots import Slots
+from electronhub_embeddings._rate_limit.wait_queue import WaitQueue
 from electronhub_embeddings._rate_limit.window_state import (
     VERSION,
     UnreadableStateError,
@@ -36,13 +38,13 @@ WINDOW = SlidingWindow(
     limit=5,
     guess=GuessedLimit(value=6, proven=7, ceiling=8, failures=9, full=GoodPeriods(count=10, since=11.0)),
     probing=False,
-    in_flight={"a": (12.0, 13.0)},
-    held={"b": 14.0},
+    slots=Slots(in_flight={"a": (12.0, 13.0)}, held={"b": 14.0}),
     updated_at=15.0,
     unknown_until=16.0,
     cooldown=Cooldown(until=17.0, refusals=18),
     foreign=ForeignShare(sightings=[(19.0, 20)], absent_since=21.0),
-    spacing=EvenSpacing(interactive_until=22.0, documents_until=23.0, last_start=24.0, kept_until=25.0),
+    spacing=EvenSpacing(interactive_until=22.0, documents_until=23.0, last_start=24.0),
+    wait_queue=WaitQueue(waiting={"c": 25.0}),
 )
 """A window in which nothing is as at the beginning."""
 
@@ -66,8 +68,9 @@ FIELDS_OF_VERSION_1 = [
     "guess.full.count",
     "guess.full.since",
     "probing",
-    "in_flight",
-    "held",
+    "slots",
+    "slots.in_flight",
+    "slots.held",
     "updated_at",
     "unknown_until",
     "cooldown",
@@ -80,11 +83,12 @@ FIELDS_OF_VERSION_1 = [
     "spacing.interactive_until",
     "spacing.documents_until",
     "spacing.last_start",
-    "spacing.kept_until",
+    "wait_queue",
+    "wait_queue.waiting",
 ]
 """Whoever changes this list raises `VERSION`: a process with the other fields must not take it for its own."""
 
-PARTS = {"margin_growth", "guess", "cooldown", "foreign", "spacing", "good", "full"}
+PARTS = {"margin_growth", "guess", "slots", "cooldown", "foreign", "spacing", "wait_queue", "good", "full"}
 
 
 def paths(fields, before=""):
@@ -148,8 +152,8 @@ def test_a_field_more_is_refused(path):
 
 def test_a_field_of_another_type_is_refused():
     """A state with a field of another type is rejected."""
-    with pytest.raises(UnreadableStateError, match="held"):
-        decode(seal({**asdict(WINDOW), "held": 1}))
+    with pytest.raises(UnreadableStateError, match="slots"):
+        decode(seal({**asdict(WINDOW), "slots": 1}))
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])
@@ -180,7 +184,7 @@ def test_whatever_is_no_state_is_refused(state):
 def test_a_store_without_a_state_begins_with_its_own():
     """Each read returns a new copy of the initial window."""
     reader = WindowReader(SlidingWindow(limit=7))
-    reader.read(None, 0.0).held["a"] = 1.0
+    reader.read(None, 0.0).slots.held["a"] = 1.0
     assert reader.read(None, 0.0) == SlidingWindow(limit=7)
     assert WindowReader().read(None, 0.0) == SlidingWindow()
 
@@ -208,7 +212,7 @@ def test_states_that_differ_only_in_time():
     """Two states with different times of the last change are equal, as long as nothing else is different."""
     later, changed = copy.deepcopy(WINDOW), copy.deepcopy(WINDOW)
     later.updated_at += 1.0
-    changed.held["b"] += 1.0
+    changed.slots.held["b"] += 1.0
     assert encode(WINDOW) != encode(later)
     assert differ_only_in_time(encode(WINDOW), encode(later))
     assert not differ_only_in_time(encode(WINDOW), encode(changed))

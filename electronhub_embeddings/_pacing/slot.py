@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.secret import drop_frames
-from electronhub_embeddings._scheduling.max_wait import RECHECK_INTERVAL, WARNED_WAIT
+from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
+from electronhub_embeddings._scheduling.max_wait import WARNED_WAIT
 from electronhub_embeddings._workers.rate_limiter import new_slot
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 

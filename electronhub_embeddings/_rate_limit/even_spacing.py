@@ -17,9 +17,6 @@ INTERACTIVE_MEMORY = 300.0
 DOCUMENTS_MEMORY = 2.0
 """Spacings for which documents that were held up are expected back; until then interactive calls keep the distance."""
 
-PRECEDENCE = 1.0
-"""Seconds for which documents let an interactive call go first that another thread or process waits with."""
-
 
 @dataclass
 class EvenSpacing:
@@ -31,54 +28,50 @@ class EvenSpacing:
     """Until when documents that were held up are expected back."""
     last_start: float = 0.0
     """The latest start of a request."""
-    kept_until: float = 0.0
-    """Until when documents let an interactive call go first."""
 
-    def delay(self, now: float, spacing: float, *, interactive: bool, documents: int) -> float:
-        """Return the seconds until a request may start.
+    def applies(self, now: float, *, interactive: bool, documents: int) -> bool:
+        """Return whether a request keeps the distance.
 
         Args:
             now: The time.
-            spacing: Seconds between two slots that are spread evenly over the period.
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
             documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
         """
         if interactive:
-            return max(0.0, self.last_start + spacing - now) if now < self.documents_until else 0.0
-        if documents and now < self.interactive_until and (documents > 1 or now < self.documents_until):
-            return max(0.0, self.last_start + spacing - now, self.kept_until - now)
-        return 0.0
+            return now < self.documents_until
+        return now < self.interactive_until and (documents > 1 or (documents == 1 and now < self.documents_until))
+
+    def delay(self, now: float, spacing: float, ahead: int) -> float:
+        """Return the seconds until a request that keeps the distance may start.
+
+        Args:
+            now: The time.
+            spacing: Seconds between two slots that are spread evenly over the period.
+            ahead: Calls that start before.
+        """
+        return max(0.0, self.last_start + (1 + ahead) * spacing - now)
 
     def note_start(self, now: float, *, interactive: bool) -> None:
         """Note that a request starts."""
         self.last_start = now
         if interactive:
-            self.interactive_until, self.kept_until = now + INTERACTIVE_MEMORY, 0.0
+            self.interactive_until = now + INTERACTIVE_MEMORY
 
-    def note_pause(
-        self, now: float, spacing: float, seconds: float | None, *, interactive: bool, documents: int
-    ) -> None:
-        """Note that a request must wait for some seconds; None: it is not known for how long.
-
-        The slot that is free next is kept for an interactive call.
-        """
+    def note_pause(self, now: float, spacing: float, *, interactive: bool, documents: int) -> None:
+        """Note that a request must wait."""
         if documents:
             self.documents_until = now + DOCUMENTS_MEMORY * spacing
         if interactive:
             self.interactive_until = now + INTERACTIVE_MEMORY
-            if seconds is not None:
-                self.kept_until = now + seconds + PRECEDENCE
 
     def merge(self, other: EvenSpacing) -> None:
         """Merge what another window knows."""
         self.interactive_until = max(self.interactive_until, other.interactive_until)
         self.documents_until = max(self.documents_until, other.documents_until)
         self.last_start = max(self.last_start, other.last_start)
-        self.kept_until = max(self.kept_until, other.kept_until)
 
     def shift_clock(self, shift: float) -> None:
         """Shift all times by `shift` seconds."""
         self.interactive_until += shift
         self.documents_until += shift
         self.last_start += shift
-        self.kept_until += shift

@@ -3,8 +3,7 @@
 Invariants:
 - Every call acquires one slot before it is sent. Slots in flight, held slots and the share of others count against the
   limit.
-- A slot is released one period after the latest time at which the service can have counted the call, not one period
-  after the call was sent.
+- Interactive calls that wait get their slots in the order in which they asked.
 - The headers override the local count.
 - Only one call at a time is sent until an answer shows that calls are accepted, and again after each 429.
 - After a 429, nothing starts before the cooldown is over.
@@ -14,7 +13,6 @@ Times are in seconds, on a clock that never jumps. The window's store chooses th
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass, field
 
 from electronhub_embeddings._rate_limit.cooldown import Cooldown
@@ -23,15 +21,11 @@ from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
 from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN, MarginGrowth
+from electronhub_embeddings._rate_limit.slots import Slots
+from electronhub_embeddings._rate_limit.wait_queue import WaitQueue
 
 PERIOD = 60.0
 """Seconds over which the service counts requests."""
-
-LATE_ARRIVAL = 2.0
-"""Seconds for which an abandoned call without an answer can still be on its way to the service."""
-
-MAX_HELD_WITHOUT_LIMIT = 1000
-"""Most held slots that are kept while no limit is known."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +55,7 @@ class SlidingWindow:
     """Replaces the limit after a 429, as long as the service has not reported one."""
     probing: bool = True
     """Whether only one call at a time is sent, until an answer shows that calls are accepted."""
-    in_flight: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
-    """Slots of calls without an answer: slot -> (start, when to consider the call lost: its process may have died)."""
-    held: dict[str, float] = field(default_factory=dict[str, float])
-    """Slots of finished calls: slot -> when it is released."""
+    slots: Slots = field(default_factory=Slots)
     updated_at: float = 0.0
     """The time of the last change, if a store keeps the window for several processes."""
     unknown_until: float = 0.0
@@ -72,6 +63,7 @@ class SlidingWindow:
     cooldown: Cooldown = field(default_factory=Cooldown)
     foreign: ForeignShare = field(default_factory=ForeignShare)
     spacing: EvenSpacing = field(default_factory=EvenSpacing)
+    wait_queue: WaitQueue = field(default_factory=WaitQueue)
 
     def acquire(
         self,
@@ -94,50 +86,50 @@ class SlidingWindow:
             documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
         """
         self._expire(now)
-        if slot in self.in_flight:  # a store may repeat a change whose success it could not confirm
+        if slot in self.slots.in_flight:  # a store may repeat a change whose success it could not confirm
             return None
-        share = self._share(cap)
-        spacing = self.hold / share if share else 0.0
-        spread = self.spacing.delay(now, spacing, interactive=interactive, documents=documents)
-        pause = self._pause(now, cap, share, spread)
+        pause = self._pause(now, slot, cap, interactive=interactive, documents=documents)
         if pause is None:
             self.spacing.note_start(now, interactive=interactive)
-            self.in_flight[slot] = (now, now + max_duration)
+            self.slots.in_flight[slot] = (now, now + max_duration)
         else:
-            self.spacing.note_pause(now, spacing, pause.seconds, interactive=interactive, documents=documents)
+            self.spacing.note_pause(now, self._spacing(cap), interactive=interactive, documents=documents)
+        if pause is not None and interactive:
+            self.wait_queue.add(now, slot)
+        else:
+            self.wait_queue.remove(slot)
         return pause
 
-    def _pause(self, now: float, cap: int | None, share: int | None, spread: float) -> Pause | None:
+    def _pause(self, now: float, slot: str, cap: int | None, *, interactive: bool, documents: int) -> Pause | None:
+        if closed := self._closed(now):
+            return closed
+        is_spread = self.spacing.applies(now, interactive=interactive, documents=documents)
+        ahead = self.wait_queue.ahead_of(slot) if interactive or is_spread else 0
+        if self.probing and (self.slots.in_flight or ahead):
+            return Pause(None, "waiting for the first answer")
+        share, spacing = self._share(cap), self._spacing(cap)
+        if share is None:
+            return None
+        spread = self.spacing.delay(now, spacing, ahead) if is_spread else 0.0
+        if self.slots.taken(now) + ahead >= share:
+            return Pause(max(spread, self.delay(now, cap=cap, calls=1 + ahead)) or None, "rate limit")
+        if spread:
+            return Pause(spread, f"requests leave evenly spaced beside interactive calls, one in {spacing:.3g} s")
+        return None
+
+    def _closed(self, now: float) -> Pause | None:
+        """Return why nothing may start, whatever it is."""
         if now < self.cooldown.until:
             return Pause(self.cooldown.until - now, "cooldown after a refused request")
         if now < self.unknown_until:
             return Pause(self.unknown_until - now, "earlier requests are not known")
-        if self.probing and self.in_flight:
-            return Pause(None, "waiting for the first answer")
-        if share is not None and self._taken(now) >= share:
-            return Pause(max(spread, self.delay(now, cap=cap)) or None, "rate limit")
-        if share is not None and spread:
-            spacing = self.hold / share
-            return Pause(spread, f"requests leave evenly spaced beside interactive calls, one in {spacing:.3g} s")
         return None
 
     def delay(self, now: float, *, cap: int | None = None, calls: int = 1) -> float:
         """Return the minimum seconds until the last of `calls` further calls can start; 0.0: now."""
-        delay = max(0.0, self.cooldown.until - now, self.unknown_until - now)
+        earliest = max(now, self.cooldown.until, self.unknown_until)
         share = self._share(cap)
-        if share is None:
-            return delay
-        taken = [
-            *(end for end in self.held.values() if end > now),
-            *(start + self.hold for start, _ in self.in_flight.values()),
-        ]
-        heapq.heapify(taken)
-        moment = now + delay
-        for _ in range(calls):
-            while len(taken) >= share:
-                moment = max(moment, heapq.heappop(taken))
-            heapq.heappush(taken, moment + self.hold)
-        return moment - now
+        return (earliest if share is None else self.slots.next_start(earliest, share, self.hold, calls)) - now
 
     def complete(self, now: float, slot: str, headers: RateLimitHeaders, *, counted: float | None, good: bool) -> None:
         """Hold the slot of a call that has ended.
@@ -151,8 +143,7 @@ class SlidingWindow:
             good: Whether the answer shows that calls are accepted.
         """
         self._learn_period(headers.period or self.period)
-        started, _ = self.in_flight.pop(slot, (now, now))
-        self.held[slot] = (now + LATE_ARRIVAL if counted is None else counted) + self.hold
+        started = self.slots.complete(now, slot, counted=counted, hold=self.hold)
         if headers.limit is not None:
             self.limit, self.guess = headers.limit, GuessedLimit()
         if started >= self.cooldown.until and (good or (headers.limit is not None and counted is not None)):
@@ -162,8 +153,8 @@ class SlidingWindow:
         if good and started >= self.cooldown.until:
             self._note_good(now)
         if self.limit is not None and headers.remaining is not None:
-            used = self.limit - headers.remaining
-            self.foreign.observe(now, used - self._ours(started), period=self.period, hold=self.hold)
+            others = self.limit - headers.remaining - self.slots.taken(started)
+            self.foreign.observe(now, others, period=self.period, hold=self.hold)
 
     def start_cooldown(self, now: float, seconds: float) -> None:
         """Record a 429: nothing starts for `seconds`, and fewer calls are made afterwards.
@@ -176,25 +167,26 @@ class SlidingWindow:
         if not self.cooldown.start(now, seconds, self.hold - self.period):
             return
         if self.limit is None:
-            answered = sum(end > now for end in self.held.values()) - 1
-            if self.guess.lower(answered, len(self.in_flight), share_is_left=bool(self.foreign.sightings)):
+            answered = self.slots.answered(now) - 1
+            if self.guess.lower(answered, len(self.slots.in_flight), share_is_left=bool(self.foreign.sightings)):
                 return
         self.margin_growth.grow(self.margin)
         self.foreign.leave_half(self.effective_limit(None) or 1, self.cooldown.until)
 
     def release(self, slot: str) -> None:
-        """Release the slot of a request that was never sent."""
-        self.in_flight.pop(slot, None)
+        """Release the slot of a request that was never sent, or is no longer waited for."""
+        self.slots.in_flight.pop(slot, None)
+        self.wait_queue.remove(slot)
 
     def abandon_in_flight(self, now: float) -> None:
         """Consider all calls in flight lost: they belong to the parent process, which cannot complete them here."""
-        for slot in list(self.in_flight):
+        for slot in list(self.slots.in_flight):
             self.complete(now, slot, RateLimitHeaders(), counted=None, good=False)
 
     def idle(self, now: float) -> bool:
         """Return whether a new window would know as much after its first answer."""
         self._expire(now)
-        known = self.in_flight or self.held or self.foreign.sightings or self.guess.value is not None
+        known = self.slots.in_flight or self.slots.held or self.foreign.sightings or self.guess.value is not None
         return not (known or now < max(self.cooldown.until, self.unknown_until))
 
     def is_unlimited(self, now: float) -> bool:
@@ -206,41 +198,6 @@ class SlidingWindow:
         """Assume that the whole limit was just used: nothing starts for one period, then one call at a time."""
         self.probing = True
         self.unknown_until = now + self.hold
-
-    def note_time(self, now: float) -> None:
-        """Record the time of a change; a time before the last change means that a reboot has restarted the clock.
-
-        In that case, all times are shifted as if no time had passed, which can only be too careful.
-        """
-        if now < self.updated_at:
-            self.shift_clock(now - self.updated_at)
-        self.updated_at = now
-
-    def merge(self, other: SlidingWindow, shift: float) -> None:
-        """Merge another window of the same account, whose clock is behind this one's by `shift` seconds."""
-        other.shift_clock(shift)
-        self.limit = other.limit or self.limit
-        self.guess.merge(other.guess)
-        self.margin_growth.merge(other.margin_growth)
-        self.cooldown.until = max(self.cooldown.until, other.cooldown.until)
-        self.unknown_until = max(self.unknown_until, other.unknown_until)
-        self.probing = self.probing and other.probing
-        self.in_flight.update((slot, times) for slot, times in other.in_flight.items() if slot not in self.held)
-        for slot, end in other.held.items():
-            self.in_flight.pop(slot, None)
-            self.held[slot] = max(end, self.held.get(slot, end))
-        self.foreign.merge(other.foreign)
-        self.spacing.merge(other.spacing)
-
-    def shift_clock(self, shift: float) -> None:
-        """Shift all times by `shift` seconds, to convert them to another clock."""
-        self.cooldown.until += shift
-        self.unknown_until += shift
-        self.in_flight = {slot: (start + shift, end + shift) for slot, (start, end) in self.in_flight.items()}
-        self.held = {slot: end + shift for slot, end in self.held.items()}
-        self.foreign.shift_clock(shift)
-        self.spacing.shift_clock(shift)
-        self.margin_growth.good.since = self.guess.full.since = None
 
     @property
     def hold(self) -> float:
@@ -261,29 +218,20 @@ class SlidingWindow:
         """Adopt the period that the service has named, also for the slots that are held."""
         change, self.period = period - self.period, period
         if change:
-            self.held = {slot: end + change for slot, end in self.held.items()}
+            self.slots.prolong(change)
 
     def _note_good(self, now: float) -> None:
         """Record a successful answer to a call that started after the last cooldown."""
         self.margin_growth.note_good(now, self.period)
-        if self.guess.value is not None and self._taken(now) >= self.guess.value:
+        if self.guess.value is not None and self.slots.taken(now) >= self.guess.value:
             self.guess.note_full(now, self.period)
 
-    def _taken(self, now: float) -> int:
-        return len(self.in_flight) + sum(end > now for end in self.held.values())
-
-    def _ours(self, since: float) -> int:
-        """Count our requests that may have been in the service's window at any time since `since`."""
-        return len(self.in_flight) + sum(end > since for end in self.held.values())
+    def _spacing(self, cap: int | None) -> float:
+        """Return the seconds between two slots that are spread evenly; 0.0: no limit is known."""
+        share = self._share(cap)
+        return self.hold / share if share else 0.0
 
     def _expire(self, now: float) -> None:
-        for slot, (_, end) in list(self.in_flight.items()):
-            if end <= now:
-                del self.in_flight[slot]
-                self.held[slot] = end + self.hold
-        if self.effective_limit(None) is None and len(self.held) > MAX_HELD_WITHOUT_LIMIT:
-            self.held = dict(list(self.held.items())[-MAX_HELD_WITHOUT_LIMIT // 2 :])
-        oldest = min((start for start, _ in self.in_flight.values()), default=now)
-        if next(iter(self.held.values()), now) <= oldest:  # checks only the first slot, usually the earliest to end
-            self.held = {slot: end for slot, end in self.held.items() if end > oldest}
+        self.slots.expire(now, self.hold, is_limited=self.effective_limit(None) is not None)
+        self.wait_queue.expire(now)
         self.foreign.expire(now, self.period)

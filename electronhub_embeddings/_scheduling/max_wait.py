@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
 from electronhub_embeddings.errors import RateLimitError
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.call import Call
 
 logger = logging.getLogger("electronhub_embeddings")
-
-RECHECK_INTERVAL = 1.0
-"""Seconds after which the limiter is always asked again: a limit can be raised, or shared with another process."""
 
 LOGGED_WAIT = 5.0
 """Shortest wait that is logged at INFO, in seconds."""
@@ -39,6 +37,8 @@ class LimitWait:
         self._before = 0.0
         self._is_longer = False
         """Whether the current pause is longer than the one logged last."""
+        self.ask_again_at = float("-inf")
+        """When to ask the limiter again, if no event comes before."""
 
     @property
     def is_blocked(self) -> bool:
@@ -49,8 +49,27 @@ class LimitWait:
         """Return the seconds spent blocked so far; waiting for an answer does not count."""
         return self._before + (now - self._since if self._since is not None else 0.0)
 
-    def begin(self, pause: Pause, now: float) -> None:
-        """Record that no request may start now; called again while this is still the case."""
+    def denied(self, pause: Pause, calls: Iterable[Call], poll: float | None, now: float) -> dict[Call, RateLimitError]:
+        """Record that no request may start now; return the calls that may not wait that long, each with its error.
+
+        Args:
+            pause: Why, and for how long.
+            calls: The calls with waiting texts.
+            poll: Seconds between two checks for changes by other processes; None: the limit is not shared.
+            now: The time.
+        """
+        self._begin(pause, now)
+        failed = {call: error for call in calls if (error := self.check(call, now))}
+        waiting = [call for call in calls if not call.failed and call not in failed]
+        self._log(waiting)
+        self.ask_again_at = self._next_check(waiting, poll, now)
+        return failed
+
+    def ask_again(self) -> None:
+        """Let the limiter be asked at once."""
+        self.ask_again_at = float("-inf")
+
+    def _begin(self, pause: Pause, now: float) -> None:
         if pause.seconds is None:
             self.end(now)
             self._pause, self._until = pause, now
@@ -59,12 +78,11 @@ class LimitWait:
         self._pause, self._until = pause, now + pause.seconds
         self._since = now if self._since is None else self._since
 
-    def log(self, calls: Iterable[Call]) -> None:
+    def _log(self, waiting: Iterable[Call]) -> None:
         """Log the current pause if it is long: as a warning if it is the first long one of a call."""
         pause = self._pause
         if pause is None or pause.seconds is None:
             return
-        waiting = [call for call in calls if not call.failed]
         if pause.seconds >= WARNED_WAIT and not all(call.was_warned for call in waiting):
             for call in waiting:
                 call.was_warned = True
@@ -73,7 +91,8 @@ class LimitWait:
             logger.info("%s: next request in %.0f s", pause.reason, pause.seconds)
 
     def end(self, now: float) -> None:
-        """Record that a request starts, or that no text is waiting."""
+        """Record that a request starts, or that no text is waiting: the next text asks at once."""
+        self.ask_again()
         if self._pause is not None:
             self._before, self._since, self._pause = self.total(now), None, None
 
@@ -92,11 +111,11 @@ class LimitWait:
         message = f"The call has to wait for {wait:.1f} s ({reason}), and max_wait is {call.max_wait:g} s."
         return RateLimitError(message, status_code=429, retry_after=wait)
 
-    def next_check(self, calls: Iterable[Call], poll: float | None, now: float) -> float:
+    def _next_check(self, waiting: Iterable[Call], poll: float | None, now: float) -> float:
         """Return when to ask the limiter again: when it may allow a request, or when a call's `max_wait` is used up."""
         if self._pause is None or self._pause.seconds is None:
             return now + (poll or RECHECK_INTERVAL)
-        ends = [now + self._left(call, now) for call in calls if call.max_wait is not None and not call.failed]
+        ends = [now + self._left(call, now) for call in waiting if call.max_wait is not None]
         return max(now, min([now + RECHECK_INTERVAL, self._until, *ends]))
 
     def _left(self, call: Call, now: float) -> float:

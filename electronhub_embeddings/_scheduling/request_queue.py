@@ -156,7 +156,7 @@ class RequestQueue:
         except Exception:  # a bug in the error handling: the batch fails as a whole, and its callers receive the error
             logger.exception("error handling failed for a batch")
             return self._apply(Recovery(failed=[(part, error.for_caller()) for part in batch.slices]), now)
-        self._announce_retry(recovery, error, now)
+        _announce_retry(recovery, error, self._policy.max_retries, now)
         if recovery.search is not None and self._search is not None:
             self._search.add(batch.slices)
             return []
@@ -199,17 +199,6 @@ class RequestQueue:
         complete = self._end_search(search.probe_failed())
         return complete + self._apply(recovery, now)
 
-    def _announce_retry(self, recovery: Recovery, error: ElectronHubError, now: float) -> None:
-        """Log the pause before another attempt, and show it in the progress bars of the calls."""
-        pause, part = recovery.again[0] if recovery.again else (0.0, None)
-        if part is None or not pause:
-            return
-        retries = self._policy.max_retries if error.retries is None else min(self._policy.max_retries, error.retries)
-        what = f"{_failure(error)}: attempt {part.attempts + 1} of {retries + 1}"
-        logger.info("%s in %.0f s", what, pause)
-        for _, part in recovery.again:
-            part.call.progress.wait(what, now + pause)
-
     def _continue_search(self, findings: Findings | None) -> list[Call]:
         if findings is not None:
             return self._end_search(findings)
@@ -242,6 +231,18 @@ class RequestQueue:
         """Fail a call; texts that were only refused together with a text at fault are still resent."""
         call.fail(error)
         return _finish(self.waiting.take_out(lambda part: part.call is call and not part.refusals_beside))
+
+
+def _announce_retry(recovery: Recovery, error: ElectronHubError, max_retries: int, now: float) -> None:
+    """Log the pause before another attempt, and show it in the progress bars of the calls."""
+    pause, part = recovery.again[0] if recovery.again else (0.0, None)
+    if part is None or not pause:
+        return
+    retries = max_retries if error.retries is None else min(max_retries, error.retries)
+    what = f"{_failure(error)}: attempt {part.attempts + 1} of {retries + 1}"
+    logger.info("%s in %.0f s", what, pause)
+    for _, part in recovery.again:
+        part.call.progress.wait(what, now + pause)
 
 
 def _failure(error: ElectronHubError) -> str:

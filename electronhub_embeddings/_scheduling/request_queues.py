@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._scheduling.actions import AcquireSlot
 from electronhub_embeddings._scheduling.request_queue import RequestQueue
 
 if TYPE_CHECKING:
@@ -60,19 +61,18 @@ class RequestQueues:
         """Return the calls with waiting texts."""
         return [call for queue in self for call in queue.calls()]
 
-    @property
-    def document_batches(self) -> int:
-        """How many requests the documents need that may be spread over the minute: 0, 1, or 2 and more."""
+    def slot_for(self, queue: RequestQueue) -> AcquireSlot:
+        """Return the slot to ask for, before the batch is formed: most likely from the most urgent queue."""
         spread = (queue for queue in self if queue.config.spread_documents)
-        return sum(queue.waiting.document_batches(queue.learned.limits) for queue in spread)
+        return AcquireSlot(
+            max_duration=max(config.max_duration for config in self._queues),
+            cap=self.cap,
+            interactive=bool(queue.waiting.queries),
+            documents=sum(queue.waiting.document_batches(queue.learned.limits) for queue in spread),
+        )
 
     @property
     def cap(self) -> int | None:
         """The lowest `requests_per_minute` of the clients, which applies to the account; None: no client sets one."""
         caps = [cap for config in self._queues if (cap := config.requests_per_minute) is not None]
         return min(caps, default=None)
-
-    @property
-    def max_duration(self) -> float:
-        """Seconds after which a request of any queue has ended, whatever happens."""
-        return max(config.max_duration for config in self._queues)

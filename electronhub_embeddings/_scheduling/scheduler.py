@@ -39,8 +39,6 @@ class Scheduler:
         self._queues = RequestQueues()
         self._lookups = CacheLookups()
         self._limit_wait = LimitWait()
-        self._ask_again_at = float("-inf")
-        """When to ask the limiter again after it has denied a slot."""
         self._forecasts = WaitForecasts()
         self._last_start = float("-inf")
         self._linger: float | None = None
@@ -102,7 +100,6 @@ class Scheduler:
         queue = self._queues.most_urgent(now)
         if queue is None:
             self._limit_wait.end(now)
-            self._ask_again_at = float("-inf")  # else the next call would learn only then that it has to wait too long
             return self._wait(now)
         ready_at = self._last_start + (self._linger or 0.0)
         if now < ready_at and not queue.is_full:
@@ -110,12 +107,9 @@ class Scheduler:
         if calls := self._forecasts.to_ask():
             requests = [self._queues.of(call).batches_until_last(call) for call in calls]
             return Forecast(requests, self._queues.cap)
-        if now < self._ask_again_at:
-            return self._wait(now, self._ask_again_at)
-        queues = self._queues
-        return AcquireSlot(
-            queues.max_duration, queues.cap, interactive=bool(queue.waiting.queries), documents=queues.document_batches
-        )
+        if now < self._limit_wait.ask_again_at:
+            return self._wait(now, self._limit_wait.ask_again_at)
+        return self._queues.slot_for(queue)
 
     # Results of actions.
 
@@ -154,13 +148,8 @@ class Scheduler:
             poll: Seconds between two checks for changes by other processes; None: the limit is not shared.
             now: The time.
         """
-        self._limit_wait.begin(pause, now)
-        waiting = self._queues.calls()
-        for call in waiting:
-            if error := self._limit_wait.check(call, now):
-                self._fail(call, error, now)
-        self._limit_wait.log(waiting)
-        self._ask_again_at = self._limit_wait.next_check(waiting, poll, now)
+        for call, error in self._limit_wait.denied(pause, self._queues.calls(), poll, now).items():
+            self._fail(call, error, now)
 
     def slot_granted(self, slot: str, linger: float | None, now: float) -> Batch | None:
         """Form the batch for a slot; None: nothing is left to send, and the slot must be released.
@@ -171,7 +160,7 @@ class Scheduler:
             now: The time.
         """
         self._limit_wait.end(now)
-        self._ask_again_at, self._linger = float("-inf"), linger
+        self._linger = linger
         queue = self._queues.most_urgent(now)
         if queue is None:
             return None
@@ -199,7 +188,7 @@ class Scheduler:
         _count_usage(batch, result)
         for part in batch.slices:
             part.call.note_returned(len(part), self._limit_wait.total(now))
-        self._ask_again_at = float("-inf")
+        self._limit_wait.ask_again()
         self._forecasts.note_answer()
         if result.error is None:
             self._complete(queue.accept(batch, result.prompt_tokens), now)
@@ -210,7 +199,10 @@ class Scheduler:
     # Internal methods.
 
     def _enqueue(self, call: Call, now: float) -> None:
-        self._queues.of(call).waiting.add(call)
+        waiting = self._queues.of(call).waiting
+        if call.is_query and not waiting.queries:  # it takes its place among the calls that wait for a slot
+            self._limit_wait.ask_again()
+        waiting.add(call)
         call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
         if error := self._limit_wait.check(call, now):
             self._fail(call, error, now)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._rate_limit.window_merge import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ class MemoryStore:
         own, then = self.update(lambda window, now: (copy.deepcopy(window), now))
 
         def merge_and_change(window: SlidingWindow, now: float) -> T:
-            window.merge(copy.deepcopy(own), now - then)  # a store may repeat a change
+            merge(window, copy.deepcopy(own), now - then)  # a store may repeat a change
             return change(window, now)
 
         return merge_and_change

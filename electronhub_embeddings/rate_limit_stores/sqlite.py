@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._rate_limit.window_merge import note_time
 from electronhub_embeddings._rate_limit.window_state import differ_only_in_time, encode
 from electronhub_embeddings._storage.database import Database
 from electronhub_embeddings._storage.file_opening import FileFormat, ForeignFileError
@@ -105,7 +106,7 @@ class SQLiteStore:
             now = self._clock()
             window = self._window(before, now)
             written_at = window.updated_at
-            window.note_time(now)
+            note_time(window, now)
             result = change(window, now)
             after = encode(window)
             if before is not None and 0.0 <= now - written_at < REWRITE_INTERVAL and differ_only_in_time(before, after):

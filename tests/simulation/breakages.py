@@ -9,6 +9,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from electronhub_embeddings._rate_limit.even_spacing import EvenSpacing
+from electronhub_embeddings._rate_limit.wait_queue import WaitQueue
 from electronhub_embeddings._scheduling import recovery, request_queue
 from electronhub_embeddings._scheduling.bisection import Bisection
 from electronhub_embeddings._scheduling.call import Call
@@ -21,7 +22,7 @@ from simulation.process import Process
 from simulation.run import simulate, watched_log
 from simulation.scenario import FAMILIES
 
-MAX_SEEDS = 1000
+MAX_SEEDS = 2000
 """Seeds within which each breakage must be noticed."""
 
 NEVER = float("-inf")
@@ -105,9 +106,9 @@ def _forgotten_refusal(end_search):
 
 def _kept_ask_again(finished):
     def broken(self, *args):
-        before = self._ask_again_at
+        before = self._limit_wait.ask_again_at
         finished(self, *args)
-        self._ask_again_at = before
+        self._limit_wait.ask_again_at = before
 
     return broken
 
@@ -173,25 +174,56 @@ def _nothing(_):
     return lambda *_: None
 
 
-def _delay_with(**changes):
-    """Break the delay between evenly spaced requests by other arguments."""
+def _applies_with(**changes):
+    """Break the rule which requests are spread, by other arguments."""
 
-    def change(delay):
-        def broken(self, now, spacing, **kinds):
-            factor = changes.get("factor", 1.0)
-            return delay(self, now, factor * spacing, **{**kinds, **changes.get("kinds", {})})
+    def change(applies):
+        def broken(self, now, **kinds):
+            return applies(self, now, **{**kinds, **changes})
 
         return broken
 
     return change
 
 
+def _spacing_times(factor):
+    """Break the distance between requests that are spread."""
+
+    def change(delay):
+        def broken(self, now, spacing, ahead):
+            return delay(self, now, factor * spacing, ahead)
+
+        return broken
+
+    return change
+
+
+def _few_are_many(applies):
+    def broken(self, now, *, interactive, documents):
+        return applies(self, now, interactive=interactive, documents=2 * documents)
+
+    return broken
+
+
+def _held_up_by_any(note_start):
+    def broken(self, now, *, interactive):
+        if not interactive:
+            self.documents_until = now + 24.0
+        note_start(self, now, interactive=interactive)
+
+    return broken
+
+
 BREAKAGES = {
-    "documents fill the window beside queries": (EvenSpacing, "delay", lambda _: lambda *_, **__: 0.0),
-    "requests are spread by half a spacing": (EvenSpacing, "delay", _delay_with(factor=0.5)),
-    "requests are spread by two spacings": (EvenSpacing, "delay", _delay_with(factor=2.0)),
-    "documents alone are spread": (EvenSpacing, "delay", _delay_with(kinds={"interactive": True, "documents": 2})),
-    "queries are not known to the limiter": (EvenSpacing, "delay", _delay_with(kinds={"interactive": False})),
+    "documents fill the window beside queries": (EvenSpacing, "applies", lambda _: lambda *_, **__: False),
+    "requests are spread by half a spacing": (EvenSpacing, "delay", _spacing_times(0.5)),
+    "requests are spread by two spacings": (EvenSpacing, "delay", _spacing_times(2.0)),
+    "documents alone are spread": (EvenSpacing, "applies", _applies_with(interactive=True, documents=2)),
+    "queries are not known to the limiter": (EvenSpacing, "applies", _applies_with(interactive=False)),
+    "documents of one request are spread": (EvenSpacing, "applies", _few_are_many),
+    "queries keep the distance beside documents that nothing held up": (EvenSpacing, "note_start", _held_up_by_any),
+    "interactive calls have no order": (WaitQueue, "ahead_of", lambda _: lambda *_: 0),
+    "an interactive call that waits is forgotten": (WaitQueue, "add", _nothing),
     "documents go ahead of queries": (WaitingTexts, "take", _documents_first),
     "documents take the last place on the wire": (RequestQueue, "urgency", _last_place_for_documents),
     "a batch is not filled although a limit is in force": (WaitingTexts, "take", _half_empty),
@@ -234,6 +266,9 @@ WHERE = {
     "texts of a closed client are tried again": "closing",
     **dict.fromkeys(list(BREAKAGES)[:3], "beside"),
     "queries are not known to the limiter": "beside",
+    "documents of one request are spread": "few",
+    "queries keep the distance beside documents that nothing held up": "few",
+    "interactive calls have no order": "beside",
 }
 """The family of scenarios that notices a breakage first, for those that take many seeds."""
 

@@ -17,6 +17,7 @@ from electronhub_embeddings.errors import (
     RateLimitError,
     ServerError,
 )
+from simulation.callers import Record
 
 RETRYABLE = (APIConnectionError, InvalidResponseError, RateLimitError, ServerError)
 RECHECK = 1.0
@@ -499,19 +500,57 @@ def books_balance(world):
         )
 
 
+def interactive_calls_keep_their_order(world, store, slot, first):
+    """No query and no chat call gets a slot that another one waits for which has asked before.
+
+    Where slots are left for all of these, they wait for something else: a `requests_per_minute` of their own.
+    """
+    now = world.clock.now
+    passed = [
+        other
+        for other, (its_store, asked, again) in world.asking.items()
+        if its_store is store and asked < first and now - again <= RECHECK + TOLERANCE
+    ]
+    is_enough = world.scenario.longest_search is None and store.has_slots(len(passed))
+    world.require(not passed or is_enough, "interactive calls keep their order", "{} leaves before {}", slot, passed)
+
+
+def few_texts_leave_at_once(world):
+    """While slots are free, neither documents of one request nor queries beside them wait."""
+    longest = world.scenario.longest_wait
+    late = [record for record in world.calls if longest and record.sent_at - record.submitted_at > longest]
+    world.require(
+        not late,
+        "few texts leave at once",
+        "{} waited for {:.1f} s, {} s allowed",
+        late and late[0],
+        late and late[0].sent_at - late[0].submitted_at,
+        longest,
+    )
+
+
 def search_is_answered_beside_ingestion(world):
-    """Once requests are spread over the minute, 95 of 100 queries leave within one slot's spacing."""
+    """Once requests are spread over the minute, 95 of 100 interactive calls wait for a slot's spacing, or in line."""
     longest = world.scenario.longest_search
     if longest is None:
         return
     begin = world.started_at + world.scenario.spread_from
     end = max(record.ended_at for record in world.calls if not record.is_query)
+    calls = [*(record for record in world.calls if record.is_query), *(chat for chat in world.chats if chat.sent_at)]
     waits = sorted(
-        record.sent_at - record.submitted_at
-        for record in world.calls
-        if record.is_query and begin <= record.submitted_at <= end
+        call.sent_at - call.submitted_at - _slots_needed_before(call, calls) * world.scenario.slot_spacing
+        for call in calls
+        if begin <= call.submitted_at <= end
     )
     wait = waits[int(0.95 * (len(waits) - 1))] if waits else 0.0
     world.require(
         wait <= longest, "a search waits for a slot", "95 of 100 waited up to {:.1f} s, {:.1f} s allowed", wait, longest
     )
+
+
+def _slots_needed_before(call, calls):
+    """Count the slots that interactive calls need which already wait; the queries of a process need one together."""
+    waiting = [other for other in calls if other.submitted_at < call.submitted_at < other.sent_at]
+    queries = {other.process for other in waiting if isinstance(other, Record)}
+    mine = {call.process} if isinstance(call, Record) else set()  # it leaves together with these
+    return len([other for other in waiting if not isinstance(other, Record)]) + len(queries - mine)

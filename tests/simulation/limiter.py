@@ -40,13 +40,19 @@ class Store:
     @property
     def slots_in_flight(self):
         """The slots that the window counts as in flight."""
-        return set(self.window.in_flight)
+        return set(self.window.slots.in_flight)
+
+    def has_slots(self, calls):
+        """Return whether a number of calls could start now."""
+        return self.window.delay(self._clock.now, calls=calls) == 0.0
 
     def is_idle_after(self, seconds):
         """Return whether the window is idle after a number of seconds without calls."""
         later = self._clock.now + seconds
-        lost = (end + self.window.hold for _, end in self.window.in_flight.values())  # of processes that were killed
-        return all(end <= later for end in (*self.window.held.values(), *lost))
+        lost = (
+            end + self.window.hold for _, end in self.window.slots.in_flight.values()
+        )  # of processes that were killed
+        return all(end <= later for end in (*self.window.slots.held.values(), *lost))
 
 
 def limiter_of(store):

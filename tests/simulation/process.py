@@ -1,6 +1,6 @@
 """One process: worker threads of a scheduler, interleaved at random.
 
-What `_workers/account_workers.py` does with threads and locks is done here step by step. A step is what runs with the
+What `_workers/worker_loop.py` does with threads and locks is done here step by step. A step is what runs with the
 lock held, or one access to the store; between two steps of a thread any other thread can run, and time passes.
 """
 
@@ -66,7 +66,8 @@ class Process:
         self._turn = 0
         self._is_asleep = False
         self._idle_turns = 0
-        self._slots = count()
+        self._slots = (f"{name}/{number}" for number in count())
+        self._next_slot = next(self._slots)
 
     # What callers do.
 
@@ -177,7 +178,7 @@ class Process:
 
     def _acquire_slot(self, action):
         world, scheduler, now = self.world, self.scheduler, self.world.clock.now
-        slot = f"{self.name}/{next(self._slots)}"
+        slot = self._next_slot
         try:
             pause, linger = self.limiter.acquire(
                 slot,
@@ -188,9 +189,12 @@ class Process:
             )
         except Exception as error:  # noqa: BLE001 - as the workers do
             world.note(self, "the store fails")
+            self._next_slot = next(self._slots)
             scheduler.limiter_failed(error, now)
             self._after_locked()
             return
+        if action.interactive:
+            world.asked_for_somebody(self, slot, pause)
         if pause is not None:
             yield world.ask_store()
             now = world.clock.now
@@ -205,6 +209,7 @@ class Process:
             return
         invariants.nothing_starts_in_a_known_cooldown(self, now)
         world.slots_taken[slot] = self
+        self._next_slot = next(self._slots)
         yield world.ask_store()
         self._handle_events(None)
         now = world.clock.now

@@ -32,7 +32,11 @@ class Scenario:
     longest_job: float | None = None
     """Seconds that the whole job may take."""
     longest_search: float | None = None
-    """Seconds that 95 of 100 queries may wait until they leave, once documents are spread."""
+    """Seconds that 95 of 100 interactive calls may wait once documents are spread, behind those that came before."""
+    slot_spacing: float = 0.0
+    """Seconds between two slots that are spread over the period."""
+    longest_wait: float | None = None
+    """Seconds that any call may wait until it leaves."""
     spread_from: float = 0.0
     """Seconds after the start from which documents must be spread."""
     plan: list = field(default_factory=list)
@@ -431,7 +435,7 @@ def _everything(seed, family, dice):
 
 
 def _beside(seed, family, dice):
-    """Searches beside an ingestion of several windows, in one process or in another one with the same window."""
+    """Searches and chat calls beside an ingestion of several windows, in one process or in another one."""
     limit, processes = dice.choice((5, 10, 20, 30, 60, 100)), dice.choice((1, 1, 2))
     uplink, answer = dice.uniform(0.02, 0.3), dice.uniform(0.05, 0.8)
     conditions = NetworkConditions((uplink, uplink), (answer, answer), (0.0, 0.0), threads=0.002)
@@ -445,10 +449,17 @@ def _beside(seed, family, dice):
     while at < span:
         searches.append(at)
         at += dice.choice((0.0, 0.0, 2.0)) if dice.random() < 0.2 else dice.expovariate(1 / 6)
-    scenario.longest_search = (PERIOD + uplink + answer) / limit + STARTUP + (1.0 if processes > 1 else 0.0)
+    chats = []
+    at = dice.uniform(0.0, 20.0)
+    while at < span and span > 3 * PERIOD and dice.random() < 0.98:
+        chats.append(at)
+        at += dice.expovariate(limit / (4 * PERIOD))
+    scenario.slot_spacing = (PERIOD + uplink + answer) / limit
+    scenario.longest_search = scenario.slot_spacing + STARTUP + (1.0 if processes > 1 or chats else 0.0)
     scenario.spread_from = 2 * PERIOD + 10.0
-    own_requests = len(searches) if processes > 1 else 0
-    whole = optimum(texts + (own_requests or 1) * config.batch_size, config, limit, uplink + answer)
+    texts_of_others = (len(searches) if processes == 1 else 0) + config.batch_size  # queries ride with documents
+    texts_of_others += config.batch_size * (len(chats) + (len(searches) if processes > 1 else 0))
+    whole = optimum(texts + texts_of_others, config, limit, uplink + answer)
     scenario.longest_job = whole / 0.98 + PERIOD + STARTUP
 
     def arrange(world):
@@ -458,6 +469,29 @@ def _beside(seed, family, dice):
         for when in searches:
             record = world.add_call(search, [8], is_query=True)
             world.clock.after(when, lambda record=record: world.submit(record))
+        for when in chats:
+            world.clock.after(when, world.add_chat(world.processes[0]).submit)
+
+    scenario.plan.append(arrange)
+    return scenario
+
+
+def _few(seed, family, dice):
+    """Queries and documents of one request each, fewer than there are slots: nothing is held up, so nothing waits."""
+    limit, processes = dice.choice((5, 10, 20, 60)), dice.choice((1, 1, 2))
+    conditions = NetworkConditions((0.05, 0.1), (0.05, 0.2), (0.0, 0.0), threads=0.002)
+    config = _config(dice, "m0", batch_size=16, requests_per_minute=None, max_concurrency=8)
+    scenario = Scenario(seed, family, Rules(limit), conditions, [config], never_refused=True)
+    _one_window(dice, scenario, processes)
+    scenario.longest_wait = STARTUP + 0.02 * PERIOD / limit
+    times = [0.0, *sorted(2.0 + dice.uniform(0.0, SPAN) for _ in range(limit - 2))]  # the first finds out the limit
+    calls = [(at, dice.randrange(processes), dice.random() < 0.5) for at in times]
+
+    def arrange(world):
+        clients = [world.add_client(process, config) for process in world.processes]
+        for at, process, is_query in calls:
+            record = world.add_call(clients[process], [8] * (1 if is_query else 16), is_query=is_query)
+            world.clock.after(at, lambda record=record: world.submit(record))
 
     scenario.plan.append(arrange)
     return scenario
@@ -475,4 +509,5 @@ FAMILIES = {
     "closing": _closing,
     "everything": _everything,
     "beside": _beside,
+    "few": _few,
 }

@@ -15,6 +15,7 @@ from electronhub_embeddings.errors import (
 from electronhub_embeddings.usage import Usage
 from simulation import invariants
 from simulation.callers import Record
+from simulation.chat import ChatCall
 from simulation.clock import Clock
 from simulation.limiter import Store, simulated_time
 from simulation.network import Network
@@ -62,6 +63,7 @@ class World:
         self.processes = []
         self.clients = []
         self.calls = []
+        self.chats = []
         self._submitted = 0
         self._expected = 0
         """Events after which more calls come."""
@@ -93,6 +95,8 @@ class World:
         """Slots of processes that were killed, or whose store was unavailable: they end after `max_duration`."""
         self.told_at = float("inf")
         """When the limiter first learned the limit."""
+        self.asking = {}
+        """Slot -> (store, when an interactive call asked for it first, when it asked last), until it is granted."""
         self.cooldowns = {}
         """Store -> the end of the cooldown that it knows."""
 
@@ -150,6 +154,11 @@ class World:
         """Start a process."""
         self.processes.append(Process(self, f"p{len(self.processes)}", store))
         return self.processes[-1]
+
+    def add_chat(self, process):
+        """Make a chat call."""
+        self.chats.append(ChatCall(self, f"chat {len(self.chats)}", process))
+        return self.chats[-1]
 
     def add_client(self, process, config):
         """Make a client."""
@@ -261,6 +270,15 @@ class World:
         is_given_up = call.failed or self.failures[named] + 1 >= allowed
         self._book_failure([named] if is_given_up else texts, error)
 
+    def asked_for_somebody(self, process, slot, pause):
+        """Record that the limiter was asked for a slot for an interactive call."""
+        store, now = process.store, self.clock.now
+        _, first, _ = self.asking.pop(slot, (store, now, now))
+        if pause is not None:
+            self.asking[slot] = (store, first, now)
+        else:
+            invariants.interactive_calls_keep_their_order(self, store, slot, first)
+
     def completed(self, process, slot, result):
         """Record that the result of a request was reported to the limiter."""
         self.slots_taken.pop(slot)
@@ -315,6 +333,7 @@ class World:
         invariants.search_is_cheap(self)
         invariants.pace_is_near_the_optimum(self)
         invariants.search_is_answered_beside_ingestion(self)
+        invariants.few_texts_leave_at_once(self)
 
 
 def _pairs(batch):
