@@ -203,3 +203,13 @@ def test_the_first_query_asks_for_a_slot_at_once():
     driver.scheduler.slot_denied(Pause(12.0, "rate limit"), None, driver.now)
     driver.submit(is_query=True)
     assert isinstance(driver.action(), Wait)
+
+
+def test_a_call_of_a_closed_client_is_withdrawn_as_well():
+    """A call that was submitted too late has ended at once, and withdrawing it changes nothing."""
+    driver = Driver()
+    client = driver.attach()
+    client.closed = True
+    call = driver.submit(attachment=client)
+    driver.withdraw(call)
+    assert (driver.ended, str(call.error), driver.unused) == ([call], "The client is closed.", [])
