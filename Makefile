@@ -9,6 +9,7 @@
 # make lock           take the newest versions of everything that the environments of this file install, into uv.lock
 # make dist           wheel and sdist, into dist/
 # make site           the documentation, into site/
+# make faults         docs/faults.md, from the table that the tests hold true (tests/support/faults_table.py)
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
 # make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (a minute)
 # make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (10 minutes)
@@ -42,7 +43,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types unit coverage lock slow simulate simulate-breakages service-context lowest packaging ecosystem site redis matrix dist mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis matrix dist mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -70,6 +71,7 @@ types: .venv/ready
 	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes electronhub_embeddings
 	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes langchain_electronhub
 	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes llama_index_electronhub
+	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes pytest_electronhub
 
 TESTS := tests --ignore tests/packaging --ignore tests/ecosystem
 
@@ -89,7 +91,7 @@ slow: .venv/ready redis
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
 service-context: .venv-0.10/ready
-	.venv-0.10/bin/python -m pytest tests/service_context tests/test_aclose.py tests/test_llama_index.py tests/test_llama_index_whole.py $(ON_ALL_CORES)
+	.venv-0.10/bin/python -m pytest tests/unit/llama_index_electronhub tests/behaviour/test_aclose.py $(ON_ALL_CORES)
 
 # Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
@@ -101,12 +103,15 @@ site: export NO_MKDOCS_2_WARNING = 1
 site: .venv-docs/ready
 	.venv-docs/bin/mkdocs build --strict --quiet
 
+faults: .venv/ready
+	PYTHONPATH=.:tests $(BIN)/python -m support.faults_table
+
 # The oldest versions that are allowed, and every living one.
 lowest: .venv/ready redis
-	$(BIN)/python tests/matrix.py lowest
+	$(BIN)/python tests/tools/matrix.py lowest
 
 matrix: .venv/ready redis
-	$(BIN)/python tests/matrix.py
+	$(BIN)/python tests/tools/matrix.py
 
 dist: .venv/ready
 	rm -rf dist
@@ -140,7 +145,7 @@ redis:
 	command -v redis-server >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet redis-server; }
 
 mutants: .venv-mutants/ready
-	.venv-mutants/bin/python tests/mutants.py
+	.venv-mutants/bin/python tests/tools/mutants.py
 
 lock: .venv/ready
 	$(BIN)/uv lock --upgrade

@@ -4,22 +4,19 @@ import os
 import threading
 import time
 import uuid
-import warnings
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 import certifi
 import pytest
-from entry_points import ENTRY_POINTS, EntryPoint
 from hypothesis import HealthCheck, settings
-from recording_server import RecordingServer
-from window_changes import forget_windows
 
 from electronhub_embeddings import ElectronHubError, EmbeddingsClient
 from electronhub_embeddings._scheduling import retry_policy
 from electronhub_embeddings.emulator import Emulator, faults
+from support.entry_points import ENTRY_POINTS, EntryPoint
+from support.recording_server import RecordingServer
+from support.window_changes import forget_windows
 
 WORKER = "electronhub-worker"
 """The name of all threads of the package."""
@@ -45,53 +42,27 @@ settings.register_profile(
 )
 
 
-def _core():
-    """Return the major and minor version of llama-index-core; None: not installed."""
-    try:
-        major, minor, *_ = version("llama-index-core").split(".")
-    except PackageNotFoundError:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the oldest cores warn about the newest pydantic at import
-        import llama_index.core  # noqa: F401, PLC0415
-    return int(major), int(minor)
-
-
-CORE = _core()
-
-collect_ignore = []
-if CORE is None:
-    collect_ignore += ["test_llama_index.py", "test_llama_index_whole.py"]
-if CORE is None or CORE >= (0, 11):
-    collect_ignore.append("service_context")  # the class was removed from the core in 0.11
-if find_spec("langchain_core") is None:
-    collect_ignore.append("test_langchain.py")
-if find_spec("langchain_tests") is None:
-    collect_ignore.append("test_langchain_conformance.py")
-
-
 def pytest_addoption(parser):
     """Let `--full` run the endurance tests at full length."""
     parser.addoption("--full", action="store_true", help="run the tests in endurance/ at full length")
 
 
-@pytest.fixture(scope="session")
-def _one_certificate(tmp_path_factory):
-    """Write one certificate to a file: few tests use TLS, and reading all certificates takes 40 ms per client."""
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment(tmp_path_factory):
+    """Remove the machine's keys, addresses and proxies from the environment, and all certificates except one.
+
+    Reading all certificates takes 40 ms per client, and few tests use TLS.
+    """
     end = "-----END CERTIFICATE-----\n"
     file = tmp_path_factory.mktemp("certificates") / "one.pem"
     file.write_text(Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0] + end, encoding="utf-8")
-    return file
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch, _one_certificate):
-    """Remove the machine's keys, addresses and proxies from the environment, and all certificates except one."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(_one_certificate))
-    monkeypatch.setattr(certifi, "where", lambda: str(_one_certificate))  # a client of loopback ignores the variable
-    for name in list(os.environ):
-        if name.upper().startswith(("ELECTRONHUB_", "OPENAI_")) or name.upper().endswith("_PROXY"):
-            monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        patch.setattr(certifi, "where", lambda: str(file))  # a client of loopback ignores the variable
+        for name in list(os.environ):
+            if name.upper().startswith(("ELECTRONHUB_", "OPENAI_")) or name.upper().endswith("_PROXY"):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -101,15 +101,16 @@ class SlidingWindow:
         return pause
 
     def _pause(self, now: float, slot: str, cap: int | None, *, interactive: bool, documents: int) -> Pause | None:
-        if closed := self._closed(now):
-            return closed
+        if now < max(self.cooldown.until, self.unknown_until):
+            return self._closed(now)
         is_spread = self.spacing.applies(now, interactive=interactive, documents=documents)
         ahead = self.wait_queue.ahead_of(slot) if interactive or is_spread else 0
         if self.probing and (self.slots.in_flight or ahead):
             return Pause(None, "waiting for the first answer")
-        share, spacing = self._share(cap), self._spacing(cap)
+        share = self._share(cap)
         if share is None:
             return None
+        spacing = self.hold / share
         spread = self.spacing.delay(now, spacing, ahead) if is_spread else 0.0
         if self.slots.taken(now) + ahead >= share:
             return Pause(max(spread, self.delay(now, cap=cap, calls=1 + ahead)) or None, "rate limit")
@@ -117,13 +118,11 @@ class SlidingWindow:
             return Pause(spread, f"requests leave evenly spaced beside interactive calls, one in {spacing:.3g} s")
         return None
 
-    def _closed(self, now: float) -> Pause | None:
+    def _closed(self, now: float) -> Pause:
         """Return why nothing may start, whatever it is."""
         if now < self.cooldown.until:
             return Pause(self.cooldown.until - now, "cooldown after a refused request")
-        if now < self.unknown_until:
-            return Pause(self.unknown_until - now, "earlier requests are not known")
-        return None
+        return Pause(self.unknown_until - now, "earlier requests are not known")
 
     def delay(self, now: float, *, cap: int | None = None, calls: int = 1) -> float:
         """Return the minimum seconds until the last of `calls` further calls can start; 0.0: now."""

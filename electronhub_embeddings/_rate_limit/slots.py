@@ -39,12 +39,12 @@ class Slots:
         return started
 
     def taken(self, now: float) -> int:
-        """Count the slots that are not free."""
+        """Count the slots that are not free at a time, or were not at any time since."""
         return len(self.in_flight) + self.answered(now)
 
     def answered(self, now: float) -> int:
         """Count the slots that are held."""
-        return sum(end > now for end in self.held.values())
+        return sum([end > now for end in self.held.values()])  # a list: each query counts the slots several times
 
     def next_start(self, now: float, share: int, hold: float, calls: int) -> float:
         """Return when the last of `calls` further calls can start, if the first may start at `now`.

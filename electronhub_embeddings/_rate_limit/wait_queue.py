@@ -29,7 +29,7 @@ class WaitQueue:
 
     def ahead_of(self, slot: str) -> int:
         """Count the calls that have asked before this one, or all of them if it does not wait yet."""
-        return next((place for place, other in enumerate(self.waiting) if other == slot), len(self.waiting))
+        return list(self.waiting).index(slot) if slot in self.waiting else len(self.waiting)
 
     def add(self, now: float, slot: str) -> None:
         """Record that a call has asked, and has to wait."""
@@ -42,7 +42,7 @@ class WaitQueue:
 
     def expire(self, now: float) -> None:
         """Drop the calls that have not asked again."""
-        if any(until <= now for until in self.waiting.values()):
+        if self.waiting and min(self.waiting.values()) <= now:
             self.waiting = {slot: until for slot, until in self.waiting.items() if until > now}
 
     def merge(self, other: WaitQueue) -> None:

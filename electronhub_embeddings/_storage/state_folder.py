@@ -10,6 +10,13 @@ from pathlib import Path
 APPLICATION = "electronhub-embeddings"
 """The name of this package's folder in the state folder."""
 
+VARIABLE = "ELECTRONHUB_STATE_FOLDER"
+"""The environment variable that names another folder for this package.
+
+platformdirs follows variables as well, but older versions do not on Windows and macOS, and `XDG_STATE_HOME` would move
+the state of other programs too.
+"""
+
 
 def state_file(name: str) -> Path:
     """Return the path of a file in the user's state folder; creates nothing.
@@ -18,8 +25,18 @@ def state_file(name: str) -> Path:
     memory-mapped index of SQLite's WAL mode nor the monotonic clock.
 
     Raises:
-        OSError: The user has no home folder.
+        OSError: The user has no home folder, or `ELECTRONHUB_STATE_FOLDER` is a relative path.
     """
+    host = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hexdigest()
+    return _find_folder() / f"{name}-{host}.sqlite"
+
+
+def _find_folder() -> Path:
+    if named := os.environ.get(VARIABLE):
+        folder = Path(named)
+        if not folder.is_absolute():
+            raise OSError(f"{VARIABLE} must be an absolute path")
+        return folder
     from platformdirs import user_state_path  # noqa: PLC0415 - takes up to 50 ms: at the first text, in a worker
 
     try:
@@ -28,8 +45,7 @@ def state_file(name: str) -> Path:
         raise OSError(f"{error}") from error
     if not folder.is_absolute():
         raise OSError("this user has no home folder")
-    host = hashlib.blake2b(os.fsencode(socket.gethostname()), digest_size=4).hexdigest()
-    return folder / f"{name}-{host}.sqlite"
+    return folder
 
 
 def create_folder(path: Path) -> None:

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
-from docs_pages import blocks
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from support.docs_pages import blocks
+from support.repository import ROOT
+
+EXAMPLES = ROOT / "examples"
 
 GRACE = 5.0
 """Seconds after SIGTERM within which the server must be gone."""

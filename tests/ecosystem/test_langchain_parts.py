@@ -3,7 +3,6 @@
 from hashlib import sha256
 
 import pytest
-from entry_points import expected_vectors, same
 from langchain_classic.embeddings import CacheBackedEmbeddings
 from langchain_classic.storage import LocalFileStore
 from langchain_core.documents import Document
@@ -14,7 +13,9 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
-from langchain_vector_stores import TEXTS
+
+from support.entry_points import expected_vectors, same
+from support.langchain_vector_stores import TEXTS
 
 
 @pytest.fixture

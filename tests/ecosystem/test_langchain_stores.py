@@ -4,9 +4,10 @@ The sync methods are called while an event loop runs, as in a notebook.
 """
 
 import pytest
-from entry_points import expected_vectors, same
 from langchain_qdrant import QdrantVectorStore
-from langchain_vector_stores import TEXTS, VECTOR_STORES, Pgvector
+
+from support.entry_points import expected_vectors, same
+from support.langchain_vector_stores import TEXTS, VECTOR_STORES, Pgvector
 
 ASKED = [TEXTS[0], TEXTS[41], TEXTS[69]]
 

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from entry_points import expected_vectors, same
 from llama_index.core import Document
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
@@ -18,6 +17,7 @@ from llama_index.core.vector_stores import SimpleVectorStore
 
 from electronhub_embeddings import RateLimitError
 from llama_index_electronhub import ElectronHubEmbedding
+from support.entry_points import expected_vectors, same
 
 TEXTS = ["Paris is in France.", "Rust has no garbage collector.", "The cat sat on the mat.", "Rain fell all day."]
 

@@ -7,7 +7,6 @@ import faiss
 import numpy as np
 import pytest
 from chromadb.config import Settings as ChromaSettings
-from entry_points import expected_vectors
 from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.llms import MockLLM
 from llama_index.core.schema import TextNode
@@ -18,6 +17,7 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from llama_index_electronhub import ElectronHubEmbedding
+from support.entry_points import expected_vectors
 
 TEXTS = {
     "paris": "Paris is the capital of France, on the river Seine.",

@@ -3,13 +3,14 @@
 import re
 import shutil
 from copy import deepcopy
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).parents[2] / "notebooks"
+from support.repository import ROOT
+
+FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 
 TIMEOUT = 300

@@ -3,13 +3,13 @@
 import importlib
 
 import pytest
-from recording_server import answer_with_chat
 
 from electronhub_embeddings import RateLimitError
+from support.recording_server import answer_with_chat
 
 openai = pytest.importorskip("openai")
 
-from http_families import Kind  # noqa: E402 - after the check
+from support.http_families import Kind  # noqa: E402 - after the check
 
 FAMILY = "httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx"
 """What the installed openai is made of."""

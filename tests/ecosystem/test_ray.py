@@ -5,21 +5,21 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from entry_points import expected_vectors, same
-from redis_server import Server
-from window_changes import look
 
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings.rate_limit_stores.redis import RedisStore
+from support.entry_points import expected_vectors, same
+from support.redis_server import Server
+from support.repository import ROOT
+from support.window_changes import look
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 
 TIMEOUT = 600.0
 """Seconds after which a run is given up: Ray starts a dozen processes for it, which takes minutes on a busy machine."""

@@ -9,10 +9,10 @@ from contextlib import suppress
 import httpx
 import numpy as np
 import pytest
-from child_processes import begin, kill
-from entry_points import expected_vectors
 
 from electronhub_embeddings.emulator import Emulator
+from support.child_processes import begin, kill
+from support.entry_points import expected_vectors
 
 pytestmark = pytest.mark.slow
 

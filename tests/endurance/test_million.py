@@ -1,10 +1,10 @@
 """A million texts through a service that shuffles, drops and fails at random."""
 
 import pytest
-from entry_points import ENTRY_POINTS, expected_vectors
-from random_faults import EMBED_METHODS, embed_until_complete, random_fault
 
 from electronhub_embeddings.emulator import Emulator
+from support.entry_points import ENTRY_POINTS, expected_vectors
+from support.random_faults import EMBED_METHODS, embed_until_complete, random_fault
 
 
 @pytest.mark.slow

@@ -7,11 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from child_processes import begin, finish
-from entry_points import ENTRY_POINTS, expected_vectors
-from random_faults import EMBED_METHODS, embed_until_complete
 
 from electronhub_embeddings.emulator import Emulator
+from support.child_processes import begin, finish
+from support.entry_points import ENTRY_POINTS, expected_vectors
+from support.random_faults import EMBED_METHODS, embed_until_complete
+from support.repository import TESTS
 
 THREADS = 6
 
@@ -22,7 +23,7 @@ LARGEST_GROWTH = 24.0
 # The service has a process of its own: its threads, sockets and memory are not to be measured.
 SERVICE = """
 import sys
-from random_faults import random_fault
+from support.random_faults import random_fault
 from electronhub_embeddings.emulator import Emulator
 
 with Emulator(rpm=0, api_key="ek-soak", chance=random_fault, seed=11, keep_bodies=False) as service:
@@ -108,7 +109,7 @@ class Traffic:
 def test_nothing_leaks_and_nothing_is_wrong(full, report, tmp_path, until, workers):
     """After the warm-up, threads, sockets, files and memory stay constant, and every vector is right."""
     seconds = 600.0 if full else 4.0
-    (service,) = begin(SERVICE, PYTHONPATH=str(Path(__file__).parent))
+    (service,) = begin(SERVICE, PYTHONPATH=str(TESTS))
     try:
         traffic = Traffic(service.stdout.readline().strip(), tmp_path / "vectors.db")
         traffic.run(seconds / 4)

@@ -3,12 +3,11 @@
 import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from support.packages import UV
+from support.repository import ROOT
+
 LOCK = ROOT / "uv.lock"
-UV = Path(sys.executable).with_name("uv")
 
 
 def test_it_agrees_with_pyproject():

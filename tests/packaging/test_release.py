@@ -10,9 +10,10 @@ import zipfile
 from email import message_from_bytes
 
 import pytest
-from test_wheel import PACKAGES, ROOT, UV, run
 
 import electronhub_embeddings
+from support.packages import PACKAGES, UV, run
+from support.repository import ROOT
 
 EXTRAS = [None, "langchain", "llama-index", "redis", "emulator", "all"]
 
@@ -69,7 +70,7 @@ def test_sdist_holds_what_the_project_holds(built):
 
 
 def test_wheel_has_the_source_of_this_tree(built):
-    """The wheel, built from the sdist, has each file of the three packages, byte for byte."""
+    """The wheel, built from the sdist, has each file of the four packages, byte for byte."""
     here = {
         file.relative_to(ROOT).as_posix(): file.read_bytes()
         for package in PACKAGES

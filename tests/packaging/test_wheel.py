@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-UV = Path(sys.executable).with_name("uv")
-PACKAGES = ["electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub"]
+from support.packages import PACKAGES, UV, run
+from support.repository import ROOT
+
 SECOND_PATH = "llama_index/embeddings/electronhub"
 
 
-def run(*command: object) -> str:
-    """Run a command and return its output; its error fails the test."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd="/")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
-
-
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory):
     """The wheel, built once."""
     out = tmp_path_factory.mktemp("dist")
     run(UV, "build", "--quiet", "--wheel", "--out-dir", out, ROOT)
@@ -44,8 +35,8 @@ def environment(tmp_path_factory, wheel):
     return make
 
 
-def test_wheel_holds_three_typed_packages(wheel):
-    """The wheel has three typed packages and the licence, and one name among those of LlamaIndex."""
+def test_wheel_holds_four_typed_packages(wheel):
+    """The wheel has four typed packages and the licence, and one name among those of LlamaIndex."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
@@ -85,6 +76,20 @@ def test_one_extra_is_enough_for_its_adapter(environment, extra, statement, fore
     assert python(f"{statement}; print(E(api_key='k').__class__.__name__)").startswith("ElectronHubEmbedding")
     loaded = python(f"{statement}; import sys; print([name for name in sys.modules if name.startswith({foreign!r})])")
     assert loaded == "[]"
+
+
+def test_pytest_finds_the_fixture(environment, tmp_path):
+    """With the emulator's extra and pytest, a test has the fixture `electronhub`; nothing else is needed."""
+    (tmp_path / "test_users.py").write_text(
+        "from electronhub_embeddings import EmbeddingsClient\n"
+        "def test_one(electronhub):\n"
+        "    EmbeddingsClient().embed_query('hello')\n"
+        "    assert len(electronhub.calls) == 1\n"
+    )
+    python = environment("emulator", "pytest")
+    for by_hand in ([], ["-p", "pytest_electronhub"]):  # which is not needed, and no error
+        said = python(f"import pytest; pytest.main({['-q', '-W', 'error', *by_hand, str(tmp_path)]})")
+        assert "1 passed" in said
 
 
 def test_second_import_path(environment):

@@ -1,0 +1,1 @@
+"""What several tests use: servers, drivers, reference implementations, readers of the documents."""

@@ -1,0 +1,17 @@
+"""The packages of a release, and the commands that build and install them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ["electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub", "pytest_electronhub"]
+UV = Path(sys.executable).with_name("uv")
+
+
+def run(*command: object) -> str:
+    """Run a command and return its output; its error fails the test."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()

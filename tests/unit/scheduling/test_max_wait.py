@@ -1,0 +1,104 @@
+"""Waiting for the limit: what the log says of it, and what a progress bar shows."""
+
+import logging
+
+import pytest
+
+from electronhub_embeddings._rate_limit.sliding_window import Pause
+from electronhub_embeddings._scheduling.actions import AcquireSlot
+from electronhub_embeddings._scheduling.max_wait import LOGGED_WAIT, WARNED_WAIT
+from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError, ServerError
+from support.scheduler_driver import Config, Driver
+
+
+@pytest.fixture
+def lines(caplog):
+    """Return a function that returns the level and text of the lines logged so far."""
+    caplog.set_level(logging.INFO, "electronhub_embeddings")
+    return lambda: [(record.levelname, record.getMessage().partition(" (")[0]) for record in caplog.records]
+
+
+def deny(driver, seconds, reason="rate limit"):
+    """Let the limiter deny a slot."""
+    driver.action()
+    driver.scheduler.slot_denied(Pause(seconds, reason), None, driver.now)
+
+
+def test_the_first_long_wait_of_a_call_is_a_warning(lines):
+    """Python prints warnings even where no logging is configured."""
+    driver = Driver()
+    driver.submit()
+    deny(driver, WARNED_WAIT)
+    driver.now += 1.0
+    deny(driver, WARNED_WAIT - 1.0)
+    assert lines() == [("WARNING", "rate limit: next request in 10 s")]
+
+
+def test_the_warning_says_how_to_see_more(caplog):
+    """It names the line that shows every wait, and the progress bar."""
+    driver = Driver()
+    driver.submit()
+    deny(driver, 57.0)
+    (record,) = caplog.records
+    assert "logging.basicConfig(level=logging.INFO)" in record.getMessage()
+    assert "show_progress=True" in record.getMessage()
+
+
+def test_later_waits_of_a_call_are_at_info(lines):
+    """A job that waits every minute warns once."""
+    driver = Driver()
+    driver.submit(30)
+    deny(driver, 57.0)
+    driver.grant(linger=0.0)
+    deny(driver, 48.0, "cooldown after a refused request")
+    assert lines()[1:] == [("INFO", "cooldown after a refused request: next request in 48 s")]
+
+
+def test_a_call_after_a_refused_one_asks_at_once():
+    """Nobody waits for a check that was due for another call: where the wait is too long, the error comes at once."""
+    driver = Driver()
+    refused = driver.submit(max_wait=0.0)
+    driver.scheduler.slot_denied(Pause(57.0, "rate limit"), None, driver.now)
+    assert not isinstance(driver.action(), AcquireSlot)
+    assert refused.error is not None
+    driver.submit()
+    assert isinstance(driver.action(), AcquireSlot)
+
+
+def test_a_short_wait_is_not_logged(lines):
+    """Below 5 seconds nobody wonders."""
+    driver = Driver()
+    driver.submit()
+    deny(driver, LOGGED_WAIT - 0.1)
+    assert lines() == []
+
+
+def test_calls_that_wait_together_are_warned_of_together(lines):
+    """A hundred queries that wait for the same slot are one line."""
+    driver = Driver()
+    for _ in range(100):
+        driver.submit(is_query=True)
+    deny(driver, 57.0)
+    assert len(lines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ServerError("Upstream.", status_code=503), "the service answered 503"),
+        (APITimeoutError("Late.", sent=True), "the service did not answer in time"),
+        (APIConnectionError("Reset.", sent=True), "the connection failed"),
+        (InvalidResponseError("Odd."), "the answer was unusable"),
+    ],
+    ids=["503", "time-out", "connection", "answer"],
+)
+def test_a_retry_is_logged_and_shown(lines, error, words):
+    """The line says what happened, which attempt is next, and when; the progress bar says the same."""
+    driver = Driver(Config(max_retries=6))
+    call = driver.submit()
+    shown = []
+    call.progress.wait = lambda what, until: shown.append((what, until - driver.now))
+    driver.finish(driver.send(), error)
+    ((what, pause),) = shown
+    assert what == f"{words}: attempt 2 of {7 if error.retries is None else error.retries + 1}"
+    assert lines() == [("INFO", f"{what} in {pause:.0f} s")]

@@ -1,0 +1,214 @@
+"""The scheduler: which texts are sent when, how calls end, and what detached clients leave behind."""
+
+from electronhub_embeddings._rate_limit.sliding_window import Pause
+from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
+from electronhub_embeddings.errors import APIConnectionError, InvalidResponseError, RateLimitError, ServerError
+from support.scheduler_driver import Config, Driver, refusal, texts_of
+
+
+def test_a_probe_without_a_place_is_no_reason_to_look_again():
+    """A due probe without a free connection waits for an event, not for a time in the past."""
+    driver = Driver(Config(max_concurrency=2))
+    driver.submit(4)
+    driver.finish(driver.send(), refusal())
+    driver.submit(is_query=True)
+    driver.send()
+    assert driver.action() == Wait(None)
+
+
+def test_an_older_query_overtakes_when_its_lookup_is_done():
+    """A call that waited for its cache lookup goes ahead of later calls."""
+    driver = Driver(Config(batch_size=1))
+    older = driver.submit(is_query=True, cache=object())
+    driver.submit(is_query=True)
+    assert isinstance(driver.action(), LookUp)
+    driver.scheduler.looked_up(older, None, driver.now)
+    assert texts_of(driver.send().slices) == [(older.number, 0)]
+
+
+def test_a_younger_query_that_comes_back_waits_behind_an_older_one():
+    """Requeued texts return to their own position in the queue, not to its head."""
+    driver = Driver(Config(batch_size=1))
+    older, younger = driver.submit(2, is_query=True), driver.submit(is_query=True)
+    first, second, third = driver.send(), driver.send(), driver.send()
+    driver.finish(first)
+    driver.finish(third, RateLimitError("x", status_code=429))
+    driver.finish(second, RateLimitError("x", status_code=429))
+    assert [texts_of(driver.send().slices) for _ in range(2)] == [[(older.number, 1)], [(younger.number, 0)]]
+
+
+def test_a_wrong_row_costs_its_neighbours_no_more_than_an_attempt():
+    """The lower number of retries for the text of a wrong row does not apply to the other texts."""
+    driver = Driver(Config(max_retries=4))
+    tired = driver.submit()
+    driver.finish(driver.send(), APIConnectionError("x"))
+    driver.now += 10
+    wrong = driver.submit()
+    batch = driver.send(linger=0.0)
+    assert texts_of(batch.slices) == [(tired.number, 0), (wrong.number, 0)]
+    driver.finish(batch, InvalidResponseError("No number.", index=1, retries=1))
+    assert (driver.ended, tired.failed) == ([], False)
+
+
+def test_a_wrong_row_of_a_failed_call_fails_nobody_else():
+    """The text of a wrong row is removed even if its call has already failed, and the other texts are resent."""
+    driver = Driver(Config(max_retries=0))
+    failed, other = driver.submit(2), driver.submit()
+    driver.finish(driver.send(linger=0.0), refusal("Invalid 'input[0]': too long."))
+    driver.finish(driver.send(linger=0.0), InvalidResponseError("No number.", index=0, retries=1))
+    assert driver.ended == [failed]
+    driver.finish(driver.send(linger=0.0))
+    assert (driver.ended, other.failed) == ([failed, other], False)
+
+
+def test_closing_while_a_probe_is_on_the_wire_ends_the_search():
+    """Texts that were refused alone are finished with the search, even if the client of its last probe was closed."""
+    driver = Driver()
+    client = driver.attach()
+    call = driver.submit(4, attachment=client)
+    for _ in range(3):  # the batch, its half, a single text
+        driver.finish(driver.send(), refusal())
+    probe = driver.send()
+    driver.detach(client)
+    driver.finish(probe, refusal())
+    assert (driver.ended, driver.unused) == ([call], [driver.config])
+
+
+def test_a_closed_clients_texts_are_not_tried_again():
+    """Texts in flight of a detached client are not resent, although other clients share the configuration."""
+    driver = Driver()
+    leaving, staying = driver.attach(), driver.attach()
+    call = driver.submit(attachment=leaving)
+    driver.submit(attachment=staying, cache=object())
+    assert isinstance(driver.action(), LookUp)
+    batch = driver.send()
+    driver.detach(leaving)
+    driver.finish(batch, ServerError("x", status_code=500))
+    assert driver.ended == [call]
+    assert isinstance(call.error, ServerError)
+
+
+def test_a_withdrawn_call_has_no_last_chance():
+    """Texts refused together with a text at fault are resent for `.partial`, unless the call was withdrawn."""
+    driver = Driver()
+    call = driver.submit(3)
+    batch = driver.send()
+    driver.withdraw(call)
+    driver.finish(batch, refusal("Invalid 'input[0]': too long."))
+    assert driver.ended == [call]
+
+
+def test_a_call_that_has_ended_stays_as_it_is():
+    """Withdrawing a call or closing its client just after the call has ended does not remove its vectors."""
+    driver = Driver()
+    client = driver.attach()
+    call, other = driver.submit(attachment=client), driver.submit(attachment=client)
+    driver.finish(driver.send(linger=0.0))
+    driver.withdraw(call)
+    driver.detach(client)
+    assert (driver.ended, call.error, other.error) == ([call, other], None, None)
+
+
+def test_nobody_searches_among_texts_that_were_taken_back():
+    """If the refused batch contains texts of a withdrawn call, the other texts are resent unchanged."""
+    driver = Driver()
+    gone, other = driver.submit(2), driver.submit(2)
+    batch = driver.send(linger=0.0)
+    driver.withdraw(gone)
+    driver.finish(batch, refusal())
+    assert driver.ended == [gone]
+    again = driver.send(linger=0.0)
+    assert (texts_of(again.slices), again.is_probe) == ([(other.number, 0), (other.number, 1)], False)
+
+
+def test_max_wait_does_not_run_while_all_texts_are_on_the_wire():
+    """While a call waits for its answer, the waiting time of other calls is not deducted from its `max_wait`."""
+    driver = Driver(Config(max_retries=4))
+    call = driver.submit(is_query=True, max_wait=5.0)
+    assert isinstance(driver.action(), Forecast)
+    driver.scheduler.forecast([0.0], driver.now)
+    batch = driver.send(linger=0.0)
+    driver.submit(is_query=True)
+    assert isinstance(driver.action(), AcquireSlot)
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    driver.now += 49.0
+    driver.finish(batch, RateLimitError("x", status_code=429))
+    driver.scheduler.slot_denied(Pause(1.0, "rate limit"), None, driver.now)
+    assert not call.failed
+    driver.scheduler.slot_denied(Pause(6.0, "rate limit"), None, driver.now)
+    assert isinstance(call.error, RateLimitError)
+
+
+def test_max_wait_runs_while_any_text_waits():
+    """A call with texts in flight and other texts that wait for the limit does use up its `max_wait`."""
+    driver = Driver(Config(batch_size=1))
+    call = driver.submit(2, max_wait=5.0)
+    driver.action()
+    driver.scheduler.forecast([0.0], driver.now)
+    driver.send(linger=0.0)
+    driver.scheduler.slot_denied(Pause(4.0, "rate limit"), None, driver.now)
+    driver.now += 4.0
+    driver.scheduler.slot_denied(Pause(2.0, "rate limit"), None, driver.now)
+    assert isinstance(call.error, RateLimitError)
+
+
+def test_a_call_that_comes_during_a_forecast_is_asked_about_next():
+    """A lookup can end while the limiter makes a forecast for other calls."""
+    driver = Driver()
+    late = driver.submit(max_wait=5.0, cache=object())
+    assert isinstance(driver.action(), LookUp)
+    driver.submit(max_wait=5.0)
+    assert isinstance(driver.action(), Forecast)
+    driver.scheduler.looked_up(late, None, driver.now)
+    driver.scheduler.forecast([0.0], driver.now)
+    assert driver.action() == Forecast([1], None)
+
+
+def test_nobody_asks_about_a_call_that_has_ended():
+    """The calls of a client that was detached before a forecast are dropped, and their queue is not recreated."""
+    driver = Driver()
+    leaving, other = driver.attach(Config("a")), driver.attach(Config("b"))
+    driver.submit(max_wait=5.0, attachment=leaving)
+    driver.detach(leaving)
+    driver.submit(attachment=other)
+    assert isinstance(driver.action(), AcquireSlot)
+    driver.detach(other)
+    assert driver.unused == [Config("a"), Config("b")]
+    assert not driver.scheduler.has_clients
+
+
+def test_a_probe_keeps_its_pause_when_one_of_its_calls_is_taken_back():
+    """If part of a pausing probe is withdrawn, the rest still waits for the end of the pause."""
+    driver = Driver()
+    gone, other = driver.submit(1), driver.submit(3)
+    driver.finish(driver.send(linger=0.0), refusal())
+    driver.finish(driver.send(linger=0.0), ServerError("x", status_code=503, retry_after=40.0))
+    driver.withdraw(gone)
+    assert (driver.ended, driver.action()) == ([gone], Wait(driver.now + 40.0))
+    driver.now += 40.0
+    again = driver.send(linger=0.0)
+    assert (texts_of(again.slices), again.is_probe) == ([(other.number, 0)], True)
+
+
+def test_the_first_query_asks_for_a_slot_at_once():
+    """Documents may have to wait longer than a query; and a query that asks late would lose its place to others."""
+    driver = Driver(Config())
+    driver.submit(4)
+    assert not driver.action().interactive
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    assert isinstance(driver.action(), Wait)
+    driver.submit(is_query=True)
+    assert driver.action().interactive
+    driver.scheduler.slot_denied(Pause(12.0, "rate limit"), None, driver.now)
+    driver.submit(is_query=True)
+    assert isinstance(driver.action(), Wait)
+
+
+def test_a_call_of_a_closed_client_is_withdrawn_as_well():
+    """A call that was submitted too late has ended at once, and withdrawing it changes nothing."""
+    driver = Driver()
+    client = driver.attach()
+    client.closed = True
+    call = driver.submit(attachment=client)
+    driver.withdraw(call)
+    assert (driver.ended, str(call.error), driver.unused) == ([call], "The client is closed.", [])
