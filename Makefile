@@ -79,10 +79,11 @@ unit: .venv/ready
 	$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --durations 10
 
 # A branch of a module without I/O that no test takes is a missing test, or code that nothing can reach. The rest has parts
-# that only child processes run, which are not measured: the figure is that of the day, and may only rise.
+# that only child processes run, which are not measured: the figure is that of the day, and may only rise. Whether the tests
+# pass is for `make unit` to say: measured, one about time may be late.
 coverage: .venv/ready redis
-	$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --cov --cov-report=
-	$(BIN)/coverage report --skip-covered --show-missing --fail-under 97
+	-$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --hypothesis-profile mutants --tb no --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --show-missing --fail-under 98
 	$(BIN)/coverage report --skip-covered --fail-under 100 --include "*/_codec/*,*/_rate_limit/*,*/_scheduling/*"
 
 # What `make test` has left out.
