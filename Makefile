@@ -139,7 +139,7 @@ packaging: .venv/ready
 
 .venv-mutants/ready: .venv/ready
 	$(PYTHON) -m venv .venv-mutants
-	$(call install,.venv-mutants,mutants,--extra emulator)
+	$(call install,.venv-mutants,mutants,--extra emulator --extra redis)
 	touch $@
 
 redis:
