@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -46,25 +46,21 @@ class Secret(Generic[T]):
         return f"Secret('{HIDDEN}')"
 
     def __eq__(self, other: object) -> bool:
-        return _is_secret(other) and bool(other._value == self._value)
+        return isinstance(other, Secret) and bool(other._value == self._value)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - any type
 
     def __hash__(self) -> int:
         return hash(self._value)
 
 
-def _is_secret(value: object) -> TypeGuard[Secret[Any]]:
-    return isinstance(value, Secret)
-
-
 def conceal(value: Any) -> Any:
     """Wrap a value, unless it is None or wrapped already."""
-    return value if value is None or _is_secret(value) else Secret(value)
+    return value if value is None or isinstance(value, Secret) else Secret(value)  # pyright: ignore[reportUnknownVariableType] - as above
 
 
 def reveal(value: Any) -> Any:
     """Return the value wrapped by `conceal` or by pydantic's SecretStr."""
-    if _is_secret(value):
-        return value.reveal()
+    if isinstance(value, Secret):
+        return value.reveal()  # pyright: ignore[reportUnknownVariableType] - as above
     return value.get_secret_value() if hasattr(value.__class__, "get_secret_value") else value
 
 
