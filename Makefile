@@ -65,6 +65,8 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+# pyright finds this package by the python that comes first in the path.
+types: export PATH := $(CURDIR)/$(BIN):$(PATH)
 types: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/pyright -p pyproject.toml
