@@ -58,7 +58,7 @@ check:
 # Two at a time, the longest ones first, each with its own output in one piece.
 rest: .venv/ready redis
 	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
-		HAS_REDIS=$(HAS_REDIS) coverage slow ecosystem lowest packaging service-context pyright site
+		HAS_REDIS=$(HAS_REDIS) ecosystem slow lowest packaging service-context pyright site
 
 lint: .venv/ready
 	$(BIN)/ruff check .
