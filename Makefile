@@ -100,7 +100,7 @@ service-context: .venv-0.10/ready
 
 # Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
-	.venv-ecosystem/bin/python -m pytest tests/ecosystem
+	.venv-ecosystem/bin/python -m pytest tests/ecosystem -n 3 --dist loadgroup
 	.venv-sdks/bin/python -m pytest tests/ecosystem/test_other_sdks.py
 
 # The page that mkdocs prints about its own next version is no warning of ours.
@@ -123,7 +123,7 @@ dist: .venv/ready
 	$(BIN)/uv build --quiet --out-dir dist
 
 packaging: .venv/ready
-	$(BIN)/python -m pytest tests/packaging
+	$(BIN)/python -m pytest tests/packaging -n 2 --dist worksteal
 
 .venv/ready: pyproject.toml uv.lock
 	$(PYTHON) -m venv .venv
