@@ -1,5 +1,5 @@
 # make demo   search Python's standard library with LangChain and with LlamaIndex
-# make test   what can break in a day's work: lint, types, the tests, a part of the simulation (two minutes on two cores)
+# make test   what can break in a day's work: lint, types, the tests, a part of the simulation (two to three minutes on two cores)
 # make check  everything that must hold: `make test`, and then the slow tests, the ServiceContext environment, the lowest
 #             versions, the built wheel, vector stores, notebooks, Ray and a web server, the site
 #
