@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
+    from electronhub_embeddings._config.options import OnModelChange
     from electronhub_embeddings._config.request_config import EncodingFormat
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
@@ -71,6 +72,9 @@ class EmbeddingsClient(Closeable):
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
             permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
+        on_model_change: What to do when another model answers under the name of the one that filled the cache: "warn"
+            with a ModelChangedWarning and leave the cache alone, "raise" a ModelChangedError, or "ignore" it and never
+            look.
         rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
             processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
             in an SQLite file of your choice. "redis://…": for many machines.
@@ -105,6 +109,7 @@ class EmbeddingsClient(Closeable):
         query_prefix: str = "",
         document_prefix: str = "",
         cache: str | os.PathLike[str] | None = None,
+        on_model_change: OnModelChange = "warn",
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | httpx2.Client | None = None,

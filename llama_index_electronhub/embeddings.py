@@ -92,6 +92,9 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
             permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
+        on_model_change: What to do when another model answers under the name of the one that filled the cache: "warn"
+            with a ModelChangedWarning and leave the cache alone, "raise" a ModelChangedError, or "ignore" it and never
+            look.
         rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
             processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
             in an SQLite file of your choice. "redis://…": for many machines.
@@ -120,6 +123,7 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
     spread_documents: bool = _declared("spread_documents")
     query_prefix: str = _declared("query_prefix")
     document_prefix: str = _declared("document_prefix")
+    on_model_change: str = _declared("on_model_change")
 
     _secret: Any = PrivateAttr(default=None)
     _confidential: Any = PrivateAttr(default=None)
@@ -151,6 +155,7 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
         query_prefix: str = "",
         document_prefix: str = "",
         cache: str | os.PathLike[str] | None = None,
+        on_model_change: str = "warn",
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | httpx2.Client | None = None,

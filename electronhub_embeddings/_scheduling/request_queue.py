@@ -13,7 +13,8 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._scheduling.batch import Batch, Slice
+from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES
+from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts, give_up_reference
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
@@ -121,12 +122,26 @@ class RequestQueue:
         if probe is not None:
             slices, self._probe_due = probe.probe, None
         else:
-            connections = max(1, self.config.max_concurrency - 1)
             slices = self.waiting.take(
-                self.learned.limits, limited=limited, connections=connections, hold_documents=self._holds_documents
+                self.learned.limits,
+                limited=limited,
+                connections=max(1, self.config.max_concurrency - 1),
+                hold_documents=self._holds_documents,
+                reserve=self._first_to_check(self.waiting, now) is not None,
             )
         self.in_flight += 1
-        return Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
+        checked = self._first_to_check(slices, now)
+        has_room = checked is not None and self._has_room(slices, is_probe=probe is not None)
+        return Batch(
+            self.config,
+            slices,
+            slot,
+            self.learned.encoding_format,
+            blocked,
+            is_probe=probe is not None,
+            reference_for=checked if has_room else None,
+            is_unchecked=checked is not None and not has_room and self.learned.limits.max_inputs > 1,
+        )
 
     def accept(self, batch: Batch, prompt_tokens: int) -> list[Call]:
         """Record that the vectors of a batch are stored, and learn from the tokens charged."""
@@ -140,7 +155,9 @@ class RequestQueue:
             if part.call.error is not None:  # its cached vectors have another length: the rest would be wasted
                 complete += self._fail(part.call, part.call.error)
         if batch.is_probe and self._search is not None:
-            complete += self._continue_search(self._search.probe_accepted())
+            if batch.reference_for is not None:
+                self._search.suspects_reference = False
+            complete += self._continue_search(batch, self._search.probe_accepted())
         return complete
 
     def take_back(self, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
@@ -180,13 +197,27 @@ class RequestQueue:
         """Whether documents are held back because they may only be refused again."""
         return self._search is not None and not self._search.accepted
 
+    def _first_to_check(self, slices: Iterable[Slice], now: float) -> Slice | None:
+        """Return the first slice for whose client it must be checked that the model is the same as before."""
+        due = [client for client in self.attachments if client.guard is not None and client.guard.is_due(now)]
+        return next((part for part in slices if part.call.attachment in due), None) if due else None
+
+    def _has_room(self, slices: list[Slice], *, is_probe: bool) -> bool:
+        """Return whether the reference text can travel beside these texts.
+
+        Not beside the last text of a search: it would be open which of the two is refused.
+        """
+        limits, count = self.learned.limits, count_texts(slices)
+        fits = sum(part.size for part in slices) + REFERENCE_BYTES <= limits.max_bytes
+        return count < limits.max_inputs and fits and not (is_probe and count == 1)
+
     def _probe_is_due(self, now: float) -> bool:
         return self._probe_due is not None and self._probe_due <= now
 
     def _take_back_probe(self, search: Bisection, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
         is_over = any(part.call.is_over for part in batch.slices)
         if isinstance(error, BadRequestError) and is_about_some_text(batch, error) and not is_over:
-            return self._continue_search(search.probe_refused(batch.slices, error))
+            return self._continue_search(batch, search.probe_refused(batch.slices, error))
         recovery = recover(batch, error, self._policy, self.learned)
         if recovery.again and not recovery.failed and not isinstance(error, BadRequestError):
             search.probe = [part for _, part in recovery.again]
@@ -195,8 +226,10 @@ class RequestQueue:
         complete = self._end_search(search.probe_failed())
         return complete + self._apply(recovery, now)
 
-    def _continue_search(self, findings: Findings | None) -> list[Call]:
+    def _continue_search(self, batch: Batch, findings: Findings | None) -> list[Call]:
         if findings is not None:
+            if self._search is not None and self._search.suspects_reference and not findings.guilty:
+                give_up_reference([*batch.slices, *findings.innocent])
             return self._end_search(findings)
         self._probe_due = float("-inf")
         return []

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Effects, Forecast, LookUp, Wait
+from electronhub_embeddings._scheduling.batch import Slice
 from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
 from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
@@ -187,6 +188,8 @@ class Scheduler:
         _count_usage(batch, result)
         for part in batch.slices:
             part.call.note_returned(len(part), self._limit_wait.total(now))
+            if part.call.mixes_models:
+                self._embed_again(part.call, queue)
         self._limit_wait.ask_again()
         self._forecasts.note_answer()
         if result.error is None:
@@ -196,6 +199,12 @@ class Scheduler:
         self._retire(queue)
 
     # Internal methods.
+
+    def _embed_again(self, call: Call, queue: RequestQueue) -> None:
+        """Queue the texts whose vectors came from the cache, and are of another model than those received."""
+        known = call.forget_known()
+        call.attachment.usage.cache_hits -= known
+        queue.waiting.put_back(Slice(call, 0, known))
 
     def _enqueue(self, call: Call, now: float) -> None:
         waiting = self._queues.of(call).waiting

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import Result, unexpected_error
 from electronhub_embeddings._config.import_lock import importing
+from electronhub_embeddings._workers.drift_check import check_model, uses_cache
 from electronhub_embeddings._workers.telemetry import Telemetry
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
 
@@ -32,7 +33,7 @@ class BatchSender:
         self._api_clients: dict[RequestConfig, ApiClient] = {}
 
     def send(self, batch: Batch) -> Result:
-        """Send a batch, complete its slot and store its vectors; never raises."""
+        """Send a batch, complete its slot, check the model and store the vectors; never raises."""
         result = Result()
         try:
             allocate = _Allocation(batch)
@@ -40,7 +41,7 @@ class BatchSender:
         except BaseException as bug:  # noqa: BLE001 - every error must reach the callers
             result.error = unexpected_error(bug)
         self._limiter.complete(batch.slot, result)
-        for step in (_store_vectors, self._telemetry.report):  # a request is reported even if its vectors are lost
+        for step in (check_model, _store_vectors, self._telemetry.report):  # reported even if its vectors are lost
             try:
                 step(batch, result)
             except BaseException as bug:  # noqa: BLE001, PERF203 - for example MemoryError
@@ -48,7 +49,7 @@ class BatchSender:
         return result
 
     def prepare(self, call: Call) -> None:
-        """Create the output of a call that has no cache."""
+        """Create the output of a call that uses no cache."""
         from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - numpy: at the first text
 
         call.output = VectorOutput(call.inputs, as_lists=call.as_lists)
@@ -58,6 +59,9 @@ class BatchSender:
         try:
             from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - as above
 
+            if not uses_cache(call):
+                self.prepare(call)
+                return None
             recalled = call.cache.recall(call.inputs)
             call.inputs = recalled.inputs
             call.output = output = VectorOutput(recalled.inputs, as_lists=call.as_lists, keep=recalled.keep)
@@ -92,7 +96,7 @@ class BatchSender:
 
 
 class _Allocation:
-    """Chooses the array to decode a batch into: the output of its call, or a new array if it serves several calls."""
+    """Chooses the array to decode a batch into: the output of its call, or a new one if it is not all of the batch."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -101,7 +105,8 @@ class _Allocation:
         from electronhub_embeddings._codec.vector_decoding import new_array  # noqa: PLC0415 - as above
 
         first, *others = self._batch.slices
-        rows = None if others else first.call.output.place(first.start, first.stop, dimensions)
+        is_shared = others or self._batch.reference_for is not None
+        rows = None if is_shared else first.call.output.place(first.start, first.stop, dimensions)
         return new_array(count, dimensions) if rows is None else rows
 
 
@@ -114,8 +119,11 @@ def _store_vectors(batch: Batch, result: Result) -> None:
         return
     position = 0
     for part in batch.slices:
-        try:
-            part.call.output.put(part.start, part.stop, result.vectors[position : position + len(part)])
-        except InvalidResponseError as error:
-            part.call.fail(error)
+        call, vectors = part.call, result.vectors[position : position + len(part)]
         position += len(part)
+        keep = call.model_change is None and not batch.is_unchecked
+        try:
+            if not call.fail_for_model():
+                call.output.put(part.start, part.stop, vectors, keep=keep)
+        except InvalidResponseError as error:
+            call.fail(error)

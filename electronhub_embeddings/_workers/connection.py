@@ -17,6 +17,7 @@ from electronhub_embeddings._config.secret import reveal, without_frames
 from electronhub_embeddings._scheduling.call import Attachment, Call
 from electronhub_embeddings._workers.account_registry import workers_of
 from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
+from electronhub_embeddings._workers.drift_check import guard_of
 from electronhub_embeddings._workers.telemetry import current_context
 from electronhub_embeddings._workers.worker_threads import is_worker
 from electronhub_embeddings.errors import ElectronHubError
@@ -48,7 +49,9 @@ class Connection:
     def __init__(self, options: Options, usage: Usage, cache: VectorCache | None) -> None:
         self._options = options
         self._cache = cache
-        self._attachment = Attachment(options.request_config, usage)
+        guard = None if cache is None or options.on_model_change == "ignore" else guard_of(cache)
+        raises = options.on_model_change == "raise"
+        self._attachment = Attachment(options.request_config, usage, guard, raises_on_change=raises)
         self._workers = _find_workers(options)
 
     def close_with(self, owner: object) -> None:

@@ -62,6 +62,8 @@ class Model:
     """Whether a request may set `dimensions`: "text-embedding-3 models only"."""
     owned_by: str = "openai"
     endpoints: tuple[str, ...] = (EMBEDDINGS_PATH,)
+    version: int = 1
+    """Another one makes other vectors, and shows nowhere else."""
 
     @property
     def embeds(self) -> bool:
@@ -109,7 +111,7 @@ def embed(text: str, model: Model, dimensions: int | None = None) -> NDArray[np.
     total *= 2
     exact = int(_EXACT_TEXT_SHARE * _norm(total) / math.sqrt(width)) | 1
     total += exact * _hash_signs(text.encode("utf-8", "surrogatepass"), width).astype(np.int32)
-    total *= _model_signs(model.id, width)
+    total *= _model_signs(model.id if model.version == 1 else f"{model.id} version {model.version}", width)
     shortened = total[:dimensions]
     return (shortened / _norm(shortened)).astype(np.float32)
 
