@@ -72,9 +72,8 @@ class EmbeddingsClient(Closeable):
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
             permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
-        on_model_change: What to do when another model answers under the name of the one that filled the cache: "warn"
-            with a ModelChangedWarning and leave the cache alone, "raise" a ModelChangedError, or "ignore" it and never
-            look.
+        on_model_change: What to do when another model answers than the one that filled the cache: "warn" and leave the
+            cache alone, "raise" a ModelChangedError, or "ignore" it and do not look.
         rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
             processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
             in an SQLite file of your choice. "redis://…": for many machines.

@@ -3,7 +3,7 @@
 ElectronHubError                  base class; also raised itself, for example when a closed client is used
 ├── InputError                    a text was rejected before anything was sent (also a ValueError)
 ├── CacheError                    the cache cannot be read; nothing was sent
-├── ModelChangedError             another model answers under this name than the one that filled the cache
+├── ModelChangedError             another model answers than the one that filled the cache
 ├── StoreConflictError            two clients of an account name two stores; nothing was sent (also a ValueError)
 ├── APIConnectionError            no response: refused, reset, no route, no TLS
 │   └── APITimeoutError           no response in time

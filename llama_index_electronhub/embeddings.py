@@ -92,9 +92,8 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
             permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
-        on_model_change: What to do when another model answers under the name of the one that filled the cache: "warn"
-            with a ModelChangedWarning and leave the cache alone, "raise" a ModelChangedError, or "ignore" it and never
-            look.
+        on_model_change: What to do when another model answers than the one that filled the cache: "warn" and leave the
+            cache alone, "raise" a ModelChangedError, or "ignore" it and do not look.
         rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
             processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
             in an SQLite file of your choice. "redis://…": for many machines.
@@ -165,8 +164,7 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
         if model_name is not None and model is not None and model_name != model:
             raise ValueError(f"model_name={model_name!r} and model={model!r} name the same option, but differ.")
         model = next((name for name in (model_name, model) if name is not None), DEFAULT_MODEL)
-        arguments = locals()
-        options = {name: arguments[name] for name in DECLARED}
+        options = {name: value for name, value in locals().items() if name in DECLARED}
         checked = Options(**options)  # checks the original values: pydantic converts "5" and 5
         check_count("embed_batch_size", embed_batch_size, most=MAX_BATCH_SIZE)
         super().__init__(
@@ -296,8 +294,7 @@ def _supported(**arguments: Any) -> dict[str, Any]:
     """Return the given arguments; raise for those unknown to the installed core, which would ignore them silently."""
     core: Any = BaseEmbedding
     known = core.model_fields if hasattr(core, "model_fields") else core.__fields__  # pydantic 2, pydantic 1
-    given = _given(**arguments)
-    for name in given:
+    for name in (given := _given(**arguments)):
         if name not in known:
             raise ValueError(f"{name} is not supported by the installed llama-index-core: update it or leave it out.")
     return given

@@ -4,13 +4,13 @@ The vector of one fixed text tells whether the model behind a name is still the 
 same numbers every time, so that a bound is needed. Distances are relative: the Euclidean distance of two vectors,
 divided by the length of the first one. What is known of them (docs/caching.md has the sources):
 
-    0.00000006    the numbers are rounded to float32 or to 8 digits; to 6 digits: 0.0000006
-    0.0003        the numbers are rounded to float16; to bfloat16: 0.002
-    0.001 - 0.01  the same text is embedded again, alone or in another batch
-    0.035         the worst case that was reported of that, for a text of two words
-    0.14          the weights of the model are quantized to 8 bits
-    0.4           the next version of the model, trained further
-    1.4           an unrelated model
+    0.00000003     numbers rounded to float32; to 7 digits: 0.0000001
+    0.0002         numbers rounded to float16; to bfloat16: 0.002
+    0.001 - 0.008  the same text embedded again, alone or in another batch
+    0.03           the worst case of that which was reported, for a text of two words
+    0.14           a model whose weights were quantized to 8 bits
+    0.4            the next version of the same model
+    1.4            an unrelated model
 """
 
 from __future__ import annotations

@@ -161,8 +161,8 @@ class Options:
     )
     on_model_change: OnModelChange = option(
         "warn",
-        'What to do when another model answers under the name of the one that filled the cache: "warn" with a '
-        'ModelChangedWarning and leave the cache alone, "raise" a ModelChangedError, or "ignore" it and never look.',
+        'What to do when another model answers than the one that filled the cache: "warn" and leave the cache alone, '
+        '"raise" a ModelChangedError, or "ignore" it and do not look.',
         check_on_model_change,
     )
     rate_limit_store: Secret[RateLimitStore | str] | None = option(

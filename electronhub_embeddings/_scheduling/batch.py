@@ -96,9 +96,8 @@ class Batch:
 def give_up_reference(slices: Iterable[Slice]) -> None:
     """Do not send the reference text again for the clients of these texts."""
     for part in slices:
-        guard = part.call.attachment.guard
-        if guard is not None:
-            guard.give_up()
+        if part.call.guard is not None:
+            part.call.guard.give_up()
 
 
 def count_texts(slices: Sequence[Slice]) -> int:

@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from electronhub_embeddings._config.caller_warning import warn_caller
-from electronhub_embeddings.errors import ElectronHubError, ModelChangedError, ModelChangedWarning
+from electronhub_embeddings.errors import ElectronHubError, ModelChangedWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,6 +125,7 @@ class Call:
         self.number = next(_numbers)
         self.inputs = inputs
         self.attachment = attachment
+        self.guard = attachment.guard
         self.is_query = is_query
         self.max_wait = max_wait
         self.progress = progress
@@ -165,22 +166,13 @@ class Call:
 
     @property
     def model_change(self) -> ModelChange | None:
-        """The change of the model that was noticed with the client's cache; None: none."""
-        guard = self.attachment.guard
-        return None if guard is None else guard.change
+        """The change of the model that was noticed with the client's cache; None: none, or nobody looks."""
+        return None if self.guard is None else self.guard.change
 
     @property
     def mixes_models(self) -> bool:
         """Whether cached vectors of another model stand beside those that the service sends now."""
         return self.known > 0 and self.model_change is not None and not self.failed
-
-    def fail_for_model(self) -> bool:
-        """Fail the call if another model answers and its client wants an error; return whether that is so."""
-        change = self.model_change
-        if change is None or not self.attachment.raises_on_change:
-            return False
-        self.fail(ModelChangedError(change.message))
-        return True
 
     def forget_known(self) -> int:
         """Count the texts with cached vectors as outstanding again; return their number."""
@@ -239,6 +231,6 @@ class Call:
                 raise error
             finally:
                 del error  # breaks a reference cycle with this frame that would keep all vectors alive
-        if (change := self.model_change) is not None:
+        if self.guard is not None and (change := self.guard.change) is not None:
             warn_caller(ModelChangedWarning(change.message))
         return self._result

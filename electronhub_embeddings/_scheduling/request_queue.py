@@ -118,6 +118,7 @@ class RequestQueue:
             limited: Whether a limit is in force.
             blocked: Seconds for which the limit has blocked the scheduler so far.
         """
+        to_check = [client for client in self.attachments if client.guard is not None and client.guard.is_due(now)]
         probe = self._search if self._probe_is_due(now) and not self.waiting.queries else None
         if probe is not None:
             slices, self._probe_due = probe.probe, None
@@ -127,10 +128,10 @@ class RequestQueue:
                 limited=limited,
                 connections=max(1, self.config.max_concurrency - 1),
                 hold_documents=self._holds_documents,
-                reserve=self._first_to_check(self.waiting, now) is not None,
+                reserve=bool(to_check) and _first_of(self.waiting, to_check) is not None,
             )
         self.in_flight += 1
-        checked = self._first_to_check(slices, now)
+        checked = _first_of(slices, to_check) if to_check else None
         has_room = checked is not None and self._has_room(slices, is_probe=probe is not None)
         return Batch(
             self.config,
@@ -197,11 +198,6 @@ class RequestQueue:
         """Whether documents are held back because they may only be refused again."""
         return self._search is not None and not self._search.accepted
 
-    def _first_to_check(self, slices: Iterable[Slice], now: float) -> Slice | None:
-        """Return the first slice for whose client it must be checked that the model is the same as before."""
-        due = [client for client in self.attachments if client.guard is not None and client.guard.is_due(now)]
-        return next((part for part in slices if part.call.attachment in due), None) if due else None
-
     def _has_room(self, slices: list[Slice], *, is_probe: bool) -> bool:
         """Return whether the reference text can travel beside these texts.
 
@@ -260,6 +256,11 @@ class RequestQueue:
         """Fail a call; texts that were only refused together with a text at fault are still resent."""
         call.fail(error)
         return _finish(self.waiting.take_out(lambda part: part.call is call and not part.refusals_beside))
+
+
+def _first_of(slices: Iterable[Slice], clients: list[Attachment]) -> Slice | None:
+    """Return the first slice of one of these clients; None: there is none."""
+    return next((part for part in slices if part.call.attachment in clients), None)
 
 
 def _announce_retry(recovery: Recovery, error: ElectronHubError, max_retries: int, now: float) -> None:

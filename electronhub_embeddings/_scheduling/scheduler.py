@@ -188,7 +188,7 @@ class Scheduler:
         _count_usage(batch, result)
         for part in batch.slices:
             part.call.note_returned(len(part), self._limit_wait.total(now))
-            if part.call.mixes_models:
+            if part.call.known and part.call.mixes_models:
                 self._embed_again(part.call, queue)
         self._limit_wait.ask_again()
         self._forecasts.note_answer()

@@ -98,13 +98,17 @@ class VectorCache:
         return self.path, self._namespace.digest()
 
     def recall_reference(self) -> np.ndarray | None:
-        """Return the vector of the reference text, float32 of shape (d,); None: it is not in the cache.
+        """Return the vector of the reference text, float32 of shape (d,); None: the cache has none that is valid.
 
         Raises:
             CacheError: As in `recall`.
         """
         found = self._read([key := self._key(REFERENCE_TEXT)])
-        return np.frombuffer(found[key], FLOAT32) if key in found else None
+        if key not in found:
+            return None
+        vector = np.frombuffer(found[key], FLOAT32)
+        has_length = len(vector) == (self._dimensions or len(vector))
+        return vector if has_length and np.isfinite(vector).all() else None
 
     def keep_reference(self, vector: np.ndarray) -> None:
         """Write the vector of the reference text, of shape (d,)."""

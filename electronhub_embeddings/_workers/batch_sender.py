@@ -8,7 +8,7 @@ from electronhub_embeddings._codec.result import Result, unexpected_error
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._workers.drift_check import check_model, uses_cache
 from electronhub_embeddings._workers.telemetry import Telemetry
-from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
+from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError, ModelChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,7 +41,7 @@ class BatchSender:
         except BaseException as bug:  # noqa: BLE001 - every error must reach the callers
             result.error = unexpected_error(bug)
         self._limiter.complete(batch.slot, result)
-        for step in (check_model, _store_vectors, self._telemetry.report):  # reported even if its vectors are lost
+        for step in (_store_vectors, self._telemetry.report):  # a request is reported even if its vectors are lost
             try:
                 step(batch, result)
             except BaseException as bug:  # noqa: BLE001, PERF203 - for example MemoryError
@@ -111,19 +111,23 @@ class _Allocation:
 
 
 def _store_vectors(batch: Batch, result: Result) -> None:
-    """Store the vectors of a batch in the outputs of its calls.
+    """Store the vectors of a batch in the outputs of its calls, after the model was checked.
 
     If vectors of a call do not match those in its cache, only that call fails.
     """
     if result.vectors is None or result.error is not None:
         return
+    if batch.reference_for is not None:
+        result.vectors = check_model(batch, result.vectors)
     position = 0
     for part in batch.slices:
         call, vectors = part.call, result.vectors[position : position + len(part)]
         position += len(part)
-        keep = call.model_change is None and not batch.is_unchecked
+        change = None if call.guard is None else call.guard.change
+        if change is not None and call.attachment.raises_on_change:
+            call.fail(ModelChangedError(change.message))
+            continue
         try:
-            if not call.fail_for_model():
-                call.output.put(part.start, part.stop, vectors, keep=keep)
+            call.output.put(part.start, part.stop, vectors, keep=change is None and not batch.is_unchecked)
         except InvalidResponseError as error:
             call.fail(error)

@@ -16,7 +16,6 @@ from electronhub_embeddings.errors import CacheError, ModelChangedError
 if TYPE_CHECKING:
     import numpy as np
 
-    from electronhub_embeddings._codec.result import Result
     from electronhub_embeddings._scheduling.batch import Batch
     from electronhub_embeddings._scheduling.call import Call
     from electronhub_embeddings._storage.vector_cache import VectorCache
@@ -29,15 +28,13 @@ def guard_of(cache: VectorCache) -> DriftGuard:
     return _guards.setdefault(cache.identity, DriftGuard())  # atomic
 
 
-def check_model(batch: Batch, result: Result) -> None:
+def check_model(batch: Batch, vectors: np.ndarray) -> np.ndarray:
     """Split the reference text's vector off an answer, and compare it with the one in each cache of the batch."""
-    if batch.reference_for is None or result.vectors is None:
-        return
-    received, result.vectors = result.vectors[-1], result.vectors[:-1]
-    callers = [part.call for part in batch.slices]
-    caches = {call.attachment.guard: call.cache for call in callers if call.attachment.guard is not None}
+    calls = [part.call for part in batch.slices]
+    caches = {call.guard: call.cache for call in calls if call.guard is not None}
     for guard, cache in caches.items():
-        _compare(guard, cache, received, batch.config.model)
+        _compare(guard, cache, vectors[-1], batch.config.model)
+    return vectors[:-1]
 
 
 def uses_cache(call: Call) -> bool:
@@ -47,12 +44,11 @@ def uses_cache(call: Call) -> bool:
         CacheError: The cache cannot be read.
         ModelChangedError: There was a change, and the client wants an error; nothing is sent.
     """
-    guard, change = call.attachment.guard, call.model_change
-    if guard is None or change is None:
+    if call.guard is None or (change := call.guard.change) is None:
         return True
     kept = call.cache.recall_reference()
-    if kept is None or kept.tobytes() != change.kept:  # the file was deleted or replaced, as the message suggests
-        guard.reset()
+    if kept is None or kept.tobytes() != change.kept:  # the file was deleted or replaced
+        call.guard.reset()
         return True
     if call.attachment.raises_on_change:
         raise ModelChangedError(change.message)

@@ -270,7 +270,7 @@ def test_a_model_goes_on_counting_when_it_is_used_again(entry_point, emulator):
 def test_what_a_fault_of_ours_cost_is_counted(entry_point, emulator, monkeypatch):
     """If vectors cannot be returned, for example for lack of memory, the call fails and its usage is counted."""
 
-    def fail(*_):
+    def fail(*_, **__):
         raise MemoryError("no room")
 
     infos = []

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ from electronhub_embeddings import (
     InputError,
     InsufficientBalanceError,
     InvalidResponseError,
+    ModelChangedError,
+    ModelChangedWarning,
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -110,6 +113,7 @@ def client(own: httpx.Client, headers: Mapping[str, str]) -> EmbeddingsClient:
         query_prefix="query: ",
         document_prefix="passage: ",
         cache="vectors.sqlite",
+        on_model_change="raise",
         rate_limit_store=store,
         default_headers=headers,
         http_client=own,
@@ -151,9 +155,10 @@ def usage(total: Usage) -> None:
 
 
 def errors(embeddings: EmbeddingsClient) -> None:
+    warnings.simplefilter("error", ModelChangedWarning)
     try:
         embeddings.embed(["one"])
-    except (InputError, CacheError, StoreConflictError) as error:
+    except (InputError, CacheError, ModelChangedError, StoreConflictError) as error:
         assert_type(error.index, int | None)
     except (APITimeoutError, APIConnectionError) as error:
         assert_type(error.sent, bool)
@@ -193,6 +198,7 @@ def langchain() -> Embeddings:
         query_prefix="query: ",
         document_prefix="passage: ",
         cache="vectors.sqlite",
+        on_model_change="raise",
         rate_limit_store=Store(),
         default_headers={"X-Team": "search"},
         http_client=httpx.Client(),
@@ -243,6 +249,7 @@ def llama_index() -> BaseEmbedding:
         query_prefix="query: ",
         document_prefix="passage: ",
         cache="vectors.sqlite",
+        on_model_change="raise",
         rate_limit_store=Store(),
         default_headers={"X-Team": "search"},
         http_client=httpx2.Client(),
