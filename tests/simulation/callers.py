@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from electronhub_embeddings._scheduling.call import Call
-from electronhub_embeddings.errors import CacheError, InvalidResponseError
+from electronhub_embeddings.errors import CacheError, InvalidResponseError, ModelChangedError
+from simulation.service import vector_of
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Output:
             )
             self.vectors[place] = vector
 
+    def forget_known(self):
+        """Forget the vectors from the cache."""
+        for place in self._record.known:
+            del self.vectors[place]
+
     def result(self):
         """Return all vectors."""
         return dict(self.vectors)
@@ -128,13 +134,18 @@ class Record:
         return self.name
 
     def vector_in_cache(self, place):
-        """Return the texts in the cache."""
-        return self.world.vector_of(self.texts[place])
+        """Return the vector of a text that is in the cache."""
+        return vector_of(self.texts[place])
 
     def look_up(self):
         """Perform the call's lookup; return the error, if any."""
         if self.cache_fails:
             return CacheError("The cache is damaged.")
+        guard = self.call.guard
+        if guard is not None and guard.change is not None:
+            self.known = ()
+            if self.call.attachment.raises_on_change:
+                return ModelChangedError("Another model.")
         rest = [i for i in range(len(self.texts)) if i not in set(self.known)]
         self.call.inputs = TextInputs(self.texts, self.sizes, [*self.known, *rest])
         self.call.known = len(self.known)

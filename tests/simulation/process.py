@@ -9,12 +9,13 @@ from functools import partial
 from itertools import count
 
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp
+from electronhub_embeddings._scheduling.drift_guard import ModelChange
 from electronhub_embeddings._scheduling.scheduler import Scheduler
-from electronhub_embeddings.errors import InvalidResponseError
+from electronhub_embeddings.errors import InvalidResponseError, ModelChangedError
 from simulation import invariants
 from simulation.callers import Output
 from simulation.limiter import limiter_of
-from simulation.service import is_too_large, vector_of
+from simulation.service import is_too_large
 
 
 class Sleep:
@@ -248,35 +249,53 @@ class Process:
     # The workers.
 
     def _send(self, batch):
-        world, texts = self.world, batch.texts
+        world = self.world
+        texts = batch.texts if batch.reference_for is None else batch.texts[:-1]
         exchange = world.send(self, batch, texts)
         yield exchange.ends_at - world.clock.now
-        result = world.network.result(exchange, texts)
+        result = world.network.result(exchange, batch.texts)
         world.answered(self, batch, exchange.sent_at, result)
         yield world.pause()
         self.limiter.complete(batch.slot, result)
         world.completed(self, batch.slot, result)
         yield world.pause()
         if result.error is None:
+            if batch.reference_for is not None:
+                self._check_model(batch)
             position = 0
             for part in batch.slices:
-                self._hand_out(part, texts[position : position + len(part)])
+                self._hand_out(batch, part, texts[position : position + len(part)])
                 position += len(part)
             yield world.pause()
         now = world.clock.now
         world.finished(self, batch, texts, result)
         self.scheduler.finished(batch, result, now)
-        if is_too_large(result.error) and len(texts) > 1:
-            self.too_large.setdefault(batch.config, []).append((len(texts), batch.size))
+        invariants.models_are_not_mixed(self, batch)
+        if is_too_large(result.error) and batch.inputs > 1:
+            self.too_large.setdefault(batch.config, []).append((batch.inputs, batch.size))
         del self.in_flight[batch.slot]
         self.denied = False
         yield from self._report()
 
-    def _hand_out(self, part, texts):
+    def _check_model(self, batch):
+        for guard in {part.call.guard for part in batch.slices} - {None}:
+            if self.world.scenario.rules.version == 1:
+                guard.confirm(self.world.clock.now)
+            else:
+                guard.report(ModelChange("Another model.", b""))
+
+    def _hand_out(self, batch, part, texts):
+        call = part.call
+        has_changed = call.guard is not None and call.guard.change is not None
+        if has_changed and call.attachment.raises_on_change:
+            call.fail(ModelChangedError("Another model."))
+            return
+        keep = not has_changed and not batch.is_unchecked
+        invariants.no_other_model_is_kept(self.world.records[call], keep=keep)
         try:
-            part.call.output.put(part.start, part.stop, [vector_of(text) for text in texts])
+            call.output.put(part.start, part.stop, [self.world.vector_of(text) for text in texts])
         except InvalidResponseError as error:
-            part.call.fail(error)
+            call.fail(error)
 
     def _look_up(self, call):
         record = self.world.records[call]

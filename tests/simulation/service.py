@@ -38,6 +38,8 @@ class Rules:
     """Whether base64 is refused."""
     unusable: set = field(default_factory=set)
     """Texts whose vector is never finite."""
+    version: int = 1
+    """The version of all models; the caches have vectors of the first."""
     key_errors: list = field(default_factory=list)
     """(from, until, status): when the key is refused with 401 or 402."""
 
@@ -155,6 +157,6 @@ def is_too_large(error):
     return error is not None and any(part in error.message for part in words)
 
 
-def vector_of(text):
+def vector_of(text, version=1):
     """Return the correct vector of a text."""
-    return f"vector of {text}"
+    return f"vector of {text} by version {version}"
