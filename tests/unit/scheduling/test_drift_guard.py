@@ -1,5 +1,8 @@
 """The reference text: when it travels, what it costs, and what a refusal of it leads to."""
 
+import contextlib
+import warnings
+
 import pytest
 
 from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES, REFERENCE_TEXT
@@ -7,7 +10,7 @@ from electronhub_embeddings._scheduling.call import Attachment
 from electronhub_embeddings._scheduling.drift_guard import CHECK_INTERVAL, DriftGuard, ModelChange
 from electronhub_embeddings.errors import InvalidResponseError, ServerError
 from electronhub_embeddings.usage import Usage
-from support.scheduler_driver import Config, Driver, refusal, texts_of
+from support.scheduler_driver import Config, Driver, make_call, refusal, texts_of
 
 CONFIG = Config(max_retries=2)
 ROOM = Config(batch_size=1000)
@@ -249,3 +252,35 @@ def test_a_failed_call_keeps_its_cached_vectors(driver, guard):
     call.fail(ServerError("x", status_code=500))
     driver.finish(batch)
     assert (driver.ended, call.known) == ([call], 1)
+
+
+@pytest.mark.parametrize("error", [None, ServerError("x", status_code=500)], ids=["vectors", "error"])
+def test_a_result_of_another_model_comes_with_a_warning(guard, error):
+    """Vectors are returned with a warning; an error is raised as it is, because it has a next step of its own."""
+    call = make_call(attachment=guarded(guard))
+    guard.report(ModelChange("It has changed.", b""))
+    call.error = error
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with contextlib.nullcontext() if error is None else pytest.raises(ServerError):
+            call.result()
+    assert [str(warning.message)[:15] for warning in caught] == ([] if error else ["It has changed."])
+
+
+def test_a_neighbour_without_a_guard(driver, guard):
+    """A refused reference text is given up for the client that it was for, and others are not concerned."""
+    driver.submit(1)
+    driver.submit(1, attachment=guarded(guard))
+    driver.finish(driver.send(linger=0.0), refusal("Invalid 'input[2]': the text is against our policy."))
+    assert not guard.is_due(1e12)
+    assert driver.send(linger=0.0).texts == ["t0", "t0"]
+
+
+def test_a_reference_text_that_was_accepted_is_not_at_fault(driver, guard):
+    """If half of a search is accepted with it, it goes on travelling, even if no text is found to be at fault."""
+    driver.submit(4, attachment=guarded(guard))
+    driver.finish(driver.send(), refusal())
+    driver.finish(driver.send())  # two texts and the reference text
+    driver.finish(driver.send())
+    driver.finish(driver.send())
+    assert guard.is_due(driver.now)
