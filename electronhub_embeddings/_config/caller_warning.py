@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 
 OWN_PACKAGES = frozenset({"electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub"})
@@ -14,8 +14,8 @@ def warn_caller(warning: Warning) -> None:
     Raises:
         Warning: `warning` itself, if the filters turn it into an exception.
     """
-    frame, level = sys._getframe(), 1  # noqa: SLF001 - as `warnings` itself does
-    while frame.f_back is not None and _package_of(frame.f_globals) in OWN_PACKAGES:
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and _package_of(frame.f_globals) in OWN_PACKAGES:
         frame, level = frame.f_back, level + 1
     warnings.warn(warning, stacklevel=level)
 
