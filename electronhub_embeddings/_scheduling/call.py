@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy as np
 
@@ -89,6 +89,7 @@ class Call:
         cache: The cache for the vectors; None: no cache.
         on_request: Called with a `RequestInfo` after each request that carried texts of this call.
         trace_context: The caller's OpenTelemetry context.
+        tracked: The counters of the blocks of `track_usage` that surround the caller.
         on_done: Called once, from a worker thread, when `result()` is available.
     """
 
@@ -104,6 +105,7 @@ class Call:
         cache: Any = None,
         on_request: Callable[[RequestInfo], None] | None = None,
         trace_context: Any = None,
+        tracked: Iterable[Usage] = (),
         on_done: Callable[[], None] = lambda: None,
     ) -> None:
         self.number = next(_numbers)
@@ -116,6 +118,8 @@ class Call:
         self.cache = cache
         self.on_request = on_request
         self.trace_context = trace_context
+        self.usages = (attachment.usage, *tracked)
+        """All counters to which the call's usage is added; `counting` must be held."""
         self.on_done = on_done
         self.output: Output = NoOutput()
         self.known = 0

@@ -22,6 +22,7 @@ from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
 from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
 from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
+from electronhub_embeddings._usage_tracking import counting
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ class Scheduler:
     def looked_up(self, call: Call, error: ElectronHubError | None, now: float) -> None:
         """Record the result of a cache lookup: the call's `known` texts are set, or the lookup has failed."""
         self._lookups.end(call)
-        call.attachment.usage.cache_hits += call.known
+        with counting:
+            for usage in call.usages:
+                usage.cache_hits += call.known
         call.progress.advance(call.known)
         call.outstanding -= call.known
         if error is None and (call.attachment.closed or call.abandoned):
@@ -221,7 +224,10 @@ class Scheduler:
 
     def _complete(self, calls: list[Call], now: float) -> None:
         for call in calls:
-            call.attachment.usage.seconds_waited += self._limit_wait.total(now) - call.blocked_before
+            waited = self._limit_wait.total(now) - call.blocked_before
+            with counting:
+                for usage in call.usages:
+                    usage.seconds_waited += waited
         self._effects.complete += calls
 
     def _wait(self, now: float, until: float | None = None) -> Wait:
@@ -234,19 +240,20 @@ class Scheduler:
 
 
 def _count_usage(batch: Batch, result: Result) -> None:
-    """Add a request to the usage counters of the clients whose texts it carried.
+    """Add a request to the usage counters of the calls whose texts it carried.
 
-    The request itself is counted for the client of the first text; tokens are divided by the size of the texts.
+    The request itself is counted for the call of the first text; tokens are divided by the size of the texts.
     """
     if not result.sent:
         return
-    first = batch.slices[0].call.attachment.usage
-    first.attempts += 1
-    first.requests += result.error is None
-    first.rate_limited += isinstance(result.error, RateLimitError)
     prompt, total = batch.shares(result.prompt_tokens), batch.shares(result.total_tokens)
-    for part, prompt_tokens, total_tokens in zip(batch.slices, prompt, total, strict=True):
-        usage = part.call.attachment.usage
-        usage.prompt_tokens += prompt_tokens
-        usage.total_tokens += total_tokens
-        usage.texts += len(part) if result.error is None else 0
+    with counting:
+        for usage in batch.slices[0].call.usages:
+            usage.attempts += 1
+            usage.requests += result.error is None
+            usage.rate_limited += isinstance(result.error, RateLimitError)
+        for part, prompt_tokens, total_tokens in zip(batch.slices, prompt, total, strict=True):
+            for usage in part.call.usages:
+                usage.prompt_tokens += prompt_tokens
+                usage.total_tokens += total_tokens
+                usage.texts += len(part) if result.error is None else 0

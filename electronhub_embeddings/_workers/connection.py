@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings._config.secret import reveal, without_frames
 from electronhub_embeddings._scheduling.call import Attachment, Call
+from electronhub_embeddings._usage_tracking import tracked_usages
 from electronhub_embeddings._workers.account_registry import workers_of
 from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
 from electronhub_embeddings._workers.telemetry import current_context
@@ -148,6 +149,7 @@ class Connection:
             cache=self._cache,
             on_request=self._options.on_request,
             trace_context=current_context(),
+            tracked=tracked_usages.get(),
         )
 
     def _submit(self, call: Call) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from electronhub_embeddings._config.version import __version__
+from electronhub_embeddings._scheduling.batch import count_texts
 from electronhub_embeddings.usage import RequestInfo
 
 try:
@@ -89,9 +90,9 @@ class Telemetry:
             "gen_ai.request.model": batch.config.model,
             "gen_ai.request.encoding_formats": [batch.encoding_format],
             "gen_ai.usage.input_tokens": result.prompt_tokens,
-            "electronhub.texts": sum(info.texts for _, info in infos),
-            "electronhub.attempt": max(info.attempt for _, info in infos),
-            "electronhub.seconds_waited": max(info.waited for _, info in infos),
+            "electronhub.texts": count_texts(batch.slices),
+            "electronhub.attempt": max([info.attempt for _, info in infos]),
+            "electronhub.seconds_waited": max([info.waited for _, info in infos]),
         }
         if result.vectors is not None:
             attributes["gen_ai.embeddings.dimension.count"] = result.vectors.shape[1]
@@ -114,11 +115,11 @@ def describe(batch: Batch, result: Result) -> list[tuple[Call, RequestInfo]]:
             parts[0][0].call,
             RequestInfo(
                 model=batch.config.model,
-                texts=sum(len(part) for part, _ in parts),
-                tokens=sum(tokens for _, tokens in parts),
-                attempt=1 + max(part.attempts for part, _ in parts),
+                texts=count_texts([part for part, _ in parts]),
+                tokens=sum([tokens for _, tokens in parts]),
+                attempt=1 + max([part.attempts for part, _ in parts]),
                 seconds=result.seconds,
-                waited=batch.blocked - min(part.call.blocked_before for part, _ in parts),
+                waited=batch.blocked - min([part.call.blocked_before for part, _ in parts]),
                 status=result.status,
                 error=error,
             ),

@@ -140,7 +140,7 @@ PUBLIC = {
         *("APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError"),
         *("CacheError", "ElectronHubError", "EmbeddingsClient", "InputError", "InsufficientBalanceError"),
         *("InvalidResponseError", "NotFoundError", "PermissionDeniedError", "QuotaExceededError", "RateLimitError"),
-        *("RequestInfo", "ServerError", "StoreConflictError", "Usage", "__version__"),
+        *("RequestInfo", "ServerError", "StoreConflictError", "Usage", "__version__", "track_usage"),
         *("AsyncRateLimitedTransport", "RateLimitedTransport"),
     },
     "electronhub_embeddings.emulator": {"PLANS", "Call", "Emulator", "Fault", "faults"},

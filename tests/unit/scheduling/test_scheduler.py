@@ -2,7 +2,9 @@
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
+from electronhub_embeddings._usage_tracking import counting
 from electronhub_embeddings.errors import APIConnectionError, InvalidResponseError, RateLimitError, ServerError
+from electronhub_embeddings.usage import Usage
 from support.scheduler_driver import Config, Driver, refusal, texts_of
 
 
@@ -202,3 +204,56 @@ def test_the_first_query_asks_for_a_slot_at_once():
     driver.scheduler.slot_denied(Pause(12.0, "rate limit"), None, driver.now)
     driver.submit(is_query=True)
     assert isinstance(driver.action(), Wait)
+
+
+def test_usage_is_added_to_all_counters_of_a_call():
+    """The client's and those of the blocks around the call: a request for its first text, tokens by size."""
+    driver = Driver()
+    outer, inner, other = Usage(), Usage(), Usage()
+    first = driver.submit([3, 2], tracked=[outer, inner])
+    second = driver.submit([5], tracked=[other])
+    driver.finish(driver.send(), RateLimitError("x", status_code=429, retry_after=1.0))
+    driver.now += 100
+    driver.finish(driver.send(), tokens=10)
+    expected = Usage(requests=1, attempts=2, rate_limited=1, texts=2, prompt_tokens=5)
+    assert first.usages == (expected, expected, expected)
+    assert [usage is tracked for usage, tracked in zip(first.usages[1:], [outer, inner], strict=True)] == [True, True]
+    assert second.usages == (Usage(texts=1, prompt_tokens=5),) * 2
+
+
+def test_texts_of_the_cache_and_waits_are_added_to_all_counters():
+    """A call that the limit held back for three seconds, and whose first text was known."""
+    driver, tracked = Driver(), Usage()
+    call = driver.submit(3, cache=object(), tracked=[tracked])
+    assert isinstance(driver.action(), LookUp)
+    call.known = 1
+    driver.scheduler.looked_up(call, None, driver.now)
+    driver.action()
+    driver.scheduler.slot_denied(Pause(3.0, "rate limit"), None, driver.now)
+    driver.now += 3.0
+    driver.finish(driver.send())
+    assert tracked == call.attachment.usage == Usage(requests=1, attempts=1, texts=2, cache_hits=1, seconds_waited=3.0)
+
+
+class GuardedUsage(Usage):
+    """Counters that are only changed while `counting` is held."""
+
+    def __init__(self):
+        with counting:
+            super().__init__()
+
+    def __setattr__(self, name, value):
+        assert counting.locked()
+        super().__setattr__(name, value)
+
+
+def test_counters_are_changed_with_the_lock_held():
+    """Other accounts can be adding to the same counters in other threads."""
+    driver, tracked = Driver(), GuardedUsage()
+    call = driver.submit(2, cache=object(), tracked=[tracked])
+    assert isinstance(driver.action(), LookUp)
+    call.known = 1
+    driver.scheduler.looked_up(call, None, driver.now)
+    driver.finish(driver.send())
+    assert (tracked.requests, tracked.texts, tracked.cache_hits) == (1, 1, 1)
+    assert not counting.locked()
