@@ -133,6 +133,8 @@ class Call:
         """Whether the unsent texts were withdrawn, so that no more texts of the call are sent."""
         self.blocked_before = 0.0
         """Seconds for which the scheduler was blocked by the limit while no text of the call was waiting."""
+        self.waited = 0.0
+        """Seconds that the call has waited for the limit; set when the call ends."""
         self.was_warned = False
         """Whether a long wait of the call was logged as a warning."""
         self._in_flight = 0

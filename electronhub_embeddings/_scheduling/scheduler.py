@@ -56,6 +56,10 @@ class Scheduler:
         """Whether any text is waiting."""
         return self._lookups.is_waiting or any(queue.is_waiting for queue in self._queues)
 
+    def depths(self) -> list[tuple[str, int]]:
+        """Return the model and the number of waiting texts of each queue; may be called without the lock."""
+        return [(queue.config.model, queue.depth) for queue in self._queues.snapshot()]
+
     def take_effects(self) -> Effects:
         """Return the effects to apply without the lock, and reset them."""
         effects, self._effects = self._effects, Effects()
@@ -224,10 +228,10 @@ class Scheduler:
 
     def _complete(self, calls: list[Call], now: float) -> None:
         for call in calls:
-            waited = self._limit_wait.total(now) - call.blocked_before
+            call.waited = self._limit_wait.total(now) - call.blocked_before
             with counting:
                 for usage in call.usages:
-                    usage.seconds_waited += waited
+                    usage.seconds_waited += call.waited
         self._effects.complete += calls
 
     def _wait(self, now: float, until: float | None = None) -> Wait:

@@ -1,13 +1,16 @@
-"""Reports each request to `on_request` and, if installed, to OpenTelemetry. Reports never hold a text or a key."""
+"""Reports each request to `on_request` and, if installed, to OpenTelemetry. Reports never hold a text or a key.
+
+Spans are recorded here, and metrics in `metrics`.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings._scheduling.batch import count_texts
+from electronhub_embeddings._workers.metrics import Metrics, server_attributes
 from electronhub_embeddings.usage import RequestInfo
 
 try:
@@ -43,9 +46,8 @@ class Telemetry:
     """
 
     def __init__(self, base_url: str) -> None:
-        address = urlsplit(base_url)
-        port = address.port or (443 if address.scheme == "https" else 80)
-        self._server = {"server.address": address.hostname or "", "server.port": port}
+        self._server = server_attributes(base_url)
+        self.metrics = Metrics(self._server)
 
     def report(self, batch: Batch, result: Result) -> None:
         """Report a request; exceptions of hooks are logged, not raised, because callers wait for the vectors."""
@@ -54,6 +56,7 @@ class Telemetry:
         infos = describe(batch, result)
         try:
             if IS_TRACED:
+                self.metrics.record_request(batch.config.model, result)
                 self._record_span(batch, result, infos)
         except Exception:
             logger.exception("OpenTelemetry failed")

@@ -257,3 +257,16 @@ def test_counters_are_changed_with_the_lock_held():
     driver.finish(driver.send())
     assert (tracked.requests, tracked.texts, tracked.cache_hits) == (1, 1, 1)
     assert not counting.locked()
+
+
+def test_depths_count_the_texts_that_wait():
+    """In the queue, in a pause before a retry and in a search, but not on the wire."""
+    driver = Driver(Config(batch_size=2, max_concurrency=1))
+    driver.submit(5)
+    assert driver.scheduler.depths() == [("m", 5)]
+    batch = driver.send()
+    assert driver.scheduler.depths() == [("m", 3)]
+    driver.finish(batch, ServerError("x", status_code=503))
+    assert driver.scheduler.depths() == [("m", 5)]
+    driver.finish(driver.send(), refusal())
+    assert driver.scheduler.depths() == [("m", 5)]
