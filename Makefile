@@ -5,6 +5,8 @@
 #
 # make matrix         the tests with every living version of what this package stands on (.matrix; 30 minutes)
 # make rest           what `make check` runs after `make test`
+# make coverage       the tests of `make test` with branch coverage: they take every branch of the modules without I/O
+# make lock           take the newest versions of everything that the environments of this file install, into uv.lock
 # make dist           wheel and sdist, into dist/
 # make site           the documentation, into site/
 # make faults         docs/faults.md, from the table that the tests hold true (tests/support/faults_table.py)
@@ -21,12 +23,17 @@
 # make soak           ten minutes of mixed traffic, with each fault at random
 # make audit          known weaknesses of all that the package runs on (asks the package index)
 #
-# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. The tests of the
+# Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. What is installed has
+# the versions in uv.lock, whatever is newest on the day; `make matrix` and `make packaging` install the newest. The tests of the
 # store in Redis start a server: `make test` skips them where there is none, `make check` installs it from Debian's packages.
 
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
+# Installs this package and what uv.lock has for a group: `$(call install,FOLDER,GROUP,EXTRAS)`. By way of a file of
+# requirements, for uv.lock itself names the files of one index.
+install = $(BIN)/uv export --quiet --frozen --no-default-groups --group $(2) $(3) --output-file $(1)/locked.txt && \
+	$(UV) --python $(1)/bin/python --requirement $(1)/locked.txt
 # Two tests for each core: half of the time a test waits, for a window or a process of its own. More than four processes
 # only make tests about time slow.
 WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 4))")
@@ -36,7 +43,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types unit slow simulate simulate-breakages service-context lowest packaging ecosystem site faults redis matrix dist mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis matrix dist mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -51,20 +58,35 @@ check:
 # Two at a time, the longest ones first, each with its own output in one piece.
 rest: .venv/ready redis
 	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
-		HAS_REDIS=$(HAS_REDIS) slow ecosystem lowest packaging service-context site
+		HAS_REDIS=$(HAS_REDIS) coverage slow ecosystem lowest packaging service-context site
 
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+# pyright finds this package by the python that comes first in the path.
+types: export PATH := $(CURDIR)/$(BIN):$(PATH)
 types: .venv/ready
 	$(BIN)/mypy
+	$(BIN)/pyright -p pyproject.toml
+	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes electronhub_embeddings
+	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes langchain_electronhub
+	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes llama_index_electronhub
+	$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes pytest_electronhub
 
 TESTS := tests --ignore tests/packaging --ignore tests/ecosystem
 
 unit: .venv/ready
 	$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --durations 10
+
+# A branch of a module without I/O that no test takes is a missing test, or code that nothing can reach. The rest has parts
+# that only child processes run, which are not measured: the figure is that of the day, and may only rise. Whether the tests
+# pass is for `make unit` to say: measured, one about time may be late.
+coverage: .venv/ready redis
+	-$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --hypothesis-profile mutants --tb no --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --show-missing --fail-under 98
+	$(BIN)/coverage report --skip-covered --fail-under 100 --include "*/_codec/*,*/_rate_limit/*,*/_scheduling/*"
 
 # What `make test` has left out.
 slow: .venv/ready redis
@@ -101,15 +123,15 @@ dist: .venv/ready
 packaging: .venv/ready
 	$(BIN)/python -m pytest tests/packaging
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml uv.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(UV) --python $(BIN)/python --editable ".[all]" --group dev
+	$(call install,.venv,dev,--all-extras)
 	touch $@
 
 .venv-docs/ready .venv-ecosystem/ready .venv-sdks/ready .venv-bench/ready: .venv-%/ready: .venv/ready
 	$(PYTHON) -m venv .venv-$*
-	$(UV) --python .venv-$*/bin/python --editable ".[all]" --group $*
+	$(call install,.venv-$*,$*,--all-extras)
 	touch $@
 
 .venv-0.10/ready: .venv/ready
@@ -119,7 +141,7 @@ packaging: .venv/ready
 
 .venv-mutants/ready: .venv/ready
 	$(PYTHON) -m venv .venv-mutants
-	$(UV) --python .venv-mutants/bin/python --editable ".[emulator]" --group mutants
+	$(call install,.venv-mutants,mutants,--extra emulator --extra redis)
 	touch $@
 
 redis:
@@ -127,6 +149,9 @@ redis:
 
 mutants: .venv-mutants/ready
 	.venv-mutants/bin/python tests/tools/mutants.py
+
+lock: .venv/ready
+	$(BIN)/uv lock --upgrade
 
 simulate: .venv/ready
 	PYTHONPATH=.:tests $(BIN)/python -m simulation.run $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))

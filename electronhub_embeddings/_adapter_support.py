@@ -86,13 +86,14 @@ def _without_inputs(error: ValueError) -> ValueError:
         return error
     from pydantic_core import PydanticCustomError  # noqa: PLC0415 - installed, since its error was raised
 
-    lines = []
-    for line in error.errors(include_url=False):  # type: ignore[attr-defined]
+    lines: list[dict[str, Any]] = []
+    invalid: Any = error
+    for line in invalid.errors(include_url=False):
         context = line.get("ctx")
         if context and isinstance(cause := context.get("error"), BaseException):
             drop_frames(cause)
         lines.append(
             {"type": PydanticCustomError(line["type"], line["msg"], context), "loc": line["loc"], "input": HIDDEN}
         )
-    refusal: ValueError = make(error.title, lines, hide_input=True)  # type: ignore[attr-defined]
+    refusal: ValueError = make(invalid.title, lines, hide_input=True)
     return refusal

@@ -19,7 +19,7 @@ from electronhub_embeddings._config.checks import check_price
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 tracked_usages: ContextVar[tuple[Usage, ...]] = ContextVar("tracked_usages", default=())
 """The counters of the blocks that surround the current code, outermost first."""
@@ -29,7 +29,7 @@ counting = threading.Lock()
 
 
 @contextmanager
-def track_usage(*, price: float | None = None) -> Iterator[Usage]:
+def track_usage(*, price: float | None = None) -> Generator[Usage, None, None]:
     """Count the usage that the code inside a `with` block causes, with any client, model, store, index or pipeline.
 
     Everything is counted as in a client's `usage`. A call counts if its texts are handed over in the block's context:

@@ -53,7 +53,7 @@ class ElectronHubError(Exception):
 
     def __init__(self, message: str = "", *, index: int | None = None) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
         self.index = index
         self.partial: Mapping[int, np.ndarray] = {}
         """The vectors finished before the failure: input index -> float32 array of shape (d,)."""
@@ -68,7 +68,8 @@ class ElectronHubError(Exception):
 
     def rewrite(self, change: Callable[[Any], Any]) -> None:
         """Pass all that the service has said through `change`, which hides the key."""
-        self.args, self.message = tuple(map(change, self.args)), change(self.message)
+        Exception.__init__(self, *map(change, self.args))  # sets `args`
+        self.message = change(self.message)
 
     def for_caller(self, index: int | None = None) -> Self:
         """Copy this error for one caller of a shared request; `index` is the position of the text in that call."""
@@ -136,9 +137,9 @@ class APIStatusError(ElectronHubError):
         """
         super().__init__(message, index=index)
         self.status_code = status_code
-        self.body = body
-        self.param = param
-        self.code = code
+        self.body: Any = body
+        self.param: str | None = param
+        self.code: str | int | None = code
         self.retry_after = retry_after
 
     def rewrite(self, change: Callable[[Any], Any]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 try:
-    import langchain_core  # noqa: F401 - so that the message below says what to install
-except ImportError as error:
+    import langchain_core  # noqa: F401 # pyright: ignore[reportUnusedImport] - for the message below
+except ImportError as _error:
     raise ImportError(
         'langchain_electronhub needs langchain-core: pip install "electronhub-embeddings[langchain]"'
-    ) from error
+    ) from _error
 
 from langchain_electronhub.embeddings import ElectronHubEmbeddings
 

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+if TYPE_CHECKING:
+
+    class ApiKey:
+        """The type of `api_key` for type checkers: a plain string may be passed or assigned, a SecretStr is read."""
+
+        def __get__(self, model: BaseModel, owner: type) -> SecretStr | None: ...
+        def __set__(self, model: BaseModel, value: SecretStr | str | None) -> None: ...
+
+else:
+    ApiKey = SecretStr | None
+
+
 class ConfidentialFields(BaseModel):
     """Conceals the fields named in `CONFIDENTIAL`, and the inputs in every validation error."""
 
@@ -69,7 +81,7 @@ class ConfidentialFields(BaseModel):
         self._conceal()
 
     def _conceal(self) -> None:
-        fields = self.__dict__
+        fields = vars(self)
         fields.update({name: conceal(fields[name]) for name in self.CONFIDENTIAL if name in fields})
         if isinstance(fields.get("api_key"), str):
             fields["api_key"] = SecretStr(fields["api_key"])
@@ -87,4 +99,4 @@ class _Revealed:
         return reveal(model.__dict__[self._name])
 
     def __set__(self, model: BaseModel, value: Any) -> None:
-        model.__dict__[self._name] = conceal(value)
+        vars(model)[self._name] = conceal(value)

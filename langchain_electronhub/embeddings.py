@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.load.serializable import Serializable
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from typing_extensions import Self, override
 
 from electronhub_embeddings._adapter_support import ClientCache
 from electronhub_embeddings._config.storage_options import check_cache, check_rate_limit_store
 from electronhub_embeddings._session.closeable import Closeable
-from langchain_electronhub._confidential_fields import ConfidentialFields
+from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields
 
 if TYPE_CHECKING:
     from electronhub_embeddings import EmbeddingsClient, Usage
@@ -42,7 +42,7 @@ class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddi
 
     model: str = "text-embedding-3-small"
     """Any model id of the service; there is no list of allowed ones."""
-    api_key: SecretStr | None = Field(default=None, validate_default=True)
+    api_key: ApiKey = Field(default=cast("Any", None), validate_default=True)
     """The key of your account. None: the environment variable ELECTRONHUB_API_KEY."""
     base_url: str | None = None
     """Where the service is. None: ELECTRONHUB_BASE_URL, else https://api.electronhub.ai/v1."""
@@ -96,7 +96,7 @@ class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddi
 
     _client_cache: ClientCache = PrivateAttr(default_factory=ClientCache)
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         strict=True,  # as in the client: "no" is not converted to a bool, nor 5 to a str
         arbitrary_types_allowed=True,

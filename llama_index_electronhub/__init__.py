@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 try:
-    import llama_index.core  # noqa: F401 - so that the message below says what to install
-except ImportError as error:
+    import llama_index.core  # noqa: F401 # pyright: ignore[reportUnusedImport] - for the message below
+except ImportError as _error:
     raise ImportError(
         'llama_index_electronhub needs llama-index-core: pip install "electronhub-embeddings[llama-index]"'
-    ) from error
+    ) from _error
 
 from llama_index_electronhub.embeddings import ElectronHubEmbedding
 

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from electronhub_embeddings import EmbeddingsClient
 
@@ -62,7 +62,9 @@ class CoalescedCall:
 
 
 @contextmanager
-def coalesced(client: EmbeddingsClient, texts: Sequence[str], *, is_async: bool, show_progress: bool) -> Iterator[None]:
+def coalesced(
+    client: EmbeddingsClient, texts: Sequence[str], *, is_async: bool, show_progress: bool
+) -> Generator[None, None, None]:
     """Coalesce the batches of these texts into one call of the client while the block runs."""
     call = CoalescedCall(client, texts, is_async=is_async, show_progress=show_progress)
     token = _current_call.set(call)

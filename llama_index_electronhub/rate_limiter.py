@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.secret import without_frames
 from electronhub_embeddings._pacing.call_limiter import CallLimiter
@@ -10,16 +10,17 @@ from electronhub_embeddings._pacing.call_limiter import CallLimiter
 if TYPE_CHECKING:
     import os
 
+    from llama_index.core.rate_limiter import BaseRateLimiter
+
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
+else:
+    try:
+        from llama_index.core.rate_limiter import BaseRateLimiter
+    except ImportError:  # llama-index-core before 0.14.16
+        BaseRateLimiter = object
 
-Base: Any
-try:
-    from llama_index.core.rate_limiter import BaseRateLimiter as Base
-except ImportError:  # llama-index-core before 0.14.16
-    Base = None
 
-
-class ElectronHubRateLimiter(Base or object):  # type: ignore[misc]
+class ElectronHubRateLimiter(BaseRateLimiter):
     """Lets an LLM share the rate limit with all other requests of the same key (llama-index-core 0.14.16 and later).
 
     For models whose HTTP client cannot be changed. LlamaIndex asks a rate limiter before each call, and tells it
@@ -59,7 +60,7 @@ class ElectronHubRateLimiter(Base or object):  # type: ignore[misc]
         timeout: float = 60.0,
         allow_http: bool = False,
     ) -> None:
-        if Base is None:
+        if BaseRateLimiter is object:
             raise ImportError('ElectronHubRateLimiter needs: pip install "llama-index-core>=0.14.16"')
         arguments = {**locals()}
         del arguments["self"]

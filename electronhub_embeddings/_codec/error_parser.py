@@ -27,6 +27,7 @@ from electronhub_embeddings.errors import (
 )
 
 if TYPE_CHECKING:
+    from electronhub_embeddings._config.json_value import JSON
     from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 
 MAX_MESSAGE_LENGTH = 500
@@ -115,7 +116,7 @@ def _decode(content: bytes) -> Any:
         return content[: MAX_BODY_BYTES // 2].decode("utf-8", "replace").strip()
 
 
-def _find_error(body: Any) -> Any:
+def _find_error(body: JSON) -> JSON:
     if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict) and "error" in body[0]:
         body = body[0]  # Google's OpenAI-like endpoint
     if not isinstance(body, dict):
@@ -125,24 +126,24 @@ def _find_error(body: Any) -> Any:
     return body.get("error") if body.get("error") is not None else detail
 
 
-def _words(error: Any, status: int) -> tuple[str, str | None, str | int | None]:
+def _words(error: JSON, status: int) -> tuple[str, str | None, str | int | None]:
     """Return the message, param and code of an error in any form."""
     text, param, code = _read(error)
     text = describe_page(text) or text or f"no message (status {status})"
     return text if len(text) <= MAX_MESSAGE_LENGTH else f"{text[:MAX_MESSAGE_LENGTH]}…", _short(param), _short(code)
 
 
-def _read(error: Any, nesting: int = MAX_NESTING) -> tuple[str, str | None, str | int | None]:
+def _read(error: JSON, nesting: int = MAX_NESTING) -> tuple[str, str | None, str | int | None]:
     """Read an error and the errors nested in it; the innermost message wins, and the outermost param and code."""
     param = code = None
-    inner: Any = None
+    inner: JSON = None
     if isinstance(error, dict):
         message, metadata = error.get("message"), error.get("metadata")
         inner = message if isinstance(message, (dict, list)) else _decode_object(message)
         if isinstance(metadata, dict) and (raw := metadata.get("raw")):  # OpenRouter: "Provider returned error"
             inner = _decode_object(raw) or raw
-        param = error["param"] if isinstance(error.get("param"), str) else _violated_field(error.get("details"))
-        code = next((error[key] for key in ("code", "type") if isinstance(error.get(key), (str, int))), None)
+        param = named if isinstance(named := error.get("param"), str) else _violated_field(error.get("details"))
+        code = next((value for key in ("code", "type") if isinstance(value := error.get(key), (str, int))), None)
         error = message or error
     elif isinstance(error, list) and (fields := [item for item in error if isinstance(item, dict) and "msg" in item]):
         error, param = _describe_field(min(fields, key=_doubt))
@@ -155,7 +156,7 @@ def _read(error: Any, nesting: int = MAX_NESTING) -> tuple[str, str | None, str 
     return text, param, code
 
 
-def _decode_object(text: Any) -> Any:
+def _decode_object(text: JSON) -> JSON:
     """Decode a text that is a JSON object; None: the text is something else."""
     if not isinstance(text, str) or not text.lstrip().startswith(("{", "[{")):
         return None
@@ -163,7 +164,7 @@ def _decode_object(text: Any) -> Any:
     return None if isinstance(value, str) else value
 
 
-def _violated_field(details: Any) -> str | None:
+def _violated_field(details: JSON) -> str | None:
     """Return the field named by Google's format: `[{"fieldViolations": [{"field": "requests[0].content"}]}]`."""
     for detail in details if isinstance(details, list) else ():
         violations = detail.get("fieldViolations") if isinstance(detail, dict) else None
@@ -173,7 +174,7 @@ def _violated_field(details: Any) -> str | None:
     return None
 
 
-def _path(item: dict[str, Any]) -> list[str | int]:
+def _path(item: dict[str, JSON]) -> list[str | int]:
     """Return FastAPI's `loc` without the part of the request: ["body", "input", 3] becomes ["input", 3]."""
     place = item.get("loc")
     path = [part for part in place if isinstance(part, (str, int))] if isinstance(place, list) else []
@@ -181,7 +182,7 @@ def _path(item: dict[str, Any]) -> list[str | int]:
     return path if any(isinstance(part, str) for part in path) else []  # ["body", 17] is a position in broken JSON
 
 
-def _doubt(item: dict[str, Any]) -> int:
+def _doubt(item: dict[str, JSON]) -> int:
     """Rank a field of FastAPI's list: errors about one text first, errors about an unsent form of input last.
 
     `input` may be a text, a list of texts or a list of tokens, and a rejected text is reported once per alternative: as

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from electronhub_embeddings._config.json_value import JSON
     from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 
 MAX_PAGE_BYTES = 4000
@@ -161,6 +162,7 @@ def _is_empty(value: msgspec.Raw) -> bool:
 
 def _read_tokens(usage: msgspec.Raw) -> TokenUsage:
     """Read the token counts; `usage` and each of its fields may be missing."""
+    counts: JSON
     try:
         counts = msgspec.json.decode(usage) if len(memoryview(usage)) <= MAX_USAGE_BYTES else None
     except UNREADABLE:

@@ -61,16 +61,16 @@ def prepare_texts(texts: Iterable[str], prefix: str = "") -> TextInputs:
     """
     if isinstance(texts, (str, bytes)):
         raise InputError("texts must be a list of strings, not one string: embed_query is for one text.")
-    texts = list(texts)
+    given: list[Any] = list(texts)
     prefix_size = _size(prefix, None)
-    distinct = dict.fromkeys(texts) if set(map(type, texts)) <= {str} else {}
-    if distinct and len(distinct) == len(texts) and all(texts) and all(map(str.isascii, texts)):  # the common case
-        prefixed = [prefix + text for text in texts] if prefix else texts
-        return TextInputs(prefixed, list(accumulate(map(prefix_size.__add__, map(len, texts)))), None)
+    distinct = dict.fromkeys(given) if set(map(type, given)) <= {str} else {}
+    if distinct and len(distinct) == len(given) and all(given) and all(map(str.isascii, given)):  # the common case
+        prefixed = [prefix + text for text in given] if prefix else given
+        return TextInputs(prefixed, list(accumulate(map(prefix_size.__add__, map(len, given)))), None)
     positions: dict[str, int] = {}
     places: list[int] = []
     sizes: list[int] = []
-    for index, text in enumerate(texts):
+    for index, text in enumerate(given):
         if not isinstance(text, str):
             raise InputError(f"A text must be a string, not {_kind(text)}.", index=index)
         if not text:

@@ -87,7 +87,8 @@ def _decode_all(
 ) -> np.ndarray:
     """Decode vectors whose numbers are still to be checked."""
     length = None if dimensions is None else dimensions * FLOAT32.itemsize
-    array, flat, invalid, other_length = None, memoryview(b""), {}, None
+    array, flat, other_length = None, memoryview(b""), None
+    invalid: dict[int, str] = {}
     for index, vector in enumerate(vectors):
         try:
             raw = _decode(vector)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from electronhub_embeddings._config.checks import kind
 
@@ -18,8 +18,8 @@ def check_headers(name: str, value: Any) -> tuple[tuple[str, str], ...] | None:
     """Return headers as a hashable value; Authorization is rejected, because the key has its own option."""
     if value is None:
         return None
-    if not isinstance(value, Mapping):
-        raise ValueError(f'{name} must be a mapping, as {{"X-Name": "value"}}, not {kind(value)}.')  # noqa: TRY004
+    if not _is_mapping(value):
+        raise ValueError(f'{name} must be a mapping, as {{"X-Name": "value"}}, not {kind(value)}.')
     frozen: dict[str, str] = {}
     for header, text in value.items():
         lower = _check_header(name, header, text)
@@ -27,6 +27,10 @@ def check_headers(name: str, value: Any) -> tuple[tuple[str, str], ...] | None:
             raise ValueError(f"{name} has {header} twice, in upper and lower case.")
         frozen[lower] = text
     return tuple(sorted(frozen.items()))
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
 
 
 def _check_header(name: str, header: Any, text: Any) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 URL = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 """SQLite URIs and other URLs; used as a path, a URL would create an empty file with a strange name."""
 
 
-def absolute_path(argument: str, value: str | os.PathLike[str], none_means: str) -> str:
+def absolute_path(argument: str, value: str | os.PathLike[Any], none_means: str) -> str:
     """Make a path absolute, so that it names the same file after a chdir, in a fork and in a copy.
 
     Args:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from electronhub_embeddings._config.json_value import JSON
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -44,7 +46,7 @@ class Secret(Generic[T]):
         return f"Secret('{HIDDEN}')"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and bool(other._value == self._value)
+        return isinstance(other, Secret) and bool(other._value == self._value)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - any type
 
     def __hash__(self) -> int:
         return hash(self._value)
@@ -52,17 +54,17 @@ class Secret(Generic[T]):
 
 def conceal(value: Any) -> Any:
     """Wrap a value, unless it is None or wrapped already."""
-    return value if value is None or isinstance(value, Secret) else Secret(value)
+    return value if value is None or isinstance(value, Secret) else Secret(value)  # pyright: ignore[reportUnknownVariableType] - as above
 
 
 def reveal(value: Any) -> Any:
     """Return the value wrapped by `conceal` or by pydantic's SecretStr."""
     if isinstance(value, Secret):
-        return value.reveal()
-    return value.get_secret_value() if hasattr(type(value), "get_secret_value") else value
+        return value.reveal()  # pyright: ignore[reportUnknownVariableType] - as above
+    return value.get_secret_value() if hasattr(value.__class__, "get_secret_value") else value
 
 
-def redact(value: Any, secrets: Collection[str], depth: int = 0) -> Any:
+def redact(value: JSON, secrets: Collection[str], depth: int = 0) -> Any:
     """Replace secrets in a string, or in all strings of a decoded JSON body, which is cut at `MAX_BODY_DEPTH`."""
     if isinstance(value, str):
         for secret in secrets:

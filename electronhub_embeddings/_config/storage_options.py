@@ -52,4 +52,4 @@ def check_rate_limit_store(name: str, value: Any) -> RateLimitStore | str | None
 def _check_path(name: str, value: Any, none_means: str) -> str:
     if isinstance(value, type) or not isinstance(value, (str, os.PathLike)):
         raise ValueError(f"{name} must be a path to a file, not {kind(value)}; {none_means}.")  # noqa: TRY004
-    return absolute_path(name, value, none_means)
+    return absolute_path(name, value, none_means)  # pyright: ignore[reportUnknownArgumentType] - of str or bytes

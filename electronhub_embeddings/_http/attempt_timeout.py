@@ -41,7 +41,7 @@ class AttemptTimeout:
 
     def apply_to(self, transport: httpx.HTTPTransport) -> None:
         """Bound all reads of a new transport; httpx has no public way to do that."""
-        pool: Any = transport._pool  # noqa: SLF001
+        pool: Any = transport._pool  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         pool._network_backend = _BoundedBackend(pool._network_backend, self)  # noqa: SLF001
 
 

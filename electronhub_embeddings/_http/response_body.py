@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings.errors import InvalidResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
 DECODE_LOCK_TIMEOUT = 0.2
 """Seconds to wait for the decode lock; after that, the body is read without the lock. Such a long wait means that the
@@ -41,7 +41,7 @@ class DecodeLock:
         self._buffer = memoryview(b"")
 
     @contextmanager
-    def hold(self) -> Iterator[Callable[[int], memoryview]]:
+    def hold(self) -> Generator[Callable[[int], memoryview], None, None]:
         """Wait for the lock; yield a function that returns the buffer to read into, valid while the lock is held."""
         self._waiting += 1  # not atomic: a race costs one new buffer
         acquired = self._lock.acquire(timeout=DECODE_LOCK_TIMEOUT)

@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,7 +28,7 @@ from electronhub_embeddings._http.response_body import ResponseBody, new_buffer
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
 
     from electronhub_embeddings._config.account import Account
@@ -50,7 +51,7 @@ class ApiResponse:
         """The HTTP status."""
         self.headers = dict(response.headers.items())  # a lookup in httpx.Headers takes as long as this conversion
         """The headers, with names in lower case."""
-        self._good = response.status_code == httpx.codes.OK
+        self._good = response.status_code == HTTPStatus.OK
         self._response = response
         self._timeout = timeout
         self._family = family
@@ -141,8 +142,11 @@ class Transport:
             return self._pool
 
     def _make(self) -> httpx.HTTPTransport:
+        is_without_tls = self._is_local and self._url.scheme == "http"
         with importing:  # httpx imports further modules here
             transport = httpx.HTTPTransport(
+                # Reading the certificates of all authorities takes 40 ms.
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_without_tls else True,
                 # The scheduler bounds the requests in flight. The default keep-alive of 5 s stays: sending on a
                 # connection that the service has closed would waste a request of the rate limit.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
@@ -154,7 +158,9 @@ class Transport:
         return transport
 
     @contextmanager
-    def _send(self, method: str, url: httpx.URL, headers: Secret[httpx.Headers], body: bytes) -> Iterator[ApiResponse]:
+    def _send(
+        self, method: str, url: httpx.URL, headers: Secret[httpx.Headers], body: bytes
+    ) -> Generator[ApiResponse, None, None]:
         """Send one request and keep its response open.
 
         Raises:
@@ -182,7 +188,8 @@ class Transport:
         try:
             response: httpx.Response = self._client.send(request, stream=True, follow_redirects=False, auth=None)
         except self._family.status_error as error:  # an event hook of the user's client raised it
-            response = error.response  # type: ignore[attr-defined]
+            refusal: Any = error
+            response = refusal.response
         return response
 
     def close(self) -> None:

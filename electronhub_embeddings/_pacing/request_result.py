@@ -20,7 +20,7 @@ MAX_DURATION = 600.0
 default time-out of OpenAI's SDK."""
 
 
-def max_duration(timeouts: Any) -> float:
+def max_duration(timeouts: dict[str, float | None] | None) -> float:
     """Return the longest time until a request's headers arrive, in seconds, from the time-outs of httpx."""
     given = timeouts if isinstance(timeouts, dict) else {}
     connect, read = given.get("connect"), given.get("read")

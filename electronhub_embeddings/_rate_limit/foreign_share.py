@@ -25,7 +25,7 @@ FOREIGN_SHARE_TTL = 600.0
 class ForeignShare:
     """The slots that others were seen to use, and until when that many are left to them."""
 
-    sightings: list[tuple[float, int]] = field(default_factory=list)
+    sightings: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
     """(earliest end, slots), most slots first; a sighting with fewer slots is kept only if it ends later."""
     absent_since: float | None = None
     """Since when every answer has shown that no other caller uses slots."""

@@ -20,9 +20,9 @@ MAX_HELD_WITHOUT_LIMIT = 1000
 class Slots:
     """The slots that count against the limit, by name."""
 
-    in_flight: dict[str, tuple[float, float]] = field(default_factory=dict)
+    in_flight: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     """Slots of calls without an answer: slot -> (start, when to consider the call lost: its process may have died)."""
-    held: dict[str, float] = field(default_factory=dict)
+    held: dict[str, float] = field(default_factory=dict[str, float])
     """Slots of finished calls: slot -> when it is released."""
 
     def complete(self, now: float, slot: str, *, counted: float | None, hold: float) -> float:

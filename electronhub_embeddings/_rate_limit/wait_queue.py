@@ -24,7 +24,7 @@ MAX_WAITERS = 100
 class WaitQueue:
     """The interactive calls that wait, in the order in which they asked first."""
 
-    waiting: dict[str, float] = field(default_factory=dict)
+    waiting: dict[str, float] = field(default_factory=dict[str, float])
     """The name of the slot for each call -> when the call must have asked again."""
 
     def ahead_of(self, slot: str) -> int:

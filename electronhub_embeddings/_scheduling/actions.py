@@ -50,7 +50,7 @@ class AcquireSlot:
 class Effects:
     """Effects to apply after the scheduler's lock is released."""
 
-    complete: list[Call] = field(default_factory=list)
+    complete: list[Call] = field(default_factory=list["Call"])
     """Calls that have ended."""
-    unused: list[RequestConfig] = field(default_factory=list)
+    unused: list[RequestConfig] = field(default_factory=list["RequestConfig"])
     """Configurations whose connections can be closed."""

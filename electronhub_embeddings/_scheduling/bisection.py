@@ -33,9 +33,9 @@ FEW_TEXTS = 5
 class Findings:
     """The result of a finished search."""
 
-    guilty: list[tuple[Slice, ElectronHubError]] = field(default_factory=list)
+    guilty: list[tuple[Slice, ElectronHubError]] = field(default_factory=list["tuple[Slice, ElectronHubError]"])
     """Single texts, each with the refusal of its own."""
-    innocent: list[Slice] = field(default_factory=list)
+    innocent: list[Slice] = field(default_factory=list["Slice"])
     """Texts that were not refused on their own: they travel again."""
     request_refusal: BadRequestError | None = None
     """The refusal of the request itself, whatever its texts; all of them are in `guilty` then."""

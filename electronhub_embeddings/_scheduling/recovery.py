@@ -41,9 +41,9 @@ class Learned:
 class Recovery:
     """What happens to each text of a failed batch."""
 
-    again: list[tuple[float, Slice]] = field(default_factory=list)
+    again: list[tuple[float, Slice]] = field(default_factory=list["tuple[float, Slice]"])
     """Texts to requeue, each with its pause in seconds."""
-    failed: list[tuple[Slice, ElectronHubError]] = field(default_factory=list)
+    failed: list[tuple[Slice, ElectronHubError]] = field(default_factory=list["tuple[Slice, ElectronHubError]"])
     """Texts that fail, each with its error; an index in the error is a position in the call's texts."""
     search: Bisection | None = None
     """A search for the text at fault, which holds all texts of the batch."""

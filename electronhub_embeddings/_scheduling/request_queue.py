@@ -114,8 +114,8 @@ class RequestQueue:
                 last = math.ceil(max(inputs / limits.max_inputs, by_size))
         return last
 
-    def form_batch(self, now: float, slot: str, *, limited: bool, blocked: float) -> Batch | None:
-        """Form a batch from the waiting texts; None: no text can be sent.
+    def form_batch(self, now: float, slot: str, *, limited: bool, blocked: float) -> Batch:
+        """Form a batch from the waiting texts; `urgency` has found that some can be sent.
 
         Args:
             now: The time.
@@ -131,8 +131,6 @@ class RequestQueue:
             slices = self.waiting.take(
                 self.learned.limits, limited=limited, connections=connections, hold_documents=self._holds_documents
             )
-        if not slices:
-            return None
         self.in_flight += 1
         return Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
 
@@ -141,7 +139,7 @@ class RequestQueue:
         self.in_flight -= 1
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
         self.learned.request_refusal = None
-        complete = []
+        complete: list[Call] = []
         for part in batch.slices:
             part.call.progress.advance(len(part))
             complete += _finish([part])
@@ -170,8 +168,6 @@ class RequestQueue:
 
     def withdraw(self, call: Call, error: ElectronHubError) -> list[Call]:
         """Remove the waiting texts of a call, and fail the call with the error."""
-        if not call.outstanding:  # the call has completed meanwhile
-            return []
         call.fail(error)
         call.withdrawn = True
         complete = _finish(self.waiting.take_out(lambda part: part.call is call))

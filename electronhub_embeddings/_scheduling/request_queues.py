@@ -51,7 +51,7 @@ class RequestQueues:
     def most_urgent(self, now: float) -> RequestQueue | None:
         """Return the queue whose texts are sent next; None: no queue can send now."""
         first, highest = None, (-1, 0)
-        for queue in self:
+        for queue in self._queues.values():
             rank = queue.urgency(now)
             if rank is not None and rank > highest:
                 first, highest = queue, rank
@@ -67,12 +67,12 @@ class RequestQueues:
 
     def slot_for(self, queue: RequestQueue) -> AcquireSlot:
         """Return the slot to ask for, before the batch is formed: most likely from the most urgent queue."""
-        spread = (queue for queue in self if queue.config.spread_documents)
+        spread = [queue for queue in self._queues.values() if queue.config.spread_documents]
         return AcquireSlot(
             max_duration=max(config.max_duration for config in self._queues),
             cap=self.cap,
             interactive=bool(queue.waiting.queries),
-            documents=sum(queue.waiting.document_batches(queue.learned.limits) for queue in spread),
+            documents=sum([queue.waiting.document_batches(queue.learned.limits) for queue in spread]),
         )
 
     @property

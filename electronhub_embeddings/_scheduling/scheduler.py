@@ -172,10 +172,9 @@ class Scheduler:
         if queue is None:
             return None
         batch = queue.form_batch(now, slot, limited=linger is not None, blocked=self._limit_wait.total(now))
-        if batch is not None:
-            self._last_start = now
-            for part in batch.slices:
-                part.call.note_sent(len(part), batch.blocked)
+        self._last_start = now
+        for part in batch.slices:
+            part.call.note_sent(len(part), batch.blocked)
         return batch
 
     def limiter_failed(self, error: Exception, now: float) -> None:

@@ -67,7 +67,7 @@ class WaitingTexts:
 
     def end_pauses(self, now: float) -> None:
         """Move slices whose pause is over to their place in the queue: near its head, for their calls are old."""
-        due = []
+        due: list[Slice] = []
         while self._paused and self._paused[0][0] <= now:
             due.append(heapq.heappop(self._paused)[2])
         for part in sorted(due, key=_age, reverse=True):

@@ -122,7 +122,8 @@ def _add_later_vectors(error: ElectronHubError, in_flight: deque[tuple[int, Pend
     rest = dict(error.partial)
     for offset, call in in_flight:
         try:
-            rest.update(enumerate(call.result(), start=offset))
+            rows: Iterable[np.ndarray] = call.result()
+            rest.update(enumerate(rows, start=offset))
         except ElectronHubError as other:  # noqa: PERF203 - one iteration per batch
             rest.update(_shift_positions(offset, other).partial)
     error.partial = rest

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._storage.file_opening import connect, connect_read_only, is_busy, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from electronhub_embeddings._storage.file_opening import FileFormat
 
@@ -59,7 +59,7 @@ class Database:
         _databases.add(self)
 
     @contextmanager
-    def use(self) -> Iterator[sqlite3.Connection]:
+    def use(self) -> Generator[sqlite3.Connection, None, None]:
         """Yield the connection, with the lock held.
 
         Raises:
@@ -71,13 +71,13 @@ class Database:
             yield connection
 
     @contextmanager
-    def change(self) -> Iterator[sqlite3.Connection]:
+    def change(self) -> Generator[sqlite3.Connection, None, None]:
         """Yield the connection inside a transaction: changes are atomic, and no other process writes meanwhile."""
         with self.use() as connection, transaction(connection):
             yield connection
 
     @contextmanager
-    def _reusable(self) -> Iterator[sqlite3.Connection]:
+    def _reusable(self) -> Generator[sqlite3.Connection, None, None]:
         """Yield an open connection; close the connection afterwards if it cannot be reused."""
         self._drop_unless_reusable()
         if self._connection is None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOTADB = 5, 6, 26
 """Primary result codes (https://www.sqlite.org/rescode.html); `sqlite3` defines these names from Python 3.11 on."""
@@ -206,7 +206,7 @@ def _use_wal(connection: sqlite3.Connection, deadline: float) -> None:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Generator[None, None, None]:
     """Commit all changes of the block, or roll all of them back if anything interrupts the block."""
     try:
         connection.execute("BEGIN IMMEDIATE")

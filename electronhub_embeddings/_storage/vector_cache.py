@@ -104,7 +104,7 @@ class VectorCache:
         size = FLOAT32.itemsize * dimensions if dimensions else len(found[keys[known[0]]])
         known = [index for index in known if len(found[keys[index]]) == size]
         rows = np.frombuffer(b"".join(found[keys[index]] for index in known), FLOAT32)
-        rows = rows.reshape(len(known), size // FLOAT32.itemsize)
+        rows = np.reshape(rows, (len(known), size // FLOAT32.itemsize))
         good = np.flatnonzero(np.isfinite(rows).all(axis=1))
         return (known, rows) if len(good) == len(known) else ([known[number] for number in good], rows[good])
 

@@ -12,18 +12,22 @@ from urllib.parse import urlsplit
 
 from electronhub_embeddings._config.version import __version__
 
-try:
-    from opentelemetry import metrics
-except ImportError:  # optional
-    IS_MEASURED = False
-else:
-    IS_MEASURED = True
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from opentelemetry import metrics
+
     from electronhub_embeddings._codec.result import Result
     from electronhub_embeddings._scheduling.call import Call
+
+    IS_MEASURED: bool
+else:
+    try:
+        from opentelemetry import metrics
+    except ImportError:  # optional
+        IS_MEASURED = False
+    else:
+        IS_MEASURED = True
 
 logger = logging.getLogger("electronhub_embeddings")
 

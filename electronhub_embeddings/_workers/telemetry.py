@@ -13,20 +13,25 @@ from electronhub_embeddings._scheduling.batch import count_texts
 from electronhub_embeddings._workers.metrics import Metrics, server_attributes
 from electronhub_embeddings.usage import RequestInfo
 
-try:
-    from opentelemetry import context as otel_context
-    from opentelemetry import trace
-except ImportError:  # optional
-    IS_TRACED = False
-else:
-    IS_TRACED = True
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from opentelemetry import context as otel_context
+    from opentelemetry import trace
 
     from electronhub_embeddings._codec.result import Result
     from electronhub_embeddings._scheduling.batch import Batch, Slice
     from electronhub_embeddings._scheduling.call import Call
+
+    IS_TRACED: bool
+else:
+    try:
+        from opentelemetry import context as otel_context
+        from opentelemetry import trace
+    except ImportError:  # optional
+        IS_TRACED = False
+    else:
+        IS_TRACED = True
 
 logger = logging.getLogger("electronhub_embeddings")
 

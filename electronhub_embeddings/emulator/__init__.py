@@ -13,12 +13,12 @@ Raises:
 """
 
 try:
-    import starlette  # noqa: F401 - imported first, so that the message below says what to install
-    import uvicorn  # noqa: F401
-except ImportError as error:
+    import starlette  # noqa: F401 # pyright: ignore[reportUnusedImport] - for the message below
+    import uvicorn  # noqa: F401 # pyright: ignore[reportUnusedImport]
+except ImportError as _error:
     raise ImportError(
         'the emulator needs starlette and uvicorn: pip install "electronhub-embeddings[emulator]"'
-    ) from error
+    ) from _error
 
 from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.emulator._calls import Call

@@ -28,8 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = vars(options)
     log = _write_line if settings.pop("log_requests") else None
     stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        stopping.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stop)
     try:
         service = Emulator(**settings, keep_bodies=False, log=log).start()
     except ValueError as error:

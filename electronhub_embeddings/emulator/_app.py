@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from electronhub_embeddings.emulator._calls import CallProcessor, CallResult
+    from electronhub_embeddings.emulator._request_rules import JSON
 
 
 @dataclass
@@ -85,7 +86,7 @@ class App:
         headers = self._make_rate_limit_headers(request, now)
         return await make_answer(result, headers, latency=self.latency, identifier=f"chatcmpl-{len(self.calls)}")
 
-    def _record(self, request: Request, body: Any, now: float, result: CallResult) -> Call:
+    def _record(self, request: Request, body: JSON, now: float, result: CallResult) -> Call:
         headers = dict(request.headers)
         if "authorization" in headers:
             headers["authorization"] = headers["authorization"].partition(" ")[0] + " ***"

@@ -32,7 +32,7 @@ class Call:
     """Number of inputs in the request; 0 for chat, and if the input is not a string or an array."""
     prompt_tokens: int
     """Tokens charged for the request's texts; 0 for an error: failed calls are free."""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     """Request headers, names in lower case; the key in `authorization` is replaced by `***`."""
     body: Any = None
     """The request's JSON; None if it is not JSON, or with `keep_bodies=False`."""

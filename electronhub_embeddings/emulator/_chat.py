@@ -6,13 +6,15 @@ Only the fields that shape the answer are read. Null stands for the default, as 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from electronhub_embeddings.emulator import _responses
 from electronhub_embeddings.emulator._embeddings import CHAT_PATH, MODELS, count_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from electronhub_embeddings.emulator._request_rules import JSON
 
 REPLY: Final = "This answer comes from the emulator, whatever the question was."
 """The content of every answer."""
@@ -34,7 +36,7 @@ class ChatRequest:
     prompt_tokens: int
 
 
-def validate_chat(body: Any) -> ChatRequest:
+def validate_chat(body: JSON) -> ChatRequest:
     """Return the request in the JSON `body`.
 
     Raises:
@@ -43,8 +45,9 @@ def validate_chat(body: Any) -> ChatRequest:
     if not isinstance(body, dict):
         raise _responses.invalid_field("$")
     model = _validate_model(body)
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not all(map(_is_message, messages)):
+    given = body.get("messages")
+    messages = [message for message in given if _is_message(message)] if isinstance(given, list) else []
+    if not messages or messages != given:
         raise _responses.invalid_field("messages")
     stream = _validate_flag(body, "stream", "stream")
     options = body.get("stream_options")
@@ -105,7 +108,7 @@ def _usage(request: ChatRequest) -> _Body:
     }
 
 
-def _validate_model(body: _Body) -> str:
+def _validate_model(body: dict[str, JSON]) -> str:
     name = body.get("model")
     if not isinstance(name, str):
         raise _responses.invalid_field("model")
@@ -116,20 +119,20 @@ def _validate_model(body: _Body) -> str:
     return name
 
 
-def _validate_flag(values: _Body, name: str, field: str) -> bool:
+def _validate_flag(values: dict[str, JSON], name: str, field: str) -> bool:
     value = values.get(name)
     if value is not None and not isinstance(value, bool):
         raise _responses.invalid_field(field)
     return bool(value)
 
 
-def _is_message(message: Any) -> bool:
+def _is_message(message: JSON) -> TypeGuard[dict[str, JSON]]:
     return isinstance(message, dict) and isinstance(message.get("role"), str) and bool(message["role"])
 
 
-def _count_message_tokens(message: _Body) -> int:
+def _count_message_tokens(message: dict[str, JSON]) -> int:
     """Return the tokens of a message's text: its content is a string, a list of parts, or missing."""
     content = message.get("content")
-    parts = content if isinstance(content, list) else [{"text": content}]
+    parts: list[JSON] = content if isinstance(content, list) else [{"text": content}]
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
     return sum(count_tokens(text) for text in texts if text and isinstance(text, str))

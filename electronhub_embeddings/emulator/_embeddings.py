@@ -125,7 +125,7 @@ def encode_vector(vector: NDArray[np.float32], *, base64: bool) -> str | list[fl
 def decode_vector(embedding: str | list[float]) -> NDArray[np.float32]:
     """Return a writable copy of an encoded vector."""
     if isinstance(embedding, str):
-        return np.frombuffer(pybase64.b64decode(embedding), "<f4").copy()
+        return np.array(np.frombuffer(pybase64.b64decode(embedding), "<f4"))
     return np.array(embedding, "<f4")
 
 

@@ -7,13 +7,16 @@ a field only when it is set.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 from electronhub_embeddings.emulator import _responses
 from electronhub_embeddings.emulator._embeddings import MODELS, Model, count_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+JSON: TypeAlias = Union["dict[str, JSON]", "list[JSON]", str, int, float, bool, None]
+"""A decoded JSON value."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class RequestRules:
     names_offender: bool = True
     base64: bool | Literal["ignore"] = True
 
-    def validate(self, body: Any) -> EmbeddingsRequest:
+    def validate(self, body: JSON) -> EmbeddingsRequest:
         """Return the request in the JSON `body`.
 
         Raises:
@@ -56,17 +59,18 @@ class RequestRules:
         tokens = self._validate_tokens(texts, is_array=isinstance(body["input"], list))
         return EmbeddingsRequest(texts, model, dimensions, base64, tokens)
 
-    def _validate_texts(self, body: dict[str, Any]) -> list[str]:
+    def _validate_texts(self, body: dict[str, JSON]) -> list[str]:
         value = body.get("input")
-        texts = [value] if isinstance(value, str) else value
+        items = [value] if isinstance(value, str) else value
         # Numbers are token arrays, which the service does not document.
-        if not isinstance(texts, list) or not texts or not all(t and isinstance(t, str) for t in texts):
+        texts = [item for item in items if item and isinstance(item, str)] if isinstance(items, list) else []
+        if not texts or texts != items:
             raise _responses.invalid_field("input")
         if len(texts) > self.max_inputs:
             raise _responses.too_many_inputs(self.max_inputs, len(texts))
         return texts
 
-    def _validate_encoding(self, body: dict[str, Any]) -> bool:
+    def _validate_encoding(self, body: dict[str, JSON]) -> bool:
         encoding = body.get("encoding_format", "float")
         if encoding not in ("float", "base64"):
             raise _responses.invalid_field("encoding_format")
@@ -89,7 +93,7 @@ class RequestRules:
         return total
 
 
-def _validate_model(body: dict[str, Any]) -> Model:
+def _validate_model(body: dict[str, JSON]) -> Model:
     name = body.get("model")
     if not isinstance(name, str):
         raise _responses.invalid_field("model")
@@ -100,14 +104,13 @@ def _validate_model(body: dict[str, Any]) -> Model:
     return MODELS[name]
 
 
-def _validate_dimensions(body: dict[str, Any], model: Model) -> int:
+def _validate_dimensions(body: dict[str, JSON], model: Model) -> int:
     if "dimensions" not in body:
         return model.dimensions
     if not model.accepts_dimensions:
         raise _responses.dimensions_not_supported()
     dimensions = body["dimensions"]
     # True is an int in Python, not in JSON.
-    is_integer = isinstance(dimensions, int) and not isinstance(dimensions, bool)
-    if not is_integer or not 1 <= dimensions <= model.dimensions:
+    if not isinstance(dimensions, int) or isinstance(dimensions, bool) or not 1 <= dimensions <= model.dimensions:
         raise _responses.invalid_field("dimensions")
-    return int(dimensions)
+    return dimensions

@@ -13,7 +13,7 @@ from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.rate_limit_stores.memory_fallback import MemoryFallback
 from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
 
-logger = logging.getLogger("electronhub_embeddings")
+logger: logging.Logger = logging.getLogger("electronhub_embeddings")
 
 NAME = "rate-limit"
 """The name of the file, without what `state_file` adds."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger("electronhub_embeddings")
+logger: logging.Logger = logging.getLogger("electronhub_embeddings")
 
 RETRY_INTERVAL = 30.0
 """Seconds between two attempts to return to a store that has failed."""
@@ -44,9 +44,9 @@ class MemoryFallback:
         self._known: tuple[bytes, float, float] | None = None
         self._fallback: MemoryStore | None = None
         self._retry_at = 0.0
-        self.has_worked = False
+        self.has_worked: bool = False
         """Whether a change has ever been saved, in this process or a parent; until then the store may be replaced."""
-        self.has_failed = False
+        self.has_failed: bool = False
         """Whether the store has ever failed to save a change."""
 
     @property

@@ -72,7 +72,8 @@ class RedisStore:
         self._lost_state: bytes | None = None
         self._lock = threading.Lock()
         try:
-            self._redis: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+            library: Any = redis  # its options have no types
+            self._redis = library.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
         except ValueError:  # the original message may quote a part of the password
             raise ValueError("rate_limit_store is not an address that redis-py can read.") from None
         self._swap: Any = self._redis.register_script(COMPARE_AND_SWAP)

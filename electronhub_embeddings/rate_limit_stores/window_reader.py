@@ -8,7 +8,7 @@ import logging
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._rate_limit.window_state import UnreadableStateError, decode
 
-logger = logging.getLogger("electronhub_embeddings")
+logger: logging.Logger = logging.getLogger("electronhub_embeddings")
 
 WARNING_INTERVAL = 60.0
 """Seconds between two warnings: clients of two versions overwrite each other's state several times a second."""

@@ -159,6 +159,7 @@ while True:
 """
 
 
+@linux
 @pytest.mark.slow
 def test_close_in_a_signal_handler(emulator, request):
     """A process that is terminated in the middle of a query, and closes its client in the handler, ends."""

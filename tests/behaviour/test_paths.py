@@ -385,6 +385,7 @@ def test_an_empty_file_becomes_ours(client, emulator, here):
 # Permissions.
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_a_link_to_a_file_that_is_not_there_yet(client, emulator, here, elsewhere, argument):
     """The target of a link is created with mode 0600, and so are SQLite's additional files."""

@@ -4,6 +4,7 @@ import gc
 import random
 import threading
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from support.entry_points import ENTRY_POINTS, expected_vectors
 from support.random_faults import EMBED_METHODS, embed_until_complete
 from support.repository import TESTS
 
-THREADS = 6
+THREADS = len(EMBED_METHODS)
 
 LARGEST_GROWTH = 24.0
 """MB that a flat memory may grow by after the warm-up: what allocators keep."""
@@ -72,15 +73,16 @@ class Traffic:
     def _work(self, seed):
         try:
             rng = random.Random(seed)
-            while not self._stop.is_set():
-                self._one_life(rng)
+            for turn in count(seed):  # the threads have different ways: on a busy machine each lives only once
+                self._one_life(rng, list(EMBED_METHODS)[turn % len(EMBED_METHODS)])
+                if self._stop.is_set():
+                    break
         except Exception as error:  # noqa: BLE001 - raised again in the test's own thread
             self._errors.append(error)
             self._stop.set()
 
-    def _one_life(self, rng):
+    def _one_life(self, rng, way):
         """Create an object, use it several times, and close it or leave it to the garbage collector."""
-        way = rng.choice(list(EMBED_METHODS))
         options = {"cache": self._cache} if rng.random() < 0.3 else {}
         thing = ENTRY_POINTS[f"{way.partition(',')[0]} sync"].cls(
             api_key="ek-soak",
@@ -91,13 +93,13 @@ class Traffic:
             **options,
         )
         for _ in range(rng.randrange(1, 6)):
-            first, count = rng.randrange(20_000), rng.choice([1, 10, 300])
-            texts = [f"text {number}" for number in range(first, first + count)]
+            first, size = rng.randrange(20_000), rng.choice([1, 10, 300])
+            texts = [f"text {number}" for number in range(first, first + size)]
             rows, failed = embed_until_complete(lambda some: EMBED_METHODS[way](thing, some), texts)
             wrong = int((rows != expected_vectors(self._vectors, texts, 64)).any(axis=1).sum())
             with self._lock:
                 self.calls[way] += 1
-                self.texts += count
+                self.texts += size
                 self.failures += failed
                 self.wrong += wrong
         if rng.random() < 0.8:

@@ -7,6 +7,7 @@ import yaml
 
 from support.repository import ROOT
 
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 WORKFLOWS = {
     file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in ROOT.glob(".github/workflows/*.yml")
 }
@@ -22,25 +23,51 @@ def test_there_are_two():
 
 
 def test_they_run_targets_of_the_makefile():
-    """Each target that a step makes is in the Makefile, and a step does nothing else but install Redis."""
-    targets = set(
-        re.findall(r"^([a-z-]+)(?=[ a-z-]*:(?!=))", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    )
-    commands = {step["run"] for step in STEPS if "run" in step and not step["run"].startswith("sudo apt-get ")}
-    assert commands == {"make check", "make matrix", "make dist"}
+    """Each target that a step makes is in the Makefile; otherwise, a step installs Redis or runs on Windows."""
+    targets = set(re.findall(r"^([a-z-]+)(?=[ a-z-]*:(?!=))", MAKEFILE, re.MULTILINE))
+    commands = {
+        step["run"]
+        for step in STEPS
+        if "run" in step and not step["run"].startswith("sudo apt-get ") and "'Windows'" not in step.get("if", "")
+    } | {step["run"] for step in STEPS if step.get("if", "").endswith("!= 'Windows'")}
+    assert commands == {"make check", "make matrix", "make dist", "make test"}
     assert {command.removeprefix("make ") for command in commands} <= targets
 
 
+def test_windows_runs_the_commands_of_make_test():
+    """After the installation, Windows runs what `make test` runs; pytest has a fixed number of processes there."""
+    (step,) = (step for step in STEPS if step.get("if", "").endswith("== 'Windows'"))
+    recipes = [
+        re.search(rf"^{target}: .*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1] for target in ("lint", "types", "unit")
+    ]
+    made = "".join(recipes).replace("\t", "").replace("$(BIN)/", "")
+    for name in ("TESTS", "ON_ALL_CORES"):
+        made = made.replace(f"$({name})", re.search(rf"^{name} := (.*)$", MAKEFILE, re.MULTILINE)[1])
+    commands = step["run"].partition('export PATH="$PWD/.venv/Scripts:$PATH"\n')[2]
+    assert commands == made.replace("$(WORKERS)", "4")
+
+
 def test_actions_are_pinned():
-    """Each action is pinned by its major version, never by a branch that anything may be pushed to."""
-    used = {step["uses"] for step in STEPS if "uses" in step}
-    assert [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@(release/)?v\d+", name)] == []
+    """Each action is pinned by the hash of a commit, with its version in a comment; the same one everywhere."""
+    lines = [
+        line.partition("uses: ")[2]
+        for file in ROOT.glob(".github/workflows/*.yml")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if "uses: " in line
+    ]
+    assert len(lines) == sum("uses" in step for step in STEPS)
+    assert [line for line in lines if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+    assert len(set(lines)) == len({line.partition("@")[0] for line in lines})
 
 
 def test_pythons_are_those_of_the_classifiers():
-    """A change is tested on each Python in the metadata."""
+    """A change is tested on each Python in the metadata, on three systems; a newer Python may be tried early."""
     promised = re.findall(r"Python :: (3\.\d+)\"", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert WORKFLOWS["tests"]["jobs"]["test"]["strategy"]["matrix"]["python"] == promised
+    jobs = WORKFLOWS["tests"]["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == promised
+    elsewhere = jobs["elsewhere"]["strategy"]["matrix"]
+    assert elsewhere["python"][: len(promised)] == promised
+    assert elsewhere["system"] == ["macos-latest", "windows-latest"]
 
 
 def test_a_tag_publishes_what_was_checked():

@@ -195,6 +195,8 @@ class Process:
             return
         if action.interactive:
             world.asked_for_somebody(self, slot, pause)
+        else:
+            world.asking.pop(slot, None)  # the query for which it was asked before has been taken back
         if pause is not None:
             yield world.ask_store()
             now = world.clock.now

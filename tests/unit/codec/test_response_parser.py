@@ -338,6 +338,13 @@ def test_a_200_that_is_an_error_is_typed_by_its_code(content, kind):
     assert kind is type(caught.value)
 
 
+@pytest.mark.parametrize("error", [b'"\xff"', b"1e999"])
+def test_an_error_that_cannot_be_decoded_is_not_an_empty_one(error):
+    """An `error` field with invalid UTF-8, or a number out of range, is an error like any other."""
+    with pytest.raises(APIStatusError):
+        read(b'{"error":' + error + b"}")
+
+
 @pytest.mark.parametrize("error", [None, {}, "", False])
 def test_an_empty_error_is_none(error):
     """An empty `error` field, which some gateways always send, is not an error."""

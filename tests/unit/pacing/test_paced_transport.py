@@ -308,6 +308,7 @@ def _opened(service, path):
     return SQLiteStore(path, Account(service.base_url, Secret(service.api_key)).name)
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
 def test_an_interrupted_wait(emulator, store):
     """An exception of a signal handler ends the wait at once, and takes no slot."""
     service = emulator(rpm=1)

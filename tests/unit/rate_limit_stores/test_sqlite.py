@@ -186,6 +186,7 @@ def test_a_child_process_reaches_the_same_window(store):
 # The file.
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
 def test_only_its_owner_may_read_the_file(store, path):
     """The file and SQLite's additional files have mode 0600, whatever the umask."""
     before = os.umask(0)

@@ -380,3 +380,10 @@ def test_every_path_ends(answers, sizes, batch_size):
     assert sorted(call.number for call in driver.ended) == [call.number for call in calls]
     assert len(set(driver.accepted)) == len(driver.accepted)
     assert len(driver.requests) <= 100 + 10 * sum(map(len, sizes))
+
+
+def test_an_index_beyond_the_batch_blames_no_text():
+    """An unusable vector at a position that the batch does not have is nobody's: all texts are sent again."""
+    part = whole_slice(2)
+    recovery = recovered([part], InvalidResponseError("No number.", index=2))
+    assert ([texts_of([again]) for _, again in recovery.again], recovery.failed) == ([texts_of([part])], [])

@@ -270,3 +270,36 @@ def test_depths_count_the_texts_that_wait():
     assert driver.scheduler.depths() == [("m", 5)]
     driver.finish(driver.send(), refusal())
     assert driver.scheduler.depths() == [("m", 5)]
+
+
+def test_a_call_of_a_closed_client_is_withdrawn_as_well():
+    """A call that was submitted too late has ended at once, and withdrawing it changes nothing."""
+    driver = Driver()
+    client = driver.attach()
+    client.closed = True
+    call = driver.submit(attachment=client)
+    driver.withdraw(call)
+    assert (driver.ended, str(call.error), driver.unused) == ([call], "The client is closed.", [])
+
+
+def test_a_search_ends_when_all_texts_of_its_next_probe_are_taken_back():
+    """Without the texts that were to be tried next, the rest is sent again as if nothing had been refused."""
+    driver = Driver()
+    gone, other = driver.submit(2), driver.submit(2)
+    driver.finish(driver.send(linger=0.0), refusal())
+    driver.withdraw(gone)
+    assert driver.ended == [gone]
+    again = driver.send(linger=0.0)
+    assert (texts_of(again.slices), again.is_probe) == ([(other.number, 0), (other.number, 1)], False)
+
+
+def test_a_client_is_closed_while_its_call_is_looked_up():
+    """A call whose lookup ends after its client was closed fails, whatever the cache had."""
+    driver = Driver()
+    client = driver.attach()
+    call = driver.submit(attachment=client, cache=object())
+    assert isinstance(driver.action(), LookUp)
+    driver.detach(client)
+    driver.scheduler.looked_up(call, None, driver.now)
+    driver.action()
+    assert (driver.ended, str(call.error)) == ([call], "The client was closed.")

@@ -550,6 +550,7 @@ def test_it_holds_neither_texts_nor_keys(client, emulator, path):
     )  # it was the right file
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
 def test_only_its_owner_may_read_it(client, emulator, path):
     """The file and SQLite's additional files have mode 0600, whatever the umask."""
     before = os.umask(0)
