@@ -120,18 +120,32 @@ class EmbeddingsClient(Closeable):
         self._usage = Usage()
         self._lifecycle = Lifecycle(self._options, self._usage)
 
-    def embed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
+    def embed(
+        self,
+        texts: Iterable[str],
+        *,
+        show_progress: bool = False,
+        max_wait: float | None = None,
+        timeout: float | None = None,
+    ) -> np.ndarray:
         """Embed documents.
 
         Args:
             texts: Any number of strings; equal texts are sent once.
             show_progress: Draw a progress bar, which also shows why the call is waiting.
+            max_wait: Seconds that this call may wait for the rate limit. None: the client's `max_wait`; `math.inf`: as
+                long as it takes.
+            timeout: Seconds that this call may take in all: waits, attempts and retries. Then it ends with
+                APITimeoutError, and its unsent texts are withdrawn. A request on the wire is not cut off, because other
+                calls may share it and it is charged: its vectors are kept in the cache, if there is one. So the
+                client's `timeout`, which bounds each attempt, stays as it is. None: no bound.
 
         Returns:
             A float32 array of shape (len(texts), d), row i for text i; of shape (0, dimensions or 0) for no texts.
 
         Raises:
             InputError: A text is not a string, is empty or not encodable; nothing was sent.
+            ValueError: `max_wait` or `timeout` is out of range; nothing was sent.
             ElectronHubError: Any error of `electronhub_embeddings.errors`. Its `.partial` maps finished inputs to their
                 vectors; embed only the others, and nothing is paid for twice.
 
@@ -143,37 +157,63 @@ class EmbeddingsClient(Closeable):
                 missing = [i for i in range(len(texts)) if i not in error.partial]
             ```
         """
-        vectors: np.ndarray = embed(self._lifecycle, self._documents(texts), show_progress=show_progress)
+        vectors: np.ndarray = embed(
+            self._lifecycle, self._documents(texts), show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
         return vectors
 
-    def embed_query(self, text: str) -> np.ndarray:
+    def embed_query(self, text: str, *, max_wait: float | None = None, timeout: float | None = None) -> np.ndarray:
         """Embed one query, ahead of all waiting documents.
+
+        Args:
+            text: The query.
+            max_wait: As in `embed`.
+            timeout: As in `embed`.
 
         Returns:
             A float32 array of shape (d,).
 
         Raises:
             InputError: The text is not a string, is empty or not encodable; nothing was sent.
+            ValueError: As in `embed`.
             ElectronHubError: Any error of `electronhub_embeddings.errors`.
 
         Example:
             ```python
-            best = int(np.argmax(vectors @ client.embed_query("a capital in Europe")))
+            best = int(np.argmax(vectors @ client.embed_query("a capital in Europe", timeout=5)))
             ```
         """
-        vector: np.ndarray = embed(self._lifecycle, self._query(text), is_query=True)[0]
+        vector: np.ndarray = embed(
+            self._lifecycle, self._query(text), is_query=True, max_wait=max_wait, timeout=timeout
+        )[0]
         return vector
 
-    def embed_lists(self, texts: Iterable[str], *, show_progress: bool = False) -> list[list[float]]:
+    def embed_lists(
+        self,
+        texts: Iterable[str],
+        *,
+        show_progress: bool = False,
+        max_wait: float | None = None,
+        timeout: float | None = None,
+    ) -> list[list[float]]:
         """Embed documents and return lists of Python floats, which need eight times the memory of `embed`'s array.
 
         Faster than `embed(texts).tolist()`, because vectors are converted while other requests are in flight.
         """
         inputs = self._documents(texts)
-        lists: list[list[float]] = embed(self._lifecycle, inputs, as_lists=True, show_progress=show_progress)
+        lists: list[list[float]] = embed(
+            self._lifecycle, inputs, as_lists=True, show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
         return lists
 
-    async def aembed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
+    async def aembed(
+        self,
+        texts: Iterable[str],
+        *,
+        show_progress: bool = False,
+        max_wait: float | None = None,
+        timeout: float | None = None,
+    ) -> np.ndarray:
         """Embed documents without blocking the event loop; otherwise the same as `embed`.
 
         Cancelling the task withdraws the texts that were not sent.
@@ -183,22 +223,50 @@ class EmbeddingsClient(Closeable):
             vectors, query = await asyncio.gather(client.aembed(texts), client.aembed_query("a question"))
             ```
         """
-        vectors: np.ndarray = await aembed(self._lifecycle, self._documents(texts), show_progress=show_progress)
+        vectors: np.ndarray = await aembed(
+            self._lifecycle, self._documents(texts), show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
         return vectors
 
-    async def aembed_lists(self, texts: Iterable[str], *, show_progress: bool = False) -> list[list[float]]:
+    async def aembed_lists(
+        self,
+        texts: Iterable[str],
+        *,
+        show_progress: bool = False,
+        max_wait: float | None = None,
+        timeout: float | None = None,
+    ) -> list[list[float]]:
         """Embed documents without blocking the event loop; otherwise the same as `embed_lists`."""
         inputs = self._documents(texts)
-        lists: list[list[float]] = await aembed(self._lifecycle, inputs, as_lists=True, show_progress=show_progress)
+        lists: list[list[float]] = await aembed(
+            self._lifecycle, inputs, as_lists=True, show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
         return lists
 
-    async def aembed_query(self, text: str) -> np.ndarray:
+    async def aembed_query(
+        self, text: str, *, max_wait: float | None = None, timeout: float | None = None
+    ) -> np.ndarray:
         """Embed one query without blocking the event loop; otherwise the same as `embed_query`."""
-        vector: np.ndarray = (await aembed(self._lifecycle, self._query(text), is_query=True))[0]
+        vector: np.ndarray = (
+            await aembed(self._lifecycle, self._query(text), is_query=True, max_wait=max_wait, timeout=timeout)
+        )[0]
         return vector
 
-    def iter_embed(self, texts: Iterable[str], *, show_progress: bool = False) -> Iterator[np.ndarray]:
+    def iter_embed(
+        self,
+        texts: Iterable[str],
+        *,
+        show_progress: bool = False,
+        max_wait: float | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[np.ndarray]:
         """Embed documents from any iterable, of any length, in bounded memory.
+
+        Args:
+            texts: Any iterable of strings; it can be endless.
+            show_progress: As in `embed`.
+            max_wait: As in `embed`, for each batch of `batch_size` texts.
+            timeout: As in `embed`, for each batch, from the time when it is read.
 
         Yields:
             A float32 array of shape (d,) for each text, in order. `texts` is read a few batches ahead.
@@ -214,7 +282,9 @@ class EmbeddingsClient(Closeable):
                     index.add(vector)
             ```
         """
-        return embed_iterable(self._lifecycle, texts, self._documents, show_progress=show_progress)
+        return embed_iterable(
+            self._lifecycle, texts, self._documents, show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
 
     def list_models(self) -> list[str]:
         """Return the ids of the service's embedding models; sends no key and does not count against the rate limit.

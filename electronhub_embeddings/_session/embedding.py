@@ -19,6 +19,8 @@ def embed(
     is_query: bool = False,
     as_lists: bool = False,
     show_progress: bool = False,
+    max_wait: float | None = None,
+    timeout: float | None = None,
 ) -> Any:
     """Embed the texts of one call; the calling thread waits.
 
@@ -28,14 +30,19 @@ def embed(
         is_query: Whether the texts go ahead of documents.
         as_lists: Whether to return lists instead of an array.
         show_progress: Whether to draw a progress bar.
+        max_wait: Seconds that the call may wait for the limit; None: the client's option.
+        timeout: Seconds that the call may take in all; None: any number.
 
     Raises:
+        ValueError: `max_wait` or `timeout` is out of range.
         ElectronHubError: The client is closed, or the error that the call has ended with.
     """
     if not inputs.texts:
         return _no_vectors(lifecycle, as_lists=as_lists)
     progress = Progress()
-    pending = lifecycle.connection().submit(inputs, progress, is_query=is_query, as_lists=as_lists)
+    pending = lifecycle.connection().submit(
+        inputs, progress, is_query=is_query, as_lists=as_lists, max_wait=max_wait, timeout=timeout
+    )
     if not show_progress:
         return pending.result()
     with ProgressBar(progress, len(inputs.texts)) as bar:
@@ -49,17 +56,20 @@ async def aembed(
     is_query: bool = False,
     as_lists: bool = False,
     show_progress: bool = False,
+    max_wait: float | None = None,
+    timeout: float | None = None,
 ) -> Any:
     """Embed the texts of one call without blocking the event loop; otherwise the same as `embed`."""
     if not inputs.texts:
         return _no_vectors(lifecycle, as_lists=as_lists)
-    progress, connection = Progress(), lifecycle.connection()
+    progress = Progress()
+    pending = lifecycle.connection().submit_async(
+        inputs, progress, is_query=is_query, as_lists=as_lists, max_wait=max_wait, timeout=timeout
+    )
     if not show_progress:
-        return await connection.embed(inputs, progress, is_query=is_query, as_lists=as_lists)
+        return await pending.result()
     with ProgressBar(progress, len(inputs.texts)) as bar:
-        return await connection.embed(
-            inputs, progress, is_query=is_query, as_lists=as_lists, look=bar.draw, interval=REDRAW_INTERVAL
-        )
+        return await pending.result(bar.draw, REDRAW_INTERVAL)
 
 
 def _no_vectors(lifecycle: Lifecycle, *, as_lists: bool) -> Any:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._session.lifecycle import Lifecycle
-    from electronhub_embeddings._workers.connection import PendingCall
+    from electronhub_embeddings._workers.pending_call import PendingCall
 
 
 def embed_iterable(
@@ -25,6 +25,8 @@ def embed_iterable(
     prepare: Callable[[Iterable[str]], TextInputs],
     *,
     show_progress: bool = False,
+    max_wait: float | None = None,
+    timeout: float | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield a vector for each text, and draw a progress bar meanwhile if `show_progress` is set.
 
@@ -33,13 +35,17 @@ def embed_iterable(
         texts: Read a few batches ahead of the vectors yielded.
         prepare: Checks and prefixes the texts of a batch.
         show_progress: Whether to draw a progress bar.
+        max_wait: Seconds that each batch may wait for the limit; None: the client's option.
+        timeout: Seconds that each batch may take in all; None: any number.
     """
     if isinstance(texts, (str, bytes)):
         prepare(texts)  # raises: a single string is a mistake, not an iterable of characters
     progress = Progress()
     vectors = stream(
         texts,
-        submit=lambda batch: lifecycle.connection().submit(prepare(batch), progress),
+        submit=lambda batch: lifecycle.connection().submit(
+            prepare(batch), progress, max_wait=max_wait, timeout=timeout
+        ),
         batch_size=lifecycle.options.batch_size,
         ahead=lifecycle.options.max_concurrency,
     )

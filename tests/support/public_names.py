@@ -123,9 +123,9 @@ def client_methods(embeddings: EmbeddingsClient) -> Usage:
     with embeddings as entered:
         assert_type(entered, EmbeddingsClient)
     vectors: np.ndarray = embeddings.embed(["one", "two"], show_progress=True)
-    query: np.ndarray = embeddings.embed_query("one")
+    query: np.ndarray = embeddings.embed_query("one", max_wait=10, timeout=5.0)
     rows: Iterator[np.ndarray] = embeddings.iter_embed((text for text in ("one", "two")), show_progress=True)
-    assert_type(embeddings.embed_lists(["one"], show_progress=True), list[list[float]])
+    assert_type(embeddings.embed_lists(["one"], show_progress=True, max_wait=10, timeout=5.0), list[list[float]])
     assert_type(embeddings.list_models(), list[str])
     embeddings.close()
     embeddings.reopen()
