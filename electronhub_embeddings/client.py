@@ -12,6 +12,7 @@ from electronhub_embeddings._config.checks import MAX_BATCH_SIZE
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import without_frames
+from electronhub_embeddings._session.async_streaming import aembed_iterable
 from electronhub_embeddings._session.closeable import Closeable
 from electronhub_embeddings._session.embedding import aembed, embed
 from electronhub_embeddings._session.lifecycle import Lifecycle
@@ -20,7 +21,7 @@ from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 
     import httpx
     import httpx2
@@ -283,6 +284,30 @@ class EmbeddingsClient(Closeable):
             ```
         """
         return embed_iterable(
+            self._lifecycle, texts, self._documents, show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
+
+    def aiter_embed(
+        self,
+        texts: Iterable[str] | AsyncIterable[str],
+        *,
+        show_progress: bool = False,
+        max_wait: float | None = None,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[np.ndarray, None]:
+        """Embed documents from any iterable without blocking the event loop; otherwise the same as `iter_embed`.
+
+        An asynchronous iterable is awaited. Any other is read in the event loop, a batch at a time. Leaving the loop
+        over the vectors withdraws the texts that were not sent: with `contextlib.aclosing` at once, or else soon.
+
+        Example:
+            ```python
+            async with aclosing(client.aiter_embed(pages())) as vectors:  # `pages` is an async generator of strings
+                async for vector in vectors:
+                    await store.add(vector)
+            ```
+        """
+        return aembed_iterable(
             self._lifecycle, texts, self._documents, show_progress=show_progress, max_wait=max_wait, timeout=timeout
         )
 

@@ -15,6 +15,12 @@ from support.entry_points import expected_vectors, same
 
 TEXTS = ["one", "two", "three"]
 
+
+async def collect(vectors):
+    """Return all vectors of an asynchronous stream."""
+    return [vector async for vector in vectors]
+
+
 METHODS = {
     "embed": lambda client, **bounds: client.embed(TEXTS, **bounds),
     "embed_lists": lambda client, **bounds: client.embed_lists(TEXTS, **bounds),
@@ -23,6 +29,7 @@ METHODS = {
     "aembed": lambda client, **bounds: asyncio.run(client.aembed(TEXTS, **bounds)),
     "aembed_lists": lambda client, **bounds: asyncio.run(client.aembed_lists(TEXTS, **bounds)),
     "aembed_query": lambda client, **bounds: asyncio.run(client.aembed_query("one", **bounds)),
+    "aiter_embed": lambda client, **bounds: asyncio.run(collect(client.aiter_embed(TEXTS, **bounds))),
     "embed with a bar": lambda client, **bounds: client.embed(TEXTS, show_progress=True, **bounds),
     "aembed with a bar": lambda client, **bounds: asyncio.run(client.aembed(TEXTS, show_progress=True, **bounds)),
 }

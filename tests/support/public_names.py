@@ -55,7 +55,7 @@ from llama_index_electronhub import ElectronHubEmbedding
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from typing import TypeVar
 
     import numpy as np
@@ -139,9 +139,15 @@ async def async_client_methods(embeddings: EmbeddingsClient) -> None:
     vectors: np.ndarray = await embeddings.aembed(["one", "two"], show_progress=True)
     query: np.ndarray = await embeddings.aembed_query("one")
     assert_type(await embeddings.aembed_lists(["one"], show_progress=True), list[list[float]])
+    rows = [row async for row in embeddings.aiter_embed(["one"], show_progress=True, max_wait=10, timeout=5.0)]
+    more: AsyncIterator[np.ndarray] = embeddings.aiter_embed(async_texts())
     assert_type(await embeddings.alist_models(), list[str])
     await embeddings.aclose()
-    del vectors, query
+    del vectors, query, rows, more
+
+
+async def async_texts() -> AsyncIterator[str]:
+    yield "one"
 
 
 def usage(total: Usage) -> None:
