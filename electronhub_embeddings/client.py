@@ -13,6 +13,7 @@ from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import without_frames
 from electronhub_embeddings._session.async_streaming import aembed_iterable
+from electronhub_embeddings._session.check import check
 from electronhub_embeddings._session.closeable import Closeable
 from electronhub_embeddings._session.embedding import aembed, embed
 from electronhub_embeddings._session.lifecycle import Lifecycle
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.request_config import EncodingFormat
+    from electronhub_embeddings._session.check import CheckResult
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
 
@@ -332,6 +334,34 @@ class EmbeddingsClient(Closeable):
     async def alist_models(self) -> list[str]:
         """List models without blocking the event loop; otherwise the same as `list_models`."""
         return await asyncio.to_thread(self.list_models)
+
+    def check(self, *, send: bool = False) -> CheckResult:
+        """Check key, base URL, model and limit, for a start-up check or a report of what is wrong.
+
+        Args:
+            send: Send one request, which counts against the limit and in `usage`, is not retried and does not wait for
+                the limit. False: nothing is sent, and only what can be seen without an answer is checked.
+
+        Returns:
+            What was found: `.ok`, `.problem` with what to do, `.limit`, `.left` and so on; `str` says it in five lines.
+            The key is not in it.
+
+        Raises:
+            ElectronHubError: The client is closed. What is wrong with a request is not raised, but in `.problem`.
+
+        Example:
+            ```python
+            result = client.check(send=True)
+            print(result)
+            assert result.ok, result.problem
+            ```
+        """
+        self._lifecycle.check_open()
+        return check(self._options, self._usage, send=send)
+
+    async def acheck(self, *, send: bool = False) -> CheckResult:
+        """Check without blocking the event loop; otherwise the same as `check`."""
+        return await asyncio.to_thread(self.check, send=send)
 
     @property
     def usage(self) -> Usage:

@@ -37,6 +37,20 @@ class Pause:
     reason: str
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of the limit, and what is left of it."""
+
+    limit: int | None
+    """Requests per period; None: no limit is known, or there is none."""
+    left: int | None
+    """Requests that can start now; None if `limit` is None."""
+    period: float
+    """Seconds over which the service counts."""
+    wait: float
+    """Seconds until the next request can start."""
+
+
 @dataclass
 class SlidingWindow:
     """The known limit of one account, and its slots in use.
@@ -129,6 +143,12 @@ class SlidingWindow:
         earliest = max(now, self.cooldown.until, self.unknown_until)
         share = self._share(cap)
         return (earliest if share is None else self.slots.next_start(earliest, share, self.hold, calls)) - now
+
+    def outlook(self, now: float, *, cap: int | None = None) -> Outlook:
+        """Return the limit in force, and how much of it is left; changes nothing."""
+        share, wait = self._share(cap), self.delay(now, cap=cap)
+        left = None if share is None else 0 if wait else max(0, share - self.slots.taken(now))
+        return Outlook(self.effective_limit(cap), left, self.period, wait)
 
     def complete(self, now: float, slot: str, headers: RateLimitHeaders, *, counted: float | None, good: bool) -> None:
         """Hold the slot of a call that has ended.

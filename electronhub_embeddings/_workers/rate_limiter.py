@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from electronhub_embeddings._codec.result import Result
-    from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
+    from electronhub_embeddings._rate_limit.sliding_window import Outlook, Pause, SlidingWindow
     from electronhub_embeddings._workers.window_keeper import WindowKeeper
 
 logger = logging.getLogger("electronhub_embeddings")
@@ -108,6 +108,10 @@ class RateLimiter:
             return None if window.probing else [window.delay(now, cap=cap, calls=number) for number in requests]
 
         return self.keeper.update(forecast, cap=cap)
+
+    def outlook(self, *, cap: int | None) -> Outlook:
+        """Return what is known of the limit, and what is left of it."""
+        return self.keeper.update(lambda window, now: window.outlook(now, cap=cap), cap=cap)
 
     def _update_safely(self, change: Callable[[SlidingWindow, float], None]) -> None:
         """Update the window for an acquired slot; if the store fails, log the error and let the slot expire."""

@@ -138,7 +138,14 @@ def test_a_folder_names_what_it_imports(folder):
 PUBLIC = {
     "electronhub_embeddings": {
         *("APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError"),
-        *("CacheError", "ElectronHubError", "EmbeddingsClient", "InputError", "InsufficientBalanceError"),
+        *(
+            "CacheError",
+            "CheckResult",
+            "ElectronHubError",
+            "EmbeddingsClient",
+            "InputError",
+            "InsufficientBalanceError",
+        ),
         *("InvalidResponseError", "NotFoundError", "PermissionDeniedError", "QuotaExceededError", "RateLimitError"),
         *("RequestInfo", "ServerError", "StoreConflictError", "Usage", "__version__", "track_usage"),
         *("AsyncRateLimitedTransport", "RateLimitedTransport"),

@@ -30,6 +30,7 @@ from electronhub_embeddings import (
     AuthenticationError,
     BadRequestError,
     CacheError,
+    CheckResult,
     ElectronHubError,
     EmbeddingsClient,
     HTTPX2RateLimitedTransport,
@@ -127,6 +128,7 @@ def client_methods(embeddings: EmbeddingsClient) -> Usage:
     rows: Iterator[np.ndarray] = embeddings.iter_embed((text for text in ("one", "two")), show_progress=True)
     assert_type(embeddings.embed_lists(["one"], show_progress=True, max_wait=10, timeout=5.0), list[list[float]])
     assert_type(embeddings.list_models(), list[str])
+    check_result(embeddings.check(send=True))
     embeddings.close()
     embeddings.reopen()
     del vectors, query, rows
@@ -142,8 +144,17 @@ async def async_client_methods(embeddings: EmbeddingsClient) -> None:
     rows = [row async for row in embeddings.aiter_embed(["one"], show_progress=True, max_wait=10, timeout=5.0)]
     more: AsyncIterator[np.ndarray] = embeddings.aiter_embed(async_texts())
     assert_type(await embeddings.alist_models(), list[str])
+    check_result(await embeddings.acheck(send=True))
     await embeddings.aclose()
     del vectors, query, rows, more
+
+
+def check_result(result: CheckResult) -> None:
+    assert_type((result.ok, result.sent), tuple[bool, bool])
+    assert_type((result.base_url, result.model, result.key), tuple[str, str, str])
+    assert_type((result.dimensions, result.limit, result.left), tuple[int | None, int | None, int | None])
+    assert_type((result.period, result.wait), tuple[float, float])
+    assert_type(result.problem, str | None)
 
 
 async def async_texts() -> AsyncIterator[str]:
