@@ -180,6 +180,7 @@ def test_close_in_a_signal_handler(emulator, request):
 
 
 @linux
+@pytest.mark.slow
 def test_close_in_a_signal_handler_many_times(emulator, client):
     """The same in one process: closed and opened again two hundred times, at any moment of a query."""
     service = emulator(rpm=0)

@@ -259,7 +259,7 @@ def test_a_copy_with_another_key(recording_server, entry_point):
     assert keys == [["Bearer ek-one"], ["Bearer ek-two"]] * 2
 
 
-@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+@pytest.mark.parametrize("entry_point", slow_except({"client sync"}, SYNC), indirect=True)
 @pytest.mark.parametrize("double", DOUBLES.values(), ids=DOUBLES)
 def test_doubles_keep_the_limit_of_the_file(entry_point, closing, emulator, shared_file, double):
     """Copies write to the same file, and together with their original they respect its limit."""

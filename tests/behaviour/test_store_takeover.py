@@ -13,7 +13,8 @@ from electronhub_embeddings._storage.state_folder import state_file
 from electronhub_embeddings.rate_limit_stores.default_store import NAME
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
-from support.entry_points import same
+from support.child_processes import slow_except
+from support.entry_points import ENTRY_POINTS, same
 from support.window_changes import look
 
 
@@ -30,6 +31,7 @@ def window_in(path, service):
         return store.update(look)[0]
 
 
+@pytest.mark.parametrize("entry_point", slow_except({"client sync", "LlamaIndex async"}, ENTRY_POINTS), indirect=True)
 def test_a_named_store_takes_over(entry_point, emulator, path):
     """The store that a later client names has the requests of the first, which goes on in it."""
     service = emulator(rpm=3)

@@ -21,6 +21,7 @@ from electronhub_embeddings._rate_limit.sliding_window import Outlook, Pause, Sl
 from electronhub_embeddings._rate_limit.slots import LATE_ARRIVAL
 from electronhub_embeddings._rate_limit.window_merge import merge, note_time, shift_clock
 from electronhub_embeddings._rate_limit.window_state import decode, encode
+from support.child_processes import slow_except
 from support.service_model import COOLDOWN, LONGEST_CALL, PERIOD, Job, simulate
 
 HOLD = PERIOD + SAFETY_MARGIN
@@ -562,7 +563,7 @@ def cooldowns(run):
     return [now for i, now in enumerate(run.refused) if i == 0 or now - run.refused[i - 1] > COOLDOWN / 2]
 
 
-@pytest.mark.parametrize("limit", [1, 5, 20])
+@pytest.mark.parametrize("limit", slow_except({5}, [1, 5, 20]))
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_guess_costs_a_cooldown_an_hour_at_most(limit, concurrency):
     """From any initial guess, failed trials are at least an hour apart, and few in a whole day."""

@@ -22,8 +22,8 @@ from electronhub_embeddings.rate_limit_stores import default_store, open_store
 from electronhub_embeddings.rate_limit_stores.default_store import BUSY_TIMEOUT, NAME
 from electronhub_embeddings.rate_limit_stores.memory_fallback import RETRY_INTERVAL
 from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
-from support.child_processes import begin, finish, kill, release
-from support.entry_points import same
+from support.child_processes import begin, finish, kill, release, slow_except
+from support.entry_points import ENTRY_POINTS, same
 from support.window_changes import look
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -112,6 +112,7 @@ def test_a_script_started_again(run, emulator):
     assert (statuses(service), len(service.calls)) == ({200}, 5)
 
 
+@pytest.mark.parametrize("entry_point", slow_except({"client sync", "LangChain async"}, ENTRY_POINTS), indirect=True)
 def test_another_process_of_every_face(entry_point, run, emulator):
     """In every framework, the requests of another process count; nothing is set."""
     service = emulator(rpm=3)
@@ -369,7 +370,9 @@ def trouble(emulator, state_folder, monkeypatch):
         LOCKS.pop().close()
 
 
-@pytest.mark.parametrize("kind", TROUBLES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", slow_except({folder_that_is_a_file, damaged, locked}, TROUBLES), ids=lambda kind: kind.__name__
+)
 def test_no_trouble_with_the_file_reaches_a_call(client, trouble, warned, kind):
     """Vectors come at once, the limit is kept in memory, and one warning says why and what to do."""
     service, said = trouble(kind)

@@ -24,7 +24,7 @@ from electronhub_embeddings._storage import vector_cache as cache
 from electronhub_embeddings._storage.database import Database
 from electronhub_embeddings._storage.vector_cache import VectorCache
 from electronhub_embeddings.emulator import faults
-from support.child_processes import begin, finish, release
+from support.child_processes import begin, finish, release, slow_except
 from support.entry_points import expected_vectors, paired, same
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -499,7 +499,7 @@ def mounting(tmp_path):
     return command
 
 
-@pytest.mark.parametrize("journal", ["wal", "delete"])
+@pytest.mark.parametrize("journal", slow_except({"wal"}, ["wal", "delete"]))
 @pytest.mark.parametrize("state", ["full", "read-only"])
 def test_a_cache_that_can_only_be_read_is_read(emulator, tmp_path, mounting, state, journal):
     """On a full or read-only disk, hits are returned at once, and there is one warning for all calls."""
