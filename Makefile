@@ -1,5 +1,5 @@
 # make demo   search Python's standard library with LangChain and with LlamaIndex
-# make test   what can break in a day's work: lint, types, the tests, a part of the simulation (two minutes on two cores)
+# make test   what can break in a day's work: lint, types, the tests, a part of the simulation (two to three minutes on two cores)
 # make check  everything that must hold: `make test`, and then the slow tests, the ServiceContext environment, the lowest
 #             versions, the built wheel, vector stores, notebooks, Ray and a web server, the site
 #
@@ -82,13 +82,20 @@ TESTS := tests --ignore tests/packaging --ignore tests/ecosystem
 unit: .venv/ready
 	$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --durations 10
 
-# A branch of a module without I/O that no test takes is a missing test, or code that nothing can reach. The rest has parts
-# that only child processes run, which are not measured: the figure is that of the day, and may only rise. Whether the tests
-# pass is for `make unit` to say: measured, one about time may be late.
+# A branch of a module without I/O that neither the tests of its folder nor the simulation take is a missing test, or code
+# that nothing can reach. Those are the same on every run. The rest has parts that only child processes run, which are not
+# measured: the figure is that of the day, and may only rise. Whether the tests pass is for `make unit` to say: measured,
+# one about time may be late.
+WITHOUT_IO := codec rate_limit scheduling
+EXACT := $(WITHOUT_IO:%=tests/unit/%) tests/simulation
+MEASURED := -m "not slow" $(ON_ALL_CORES) --hypothesis-profile mutants --tb no --cov --cov-append --cov-report=
+
 coverage: .venv/ready redis
-	-$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --hypothesis-profile mutants --tb no --cov --cov-report=
+	$(BIN)/coverage erase
+	-$(BIN)/python -m pytest $(EXACT) $(MEASURED)
+	$(BIN)/coverage report --skip-covered --show-missing --fail-under 100 --include "*/_codec/*,*/_rate_limit/*,*/_scheduling/*"
+	-$(BIN)/python -m pytest $(TESTS) $(EXACT:%=--ignore %) $(MEASURED)
 	$(BIN)/coverage report --skip-covered --show-missing --fail-under 98
-	$(BIN)/coverage report --skip-covered --fail-under 100 --include "*/_codec/*,*/_rate_limit/*,*/_scheduling/*"
 
 # What `make test` has left out.
 slow: .venv/ready redis
@@ -100,7 +107,7 @@ service-context: .venv-0.10/ready
 
 # Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
-	.venv-ecosystem/bin/python -m pytest tests/ecosystem
+	.venv-ecosystem/bin/python -m pytest tests/ecosystem -n 3 --dist loadgroup
 	.venv-sdks/bin/python -m pytest tests/ecosystem/test_other_sdks.py
 
 # The page that mkdocs prints about its own next version is no warning of ours.
@@ -123,7 +130,7 @@ dist: .venv/ready
 	$(BIN)/uv build --quiet --out-dir dist
 
 packaging: .venv/ready
-	$(BIN)/python -m pytest tests/packaging
+	$(BIN)/python -m pytest tests/packaging -n 2 --dist worksteal
 
 .venv/ready: pyproject.toml uv.lock
 	$(PYTHON) -m venv .venv

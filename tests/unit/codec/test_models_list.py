@@ -4,11 +4,14 @@ import json
 
 import pytest
 
-from electronhub_embeddings._codec.models_list import read_models
+from electronhub_embeddings._codec.models_list import NO_KEY_SENT, read_models
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings.errors import (
+    AuthenticationError,
     InvalidResponseError,
     NotFoundError,
+    PermissionDeniedError,
+    ServerError,
 )
 
 MODELS = [
@@ -40,3 +43,14 @@ def test_a_list_of_models_that_is_none_is_refused():
     assert caught.value.retries == 0
     with pytest.raises(NotFoundError, match="no such page"):
         read_models(404, b'{"error":{"message":"no such page"}}', RateLimitHeaders())
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "is_about_the_key"),
+    [(401, AuthenticationError, True), (403, PermissionDeniedError, True), (500, ServerError, False)],
+)
+def test_a_gateway_that_wants_a_key_for_its_list(status, error, is_about_the_key):
+    """No key was sent, so the error does not ask for another one."""
+    with pytest.raises(error) as caught:
+        read_models(status, b"{}", RateLimitHeaders())
+    assert (NO_KEY_SENT in str(caught.value)) == is_about_the_key
