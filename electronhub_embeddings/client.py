@@ -1,4 +1,7 @@
-"""The client: the public API, which both adapters wrap."""
+"""The client: the public API, which both adapters wrap.
+
+The methods that embed are those of its base classes, in `_session`.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,32 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import without_frames
-from electronhub_embeddings._session.async_streaming import aembed_iterable
+from electronhub_embeddings._session.async_embedding import AsyncEmbeddingMethods
 from electronhub_embeddings._session.check import check
 from electronhub_embeddings._session.closeable import Closeable
-from electronhub_embeddings._session.embedding import aembed, embed
+from electronhub_embeddings._session.embedding import EmbeddingMethods
 from electronhub_embeddings._session.lifecycle import Lifecycle
-from electronhub_embeddings._session.streaming import embed_iterable
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     import httpx
     import httpx2
-    import numpy as np
     from typing_extensions import Self
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.request_config import EncodingFormat
     from electronhub_embeddings._session.check import CheckResult
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
 
 
-class EmbeddingsClient(Closeable):
+class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
     """Embeds texts, through one scheduler that all clients of an account share.
 
     No thread is started and nothing is sent before the first call. A client can be shared by any number of threads and
@@ -122,196 +121,6 @@ class EmbeddingsClient(Closeable):
     def _reset(self) -> None:
         self._usage = Usage()
         self._lifecycle = Lifecycle(self._options, self._usage)
-
-    def embed(
-        self,
-        texts: Iterable[str],
-        *,
-        show_progress: bool = False,
-        max_wait: float | None = None,
-        timeout: float | None = None,
-    ) -> np.ndarray:
-        """Embed documents.
-
-        Args:
-            texts: Any number of strings; equal texts are sent once.
-            show_progress: Draw a progress bar, which also shows why the call is waiting.
-            max_wait: Seconds that this call may wait for the rate limit. None: the client's `max_wait`; `math.inf`: as
-                long as it takes.
-            timeout: Seconds that this call may take in all: waits, attempts and retries. Then it ends with
-                APITimeoutError, and its unsent texts are withdrawn. A request on the wire is not cut off, because other
-                calls may share it and it is charged: its vectors are kept in the cache, if there is one. So the
-                client's `timeout`, which bounds each attempt, stays as it is. None: no bound.
-
-        Returns:
-            A float32 array of shape (len(texts), d), row i for text i; of shape (0, dimensions or 0) for no texts.
-
-        Raises:
-            InputError: A text is not a string, is empty or not encodable; nothing was sent.
-            ValueError: `max_wait` or `timeout` is out of range; nothing was sent.
-            ElectronHubError: Any error of `electronhub_embeddings.errors`. Its `.partial` maps finished inputs to their
-                vectors; embed only the others, and nothing is paid for twice.
-
-        Example:
-            ```python
-            try:
-                vectors = client.embed(texts)  # float32, shape (len(texts), d)
-            except ElectronHubError as error:
-                missing = [i for i in range(len(texts)) if i not in error.partial]
-            ```
-        """
-        vectors: np.ndarray = embed(
-            self._lifecycle, self._documents(texts), show_progress=show_progress, max_wait=max_wait, timeout=timeout
-        )
-        return vectors
-
-    def embed_query(self, text: str, *, max_wait: float | None = None, timeout: float | None = None) -> np.ndarray:
-        """Embed one query, ahead of all waiting documents.
-
-        Args:
-            text: The query.
-            max_wait: As in `embed`.
-            timeout: As in `embed`.
-
-        Returns:
-            A float32 array of shape (d,).
-
-        Raises:
-            InputError: The text is not a string, is empty or not encodable; nothing was sent.
-            ValueError: As in `embed`.
-            ElectronHubError: Any error of `electronhub_embeddings.errors`.
-
-        Example:
-            ```python
-            best = int(np.argmax(vectors @ client.embed_query("a capital in Europe", timeout=5)))
-            ```
-        """
-        vector: np.ndarray = embed(
-            self._lifecycle, self._query(text), is_query=True, max_wait=max_wait, timeout=timeout
-        )[0]
-        return vector
-
-    def embed_lists(
-        self,
-        texts: Iterable[str],
-        *,
-        show_progress: bool = False,
-        max_wait: float | None = None,
-        timeout: float | None = None,
-    ) -> list[list[float]]:
-        """Embed documents and return lists of Python floats, which need eight times the memory of `embed`'s array.
-
-        Faster than `embed(texts).tolist()`, because vectors are converted while other requests are in flight.
-        """
-        inputs = self._documents(texts)
-        lists: list[list[float]] = embed(
-            self._lifecycle, inputs, as_lists=True, show_progress=show_progress, max_wait=max_wait, timeout=timeout
-        )
-        return lists
-
-    async def aembed(
-        self,
-        texts: Iterable[str],
-        *,
-        show_progress: bool = False,
-        max_wait: float | None = None,
-        timeout: float | None = None,
-    ) -> np.ndarray:
-        """Embed documents without blocking the event loop; otherwise the same as `embed`.
-
-        Cancelling the task withdraws the texts that were not sent.
-
-        Example:
-            ```python
-            vectors, query = await asyncio.gather(client.aembed(texts), client.aembed_query("a question"))
-            ```
-        """
-        vectors: np.ndarray = await aembed(
-            self._lifecycle, self._documents(texts), show_progress=show_progress, max_wait=max_wait, timeout=timeout
-        )
-        return vectors
-
-    async def aembed_lists(
-        self,
-        texts: Iterable[str],
-        *,
-        show_progress: bool = False,
-        max_wait: float | None = None,
-        timeout: float | None = None,
-    ) -> list[list[float]]:
-        """Embed documents without blocking the event loop; otherwise the same as `embed_lists`."""
-        inputs = self._documents(texts)
-        lists: list[list[float]] = await aembed(
-            self._lifecycle, inputs, as_lists=True, show_progress=show_progress, max_wait=max_wait, timeout=timeout
-        )
-        return lists
-
-    async def aembed_query(
-        self, text: str, *, max_wait: float | None = None, timeout: float | None = None
-    ) -> np.ndarray:
-        """Embed one query without blocking the event loop; otherwise the same as `embed_query`."""
-        vector: np.ndarray = (
-            await aembed(self._lifecycle, self._query(text), is_query=True, max_wait=max_wait, timeout=timeout)
-        )[0]
-        return vector
-
-    def iter_embed(
-        self,
-        texts: Iterable[str],
-        *,
-        show_progress: bool = False,
-        max_wait: float | None = None,
-        timeout: float | None = None,
-    ) -> Iterator[np.ndarray]:
-        """Embed documents from any iterable, of any length, in bounded memory.
-
-        Args:
-            texts: Any iterable of strings; it can be endless.
-            show_progress: As in `embed`.
-            max_wait: As in `embed`, for each batch of `batch_size` texts.
-            timeout: As in `embed`, for each batch, from the time when it is read.
-
-        Yields:
-            A float32 array of shape (d,) for each text, in order. `texts` is read a few batches ahead.
-
-        Raises:
-            InputError: As in `embed`; `.index` counts from the first text of the iterable.
-            ElectronHubError: As in `embed`; `.partial` holds the finished vectors that were not yielded.
-
-        Example:
-            ```python
-            with open("corpus.txt", encoding="utf-8") as lines:
-                for vector in client.iter_embed(line.strip() for line in lines if line.strip()):
-                    index.add(vector)
-            ```
-        """
-        return embed_iterable(
-            self._lifecycle, texts, self._documents, show_progress=show_progress, max_wait=max_wait, timeout=timeout
-        )
-
-    def aiter_embed(
-        self,
-        texts: Iterable[str] | AsyncIterable[str],
-        *,
-        show_progress: bool = False,
-        max_wait: float | None = None,
-        timeout: float | None = None,
-    ) -> AsyncGenerator[np.ndarray, None]:
-        """Embed documents from any iterable without blocking the event loop; otherwise the same as `iter_embed`.
-
-        An asynchronous iterable is awaited. Any other is read in the event loop, a batch at a time. Leaving the loop
-        over the vectors withdraws the texts that were not sent: with `contextlib.aclosing` at once, or else soon.
-
-        Example:
-            ```python
-            async with aclosing(client.aiter_embed(pages())) as vectors:  # `pages` is an async generator of strings
-                async for vector in vectors:
-                    await store.add(vector)
-            ```
-        """
-        return aembed_iterable(
-            self._lifecycle, texts, self._documents, show_progress=show_progress, max_wait=max_wait, timeout=timeout
-        )
 
     def list_models(self) -> list[str]:
         """Return the ids of the service's embedding models; sends no key and does not count against the rate limit.
@@ -412,9 +221,3 @@ class EmbeddingsClient(Closeable):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the options; stores and HTTP clients are shared, because they cannot be copied."""
         return self.__copy__()
-
-    def _documents(self, texts: Iterable[str]) -> TextInputs:
-        return prepare_texts(texts, self._options.document_prefix)
-
-    def _query(self, text: str) -> TextInputs:
-        return prepare_texts([text], self._options.query_prefix)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._progress_bar import Progress, ProgressBar
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings._session.streaming import read_batch
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._session.lifecycle import Lifecycle
     from electronhub_embeddings._workers.pending_call import AsyncPendingCall
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 async def aembed_iterable(
     lifecycle: Lifecycle,
     texts: Iterable[str] | AsyncIterable[str],
-    prepare: Callable[[Iterable[str]], TextInputs],
     *,
     show_progress: bool = False,
     max_wait: float | None = None,
@@ -32,12 +31,12 @@ async def aembed_iterable(
 ) -> AsyncGenerator[np.ndarray, None]:
     """Yield a vector for each text; the arguments are those of `embed_iterable`."""
     if isinstance(texts, (str, bytes)):
-        prepare(texts)  # raises: a single string is a mistake, not an iterable of characters
+        prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
     progress = Progress()
     stream = astream(
         texts,
         submit=lambda batch: lifecycle.connection().submit_async(
-            prepare(batch), progress, max_wait=max_wait, timeout=timeout
+            prepare_texts(batch, lifecycle.options.document_prefix), progress, max_wait=max_wait, timeout=timeout
         ),
         batch_size=lifecycle.options.batch_size,
         ahead=lifecycle.options.max_concurrency,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts
-from electronhub_embeddings._session.embedding import embed
+from electronhub_embeddings._progress_bar import Progress
 from electronhub_embeddings._session.lifecycle import Lifecycle
 from electronhub_embeddings._usage_tracking import track_usage
 from electronhub_embeddings.errors import APIConnectionError, AuthenticationError, ElectronHubError, RateLimitError
@@ -95,7 +95,8 @@ def _with_answer(result: CheckResult, lifecycle: Lifecycle) -> CheckResult:
     """Add what one request shows."""
     with track_usage() as own:
         try:
-            vectors = embed(lifecycle, prepare_texts([TEXT], ""), is_query=True, max_wait=0.0)
+            connection = lifecycle.connection()
+            vectors = connection.submit(prepare_texts([TEXT], ""), Progress(), is_query=True, max_wait=0.0).result()
         except ElectronHubError as error:
             key = "refused" if isinstance(error, AuthenticationError) else result.key
             return replace(result, sent=own.attempts > 0, key=key, problem=_describe(error, sent=own.attempts > 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._progress_bar import Progress, ProgressBar
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings.errors import ElectronHubError
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._session.lifecycle import Lifecycle
     from electronhub_embeddings._workers.pending_call import PendingCall
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 def embed_iterable(
     lifecycle: Lifecycle,
     texts: Iterable[str],
-    prepare: Callable[[Iterable[str]], TextInputs],
     *,
     show_progress: bool = False,
     max_wait: float | None = None,
@@ -33,18 +32,17 @@ def embed_iterable(
     Args:
         lifecycle: The client's.
         texts: Read a few batches ahead of the vectors yielded.
-        prepare: Checks and prefixes the texts of a batch.
         show_progress: Whether to draw a progress bar.
         max_wait: Seconds that each batch may wait for the limit; None: the client's option.
         timeout: Seconds that each batch may take in all; None: any number.
     """
     if isinstance(texts, (str, bytes)):
-        prepare(texts)  # raises: a single string is a mistake, not an iterable of characters
+        prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
     progress = Progress()
     vectors = stream(
         texts,
         submit=lambda batch: lifecycle.connection().submit(
-            prepare(batch), progress, max_wait=max_wait, timeout=timeout
+            prepare_texts(batch, lifecycle.options.document_prefix), progress, max_wait=max_wait, timeout=timeout
         ),
         batch_size=lifecycle.options.batch_size,
         ahead=lifecycle.options.max_concurrency,
