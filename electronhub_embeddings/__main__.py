@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._config.base_url import resolve_base_url
 from electronhub_embeddings._config.options import DEFAULT_MODEL
+from electronhub_embeddings._session.check import CheckResult
 from electronhub_embeddings.client import EmbeddingsClient
 
 if TYPE_CHECKING:
@@ -21,13 +24,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _make_parser().parse_args(arguments)
     try:
-        with EmbeddingsClient(options.model, base_url=options.base_url) as client:
-            result = client.check(send=options.send)
-    except ValueError as error:  # there is no key, or an argument is out of range
+        result = _check(options.model, options.base_url, send=options.send)
+    except ValueError as error:  # an argument is out of range
         sys.stdout.write(f"result    {error}\n")
         return 1
     sys.stdout.write(f"{result}\n")
     return 0 if result.ok else 1
+
+
+def _check(model: str, base_url: str | None, *, send: bool) -> CheckResult:
+    if not os.environ.get("ELECTRONHUB_API_KEY"):
+        base_url = resolve_base_url("base_url", base_url)
+        return CheckResult(base_url, model, sent=False, key="not set", problem="Set ELECTRONHUB_API_KEY to your key.")
+    with EmbeddingsClient(model, base_url=base_url) as client:
+        return client.check(send=send)
 
 
 def _make_parser() -> argparse.ArgumentParser:

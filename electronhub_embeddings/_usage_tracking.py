@@ -3,8 +3,8 @@
 Invariants:
 - The blocks of a call are those of the context in which its texts are submitted, and they travel with the call. Worker
   threads read no context.
-- The calls of one block can belong to several accounts, whose workers count at the same time: `counting` is held for
-  the additions, and for nothing else.
+- The calls of one block can belong to several accounts, whose workers count at the same time: counters are changed only
+  by `add_usage`, under a lock that is held for nothing else.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from electronhub_embeddings._config.checks import check_price
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
 tracked_usages: ContextVar[tuple[Usage, ...]] = ContextVar("tracked_usages", default=())
 """The counters of the blocks that surround the current code, outermost first."""
 
-counting = threading.Lock()
-"""Held by a worker while it adds to counters."""
+_counting = threading.Lock()
 
 
 @contextmanager
@@ -43,7 +42,7 @@ def track_usage(*, price: float | None = None) -> Generator[Usage, None, None]:
     `rate_limited`) counts for the call of its first text only.
 
     The counters are live. They can be read at any time in any thread, and include a call completely when it returns.
-    Requests in flight when a call is cancelled are added when they end.
+    Requests in flight when a call is cancelled or ends at its `timeout` are added when they end.
 
     Args:
         price: What a million tokens cost, for `usage.cost`: the `pricing.input` of the service's list of models. Models
@@ -75,9 +74,17 @@ def track_usage(*, price: float | None = None) -> Generator[Usage, None, None]:
         tracked_usages.set(tuple(other for other in tracked_usages.get() if other is not usage))
 
 
+def add_usage(usages: Iterable[Usage], **amounts: float) -> None:
+    """Add amounts, given by the names of counters, to those of a client and of the blocks around a call."""
+    with _counting:
+        for usage in usages:
+            for name, amount in amounts.items():
+                setattr(usage, name, getattr(usage, name) + amount)
+
+
 def _after_fork_in_child() -> None:
-    if counting.locked():  # by a thread that does not exist in the child
-        counting.release()
+    if _counting.locked():  # by a thread that does not exist in the child
+        _counting.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -37,7 +37,10 @@ class Usage:
 
     @property
     def cost(self) -> float | None:
-        """What `prompt_tokens` cost, in the currency of `price`; None: the price is not known."""
+        """What `prompt_tokens` cost, in the currency of `price`; None: the price is not known.
+
+        Includes nothing for answers in which the service reported no tokens.
+        """
         return None if self.price is None else self.prompt_tokens * self.price / PRICED_TOKENS
 
 

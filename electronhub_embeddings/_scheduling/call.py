@@ -76,8 +76,8 @@ class Attachment:
 class Call:
     """The texts of one call and their state.
 
-    The scheduler updates the counters. The caller's thread reads only `result()`, after `on_done` was called, and may
-    set `abandoned` at any time.
+    The scheduler updates the counters. The caller's thread reads `result()`, after `on_done` was called, and may at any
+    time set `abandoned` and call `partial`.
 
     Args:
         inputs: The validated texts.
@@ -119,7 +119,7 @@ class Call:
         self.on_request = on_request
         self.trace_context = trace_context
         self.usages = (attachment.usage, *tracked)
-        """All counters to which the call's usage is added; `counting` must be held."""
+        """All counters to which the call's usage is added, with `add_usage`."""
         self.on_done = on_done
         self.output: Output = NoOutput()
         self.known = 0
@@ -142,6 +142,7 @@ class Call:
         self._blocked_when_sent = 0.0
         """Seconds for which the scheduler had been blocked when texts of the call were last sent."""
         self._result: Any = None
+        self._is_resolved = False
 
     @property
     def failed(self) -> bool:
@@ -186,8 +187,14 @@ class Call:
         except Exception as bug:  # noqa: BLE001 - for example MemoryError; the caller must receive an error
             self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
             self.error.__cause__ = bug
+        self._is_resolved = True
         self.output = NoOutput()
         self.on_done()
+
+    def partial(self) -> Mapping[int, np.ndarray] | None:
+        """Return the vectors received so far; None: the call has just ended, and all that there is is its result."""
+        received = self.output.partial()
+        return None if self._is_resolved else received  # looked at last: the output is dropped after it is set
 
     def result(self) -> Any:
         """Return the vectors, or raise the error that the call ended with.

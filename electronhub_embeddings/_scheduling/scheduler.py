@@ -22,7 +22,7 @@ from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
 from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
 from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
-from electronhub_embeddings._usage_tracking import counting
+from electronhub_embeddings._usage_tracking import add_usage
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class Scheduler:
 
     def submit(self, call: Call, now: float) -> None:
         """Queue the texts of a call; a client is attached at its first call."""
+        call.blocked_before = self._limit_wait.total(now)
         if call.attachment.closed:
             call.fail(ElectronHubError("The client is closed."))
         if call.error is not None:
             self._complete([call], now)
             return
         self._queues.attach(call.attachment)
-        call.blocked_before = self._limit_wait.total(now)
         if call.cache is not None:
             self._lookups.add(call)
         else:
@@ -121,9 +121,8 @@ class Scheduler:
     def looked_up(self, call: Call, error: ElectronHubError | None, now: float) -> None:
         """Record the result of a cache lookup: the call's `known` texts are set, or the lookup has failed."""
         self._lookups.end(call)
-        with counting:
-            for usage in call.usages:
-                usage.cache_hits += call.known
+        call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
+        add_usage(call.usages, cache_hits=call.known)
         call.progress.advance(call.known)
         call.outstanding -= call.known
         if error is None and (call.attachment.closed or call.abandoned):
@@ -209,7 +208,6 @@ class Scheduler:
         if call.is_query and not waiting.queries:  # it takes its place among the calls that wait for a slot
             self._limit_wait.ask_again()
         waiting.add(call)
-        call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
         if error := self._limit_wait.check(call, now):
             self._fail(call, error, now)
         elif call.max_wait is not None:
@@ -228,9 +226,7 @@ class Scheduler:
     def _complete(self, calls: list[Call], now: float) -> None:
         for call in calls:
             call.waited = self._limit_wait.total(now) - call.blocked_before
-            with counting:
-                for usage in call.usages:
-                    usage.seconds_waited += call.waited
+            add_usage(call.usages, seconds_waited=call.waited)
         self._effects.complete += calls
 
     def _wait(self, now: float, until: float | None = None) -> Wait:
@@ -249,14 +245,10 @@ def _count_usage(batch: Batch, result: Result) -> None:
     """
     if not result.sent:
         return
+    succeeded = result.error is None
+    is_limited = isinstance(result.error, RateLimitError)
+    add_usage(batch.slices[0].call.usages, attempts=1, requests=int(succeeded), rate_limited=int(is_limited))
     prompt, total = batch.shares(result.prompt_tokens), batch.shares(result.total_tokens)
-    with counting:
-        for usage in batch.slices[0].call.usages:
-            usage.attempts += 1
-            usage.requests += result.error is None
-            usage.rate_limited += isinstance(result.error, RateLimitError)
-        for part, prompt_tokens, total_tokens in zip(batch.slices, prompt, total, strict=True):
-            for usage in part.call.usages:
-                usage.prompt_tokens += prompt_tokens
-                usage.total_tokens += total_tokens
-                usage.texts += len(part) if result.error is None else 0
+    for part, prompt_tokens, total_tokens in zip(batch.slices, prompt, total, strict=True):
+        texts = len(part) if succeeded else 0
+        add_usage(part.call.usages, prompt_tokens=prompt_tokens, total_tokens=total_tokens, texts=texts)

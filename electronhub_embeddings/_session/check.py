@@ -6,10 +6,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._config.base_url import DEFAULT_BASE_URL
 from electronhub_embeddings._progress_bar import Progress
 from electronhub_embeddings._session.lifecycle import Lifecycle
 from electronhub_embeddings._usage_tracking import track_usage
-from electronhub_embeddings.errors import APIConnectionError, AuthenticationError, ElectronHubError, RateLimitError
+from electronhub_embeddings.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    ElectronHubError,
+    InvalidResponseError,
+    NotFoundError,
+    RateLimitError,
+)
 
 if TYPE_CHECKING:
     from electronhub_embeddings._config.options import Options
@@ -42,7 +50,7 @@ class CheckResult:
     wait: float = 0.0
     """Seconds until the next request can start."""
     key: str = "set"
-    """What is known of the key: "set", "accepted" or "refused"."""
+    """What is known of the key: "not set", "set", "accepted" or "refused"."""
     problem: str | None = None
     """What is wrong, and what to do; None: nothing was found."""
 
@@ -99,7 +107,8 @@ def _with_answer(result: CheckResult, lifecycle: Lifecycle) -> CheckResult:
             vectors = connection.submit(prepare_texts([TEXT], ""), Progress(), is_query=True, max_wait=0.0).result()
         except ElectronHubError as error:
             key = "refused" if isinstance(error, AuthenticationError) else result.key
-            return replace(result, sent=own.attempts > 0, key=key, problem=_describe(error, sent=own.attempts > 0))
+            result = replace(result, sent=own.attempts > 0, key=key)
+            return replace(result, problem=_describe(error, result))
     return replace(result, sent=True, key="accepted", dimensions=len(vectors[0]))
 
 
@@ -108,15 +117,19 @@ def _with_outlook(result: CheckResult, lifecycle: Lifecycle) -> CheckResult:
     try:
         outlook = lifecycle.connection().outlook()
     except ElectronHubError as error:
-        return replace(result, problem=result.problem or _describe(error, sent=True))
+        return replace(result, problem=result.problem or str(error))
     except Exception as error:  # noqa: BLE001 - any exception of a third-party store
         return replace(result, problem=result.problem or f"The rate limit store failed: {error}")
     return replace(result, limit=outlook.limit, left=outlook.left, period=outlook.period, wait=outlook.wait)
 
 
-def _describe(error: ElectronHubError, *, sent: bool) -> str:
+def _describe(error: ElectronHubError, result: CheckResult) -> str:
     """Return what is wrong in one line."""
-    if isinstance(error, RateLimitError) and not sent:
+    if isinstance(error, RateLimitError) and not result.sent:
         return f"Nothing was sent, because the limit is used up. Try again in {error.retry_after or 0:.0f} s."
-    advice = " Check base_url, the network and its proxies." if isinstance(error, APIConnectionError) else ""
+    advice = ""
+    if isinstance(error, APIConnectionError):
+        advice = " Check base_url, the network and its proxies."
+    elif isinstance(error, (NotFoundError, InvalidResponseError)) and not result.base_url.endswith("/v1"):
+        advice = f" The base_url of the service is {DEFAULT_BASE_URL}; yours has no /v1 at its end."
     return " ".join(str(error).split()) + advice

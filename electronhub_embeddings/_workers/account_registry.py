@@ -38,8 +38,8 @@ def workers_of(account: Account, store: RateLimitStore | str | None) -> AccountW
         StoreConflictError: Other clients of the account have named another store. Two limiters would together exceed
             the limit.
     """
-    observe_queues(queue_depths)
     with _lock:
+        observe_queues(queue_depths)
         workers, kept = _accounts.get(account, (None, None))
         if workers is not None and _may_join(workers, kept, store):
             return workers
@@ -84,7 +84,7 @@ def limiter_of(account: Account, store: RateLimitStore | str | None, *, user: ob
 def queue_depths() -> list[tuple[str, str, int]]:
     """Return the base URL, the model and the number of waiting texts of each queue.
 
-    Takes no lock: a signal handler may interrupt the caller, and embed.
+    Takes no lock, because OpenTelemetry calls it while it holds its own.
     """
     accounts = list(_accounts.items())
     return [(account.base_url, *depth) for account, (workers, _) in accounts for depth in workers.depths()]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import Result, unexpected_error
 from electronhub_embeddings._config.import_lock import importing
-from electronhub_embeddings._workers.telemetry import IS_TRACED, Telemetry
+from electronhub_embeddings._workers.metrics import IS_MEASURED
+from electronhub_embeddings._workers.telemetry import Telemetry
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class BatchSender:
 
     def report_waits(self, calls: Iterable[Call]) -> None:
         """Report how long calls that have ended have waited for the limit."""
-        if IS_TRACED:
+        if IS_MEASURED:
             self._telemetry.metrics.record_waits(calls)
 
     def prepare(self, call: Call) -> None:

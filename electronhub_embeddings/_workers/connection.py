@@ -90,7 +90,7 @@ class Connection:
         """
         call = self._call(inputs, progress, is_query=is_query, as_lists=as_lists, max_wait=max_wait)
         pending = PendingCall(call, self._workers, timeout)
-        self._submit(call)
+        pending.submit()
         return pending
 
     def submit_async(
@@ -106,11 +106,7 @@ class Connection:
         """Submit texts; a task waits for the result with `AsyncPendingCall.result`. Otherwise the same as `submit`."""
         call = self._call(inputs, progress, is_query=is_query, as_lists=as_lists, max_wait=max_wait)
         pending = AsyncPendingCall(call, self._workers, timeout)
-        try:
-            self._submit(call)
-        except BaseException:  # raised by a signal handler, perhaps after the texts were handed over
-            pending.abandon()
-            raise
+        pending.submit()
         return pending
 
     def outlook(self) -> Outlook:
@@ -138,6 +134,11 @@ class Connection:
     def _call(
         self, inputs: TextInputs, progress: Progress, *, is_query: bool, as_lists: bool, max_wait: float | None
     ) -> Call:
+        if is_worker():
+            raise ElectronHubError(
+                "A text cannot be embedded inside on_request: the worker that calls it would wait for itself. "
+                "Hand the text over to another thread, and do not wait for it there."
+            )
         return Call(
             inputs,
             self._attachment,
@@ -150,14 +151,6 @@ class Connection:
             trace_context=current_context(),
             tracked=tracked_usages.get(),
         )
-
-    def _submit(self, call: Call) -> None:
-        if is_worker():
-            raise ElectronHubError(
-                "A text cannot be embedded inside on_request: the worker that calls it would wait for itself. "
-                "Hand the text over to another thread, and do not wait for it there."
-            )
-        self._workers.submit(call)
 
 
 @without_frames

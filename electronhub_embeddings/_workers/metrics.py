@@ -32,13 +32,20 @@ else:
 logger = logging.getLogger("electronhub_embeddings")
 
 TOKEN_BUCKETS = [4**power for power in range(14)]
-"""The buckets that the conventions for generative AI advise for tokens: 1 to 67,108,864."""
+"""What the conventions for generative AI advise for tokens: 1 to 67,108,864."""
 
 DURATION_BUCKETS = [0.01 * 2**power for power in range(14)]
-"""The buckets that they advise for durations: 0.01 to 81.92 seconds."""
+"""What they advise for durations: 0.01 to 81.92 seconds."""
 
 WAIT_BUCKETS = [0.0, 0.1, 0.3, 1, 3, 6, 12, 30, 60, 120, 180, 300, 600, 1800, 3600]
 """Seconds: the time per slot at usual limits, the window (60), the cooldown (180), and long jobs."""
+
+HISTOGRAMS = {
+    "gen_ai.client.token.usage": ("{token}", "Number of input and output tokens used.", TOKEN_BUCKETS),
+    "gen_ai.client.operation.duration": ("s", "GenAI operation duration.", DURATION_BUCKETS),
+    "electronhub.rate_limit.wait.duration": ("s", "Time that a call has waited for the rate limit.", WAIT_BUCKETS),
+}
+"""Unit, description and bucket boundaries of each."""
 
 
 def server_attributes(base_url: str) -> dict[str, Any]:
@@ -67,17 +74,19 @@ class Metrics:
             "gen_ai.request.model": model,
         }
         if result.prompt_tokens:
-            _histogram("tokens").record(result.prompt_tokens, {**attributes, "gen_ai.token.type": "input"})
+            _histogram("gen_ai.client.token.usage").record(
+                result.prompt_tokens, {**attributes, "gen_ai.token.type": "input"}
+            )
         if result.error is not None:
             attributes["error.type"] = type(result.error).__name__
-        _histogram("duration").record(result.seconds, attributes)
+        _histogram("gen_ai.client.operation.duration").record(result.seconds, attributes)
 
     def record_waits(self, calls: Iterable[Call]) -> None:
         """Record how long each of the calls that have ended has waited for the limit."""
         try:
             for call in calls:
                 attributes = {**self._server, "gen_ai.request.model": call.attachment.config.model}
-                _histogram("wait").record(call.waited, attributes)
+                _histogram("electronhub.rate_limit.wait.duration").record(call.waited, attributes)
         except Exception:
             logger.exception("OpenTelemetry failed")
 
@@ -114,17 +123,8 @@ def _meter() -> metrics.Meter:
 
 
 @cache
-def _histogram(kind: str) -> metrics.Histogram:
-    name, unit, description, buckets = {
-        "tokens": ("gen_ai.client.token.usage", "{token}", "Number of input and output tokens used.", TOKEN_BUCKETS),
-        "duration": ("gen_ai.client.operation.duration", "s", "GenAI operation duration.", DURATION_BUCKETS),
-        "wait": (
-            "electronhub.rate_limit.wait.duration",
-            "s",
-            "Time that a call has waited for the rate limit.",
-            WAIT_BUCKETS,
-        ),
-    }[kind]
+def _histogram(name: str) -> metrics.Histogram:
+    unit, description, buckets = HISTOGRAMS[name]
     try:
         return _meter().create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=buckets)
     except TypeError:  # older versions of OpenTelemetry take no advice

@@ -10,6 +10,7 @@ withdrawn, and a request on the wire goes on, because other calls may share it a
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from contextlib import suppress
@@ -43,7 +44,19 @@ class SubmittedCall:
         self._call = call
         self._workers = workers
         self._timeout = timeout
-        self._ends_at = None if timeout is None else time.monotonic() + check_timeout("timeout", timeout)
+        self._ends_at = math.inf if timeout is None else time.monotonic() + check_timeout("timeout", timeout)
+
+    def submit(self) -> None:
+        """Hand the texts over to the workers.
+
+        Raises:
+            RuntimeError: The system cannot start a thread.
+        """
+        try:
+            self._workers.submit(self._call)
+        except BaseException:  # perhaps raised by a signal handler, after the texts were handed over
+            self.abandon()
+            raise
 
     def withdraw(self) -> None:
         """Withdraw the unsent texts; the result holds the vectors received."""
@@ -54,17 +67,17 @@ class SubmittedCall:
         self._call.abandoned = True
         self._workers.withdraw(self._call)
 
-    def _seconds(self, interval: float | None) -> float | None:
-        """Return for how long to wait before looking again; None: until the call ends."""
-        if self._ends_at is None:
-            return interval
-        left = max(0.0, self._ends_at - time.monotonic())
-        return left if interval is None else min(interval, left)
+    def _next_look(self, interval: float) -> float:
+        """Return for how many seconds to wait before `interval` or the caller's time is over."""
+        return max(0.0, min(interval, self._ends_at - time.monotonic()))
 
     def _check_time(self) -> None:
-        if self._ends_at is not None and time.monotonic() >= self._ends_at:
-            error = APITimeoutError(f"The call did not end within its timeout of {self._timeout:g} s.", retries=0)
-            error.partial = self._call.output.partial()  # now: an abandoned call drops its vectors when it ends
+        """Raise the error of a call whose caller stops waiting now, unless the call has just ended."""
+        if time.monotonic() >= self._ends_at and (partial := self._call.partial()) is not None:
+            error = APITimeoutError(
+                f"The call did not end within its timeout of {self._timeout:g} s. Embed what is missing from .partial."
+            )
+            error.partial = partial
             raise error
 
 
@@ -88,7 +101,7 @@ class PendingCall(SubmittedCall):
             ElectronHubError: Any error of `electronhub_embeddings.errors`.
         """
         try:
-            while not self._done.acquire(timeout=interval if self._ends_at is None else self._seconds(interval) or 0.0):
+            while not self._done.acquire(timeout=self._next_look(interval)):
                 look()
                 self._check_time()
         except BaseException:
@@ -106,22 +119,21 @@ class AsyncPendingCall(SubmittedCall):
         self._done: asyncio.Future[None] = loop.create_future()
         call.on_done = partial(wake, loop, self._done)
 
-    async def result(self, look: Callable[[], None] = lambda: None, interval: float | None = None) -> Any:
+    async def result(self, look: Callable[[], None] = lambda: None, interval: float = math.inf) -> Any:
         """Wait for the result; cancelling the task withdraws the unsent texts.
 
         Args:
             look: Called every `interval` seconds while waiting, to draw a progress bar.
-            interval: Seconds; None: never.
+            interval: Seconds; infinity: never.
 
         Raises:
             ElectronHubError: As in `PendingCall.result`.
         """
         try:
-            while (interval or self._ends_at) and not self._done.done():
-                await asyncio.wait([self._done], timeout=self._seconds(interval))
+            while not self._done.done() and (seconds := self._next_look(interval)) < math.inf:
+                await asyncio.wait([self._done], timeout=seconds)
                 look()
-                if not self._done.done():
-                    self._check_time()
+                self._check_time()
             await self._done
         except BaseException:
             self.abandon()

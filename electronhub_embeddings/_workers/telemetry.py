@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings._scheduling.batch import count_texts
-from electronhub_embeddings._workers.metrics import Metrics, server_attributes
+from electronhub_embeddings._workers.metrics import IS_MEASURED, Metrics, server_attributes
 from electronhub_embeddings.usage import RequestInfo
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ class Telemetry:
             return
         infos = describe(batch, result)
         try:
-            if IS_TRACED:
+            if IS_MEASURED:
                 self.metrics.record_request(batch.config.model, result)
+            if IS_TRACED:
                 self._record_span(batch, result, infos)
         except Exception:
             logger.exception("OpenTelemetry failed")

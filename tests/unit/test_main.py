@@ -52,18 +52,32 @@ def test_something_is_wrong(environment, emulator, capsys):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ((), "result    No API key: pass api_key or set ELECTRONHUB_API_KEY.\n"),
         (("--base-url", "ftp://x"), "result    base_url must "),
+        (("--model", ""), "result    model must "),
     ],
 )
 def test_options_that_no_client_takes(monkeypatch, capsys, arguments, reason):
     """What a constructor would raise is one line, and exit code 1."""
-    if arguments:
-        monkeypatch.setenv("ELECTRONHUB_API_KEY", "ek-x")
+    monkeypatch.setenv("ELECTRONHUB_API_KEY", "ek-x")
     assert main(["check", *arguments]) == 1
     out, error = capsys.readouterr()
     assert out.startswith(reason)
     assert (out.count("\n"), error) == (1, "")
+
+
+@pytest.mark.parametrize("key", ["", None])
+def test_no_key(monkeypatch, capsys, key):
+    """The commonest mistake: five lines as well, and nothing is sent."""
+    if key is not None:
+        monkeypatch.setenv("ELECTRONHUB_API_KEY", key)
+    assert main(["check", "--send"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "base URL  https://api.electronhub.ai/v1",
+        "key       not set",
+        "model     text-embedding-3-small",
+        "limit     not known before the first answer",
+        "result    Set ELECTRONHUB_API_KEY to your key.",
+    ]
 
 
 @pytest.mark.parametrize("arguments", [[], ["embed"], ["check", "--key", "ek-x"]])
@@ -81,4 +95,4 @@ def test_the_module_is_a_command(emulator):
     service = emulator(plan="free")
     command = [sys.executable, "-m", "electronhub_embeddings", "check", "--base-url", service.base_url]
     run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert (run.returncode, run.stdout) == (1, "result    No API key: pass api_key or set ELECTRONHUB_API_KEY.\n")
+    assert (run.returncode, run.stdout.splitlines()[1]) == (1, "key       not set")

@@ -3,7 +3,7 @@
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling import request_queue
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
-from electronhub_embeddings._usage_tracking import counting
+from electronhub_embeddings._usage_tracking import _counting
 from electronhub_embeddings.errors import APIConnectionError, InvalidResponseError, RateLimitError, ServerError
 from electronhub_embeddings.usage import Usage
 from support.scheduler_driver import Config, Driver, refusal, texts_of
@@ -236,15 +236,29 @@ def test_texts_of_the_cache_and_waits_are_added_to_all_counters():
     assert tracked == call.attachment.usage == Usage(requests=1, attempts=1, texts=2, cache_hits=1, seconds_waited=3.0)
 
 
+def test_a_lookup_is_no_wait():
+    """A call whose texts are all known has not waited, however long the limit has held others back meanwhile."""
+    driver = Driver()
+    driver.submit()
+    known = driver.submit(cache=object())
+    assert isinstance(driver.action(), LookUp)
+    driver.action()
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    driver.now += 30.0
+    known.known = 1
+    driver.scheduler.looked_up(known, None, driver.now)
+    assert known.usages == (Usage(cache_hits=1),)
+
+
 class GuardedUsage(Usage):
-    """Counters that are only changed while `counting` is held."""
+    """Counters that are only changed while the lock of `_usage_tracking` is held."""
 
     def __init__(self):
-        with counting:
+        with _counting:
             super().__init__()
 
     def __setattr__(self, name, value):
-        assert counting.locked()
+        assert _counting.locked()
         super().__setattr__(name, value)
 
 
@@ -257,7 +271,7 @@ def test_counters_are_changed_with_the_lock_held():
     driver.scheduler.looked_up(call, None, driver.now)
     driver.finish(driver.send())
     assert (tracked.requests, tracked.texts, tracked.cache_hits) == (1, 1, 1)
-    assert not counting.locked()
+    assert not _counting.locked()
 
 
 def test_depths_count_the_texts_that_wait():
@@ -274,12 +288,17 @@ def test_depths_count_the_texts_that_wait():
 
 
 def test_a_call_of_a_closed_client_is_withdrawn_as_well():
-    """A call that was submitted too late has ended at once, and withdrawing it changes nothing."""
+    """A call that was submitted too late has ended at once, has not waited, and withdrawing it changes nothing."""
     driver = Driver()
+    driver.submit()
+    driver.action()
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    driver.now += 30.0
     client = driver.attach()
     client.closed = True
     call = driver.submit(attachment=client)
     driver.withdraw(call)
+    assert call.usages == (Usage(),)
     assert (driver.ended, str(call.error), driver.unused) == ([call], "The client is closed.", [])
 
 

@@ -86,6 +86,21 @@ def test_what_is_wrong(client, emulator, options, *, key, problem, sent):
     assert made["api_key"] not in f"{result!r}{result}"
 
 
+PAGE = Answer(200, {"content-type": "text/html"}, b"<!doctype html>\n<title>Welcome</title>")
+
+
+@pytest.mark.parametrize("answer", [Answer(404, body=b"Not Found"), PAGE], ids=["404", "a web page"])
+@pytest.mark.parametrize("path", ["", "/v1"])
+def test_a_base_url_without_its_path(client, recording_server, answer, path):
+    """The path that the service has is named, if it is missing."""
+    server = recording_server(lambda _: answer)
+    result = client(server, base_url=server.base_url.removesuffix("/v1") + path).check(send=True)
+    assert (result.ok, result.key, len(server.requests)) == (False, "set", 1)
+    hint = " The base_url of the service is https://api.electronhub.ai/v1; yours has no /v1 at its end."
+    assert result.problem.endswith(hint) == (not path)
+    assert str(result).count("\n") == 4
+
+
 def test_nobody_answers(client, emulator):
     """The base URL is to be looked at."""
     service = emulator(rpm=0)
