@@ -37,20 +37,6 @@ class Pause:
     reason: str
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What is known of the limit, and what is left of it."""
-
-    limit: int | None
-    """Requests per period; None: no limit is known, or there is none."""
-    left: int | None
-    """Requests that can start now; None if `limit` is None."""
-    period: float
-    """Seconds over which the service counts."""
-    wait: float
-    """Seconds until the next request can start."""
-
-
 @dataclass
 class SlidingWindow:
     """The known limit of one account, and its slots in use.
@@ -121,7 +107,7 @@ class SlidingWindow:
         ahead = self.wait_queue.ahead_of(slot) if interactive or is_spread else 0
         if self.probing and (self.slots.in_flight or ahead):
             return Pause(None, "waiting for the first answer")
-        share = self._share(cap)
+        share = self.share(cap)
         if share is None:
             return None
         spacing = self.hold / share
@@ -141,14 +127,8 @@ class SlidingWindow:
     def delay(self, now: float, *, cap: int | None = None, calls: int = 1) -> float:
         """Return the minimum seconds until the last of `calls` further calls can start; 0.0: now."""
         earliest = max(now, self.cooldown.until, self.unknown_until)
-        share = self._share(cap)
+        share = self.share(cap)
         return (earliest if share is None else self.slots.next_start(earliest, share, self.hold, calls)) - now
-
-    def outlook(self, now: float, *, cap: int | None = None) -> Outlook:
-        """Return the limit in force, and how much of it is left; changes nothing."""
-        share, wait = self._share(cap), self.delay(now, cap=cap)
-        left = None if share is None else 0 if wait else max(0, share - self.slots.taken(now))
-        return Outlook(self.effective_limit(cap), left, self.period, wait)
 
     def complete(self, now: float, slot: str, headers: RateLimitHeaders, *, counted: float | None, good: bool) -> None:
         """Hold the slot of a call that has ended.
@@ -227,7 +207,7 @@ class SlidingWindow:
         """Return the limit in force: the service's, else the guess, or the caller's if lower; None: none is known."""
         return min(filter(None, (self.limit or self.guess.value, cap)), default=None)
 
-    def _share(self, cap: int | None) -> int | None:
+    def share(self, cap: int | None) -> int | None:
         """Return the requests per period that are ours: what others leave of the limit, or `cap` if lower."""
         limit = self.effective_limit(None)
         left = None if limit is None else limit - self.foreign.reserve(limit)
@@ -247,7 +227,7 @@ class SlidingWindow:
 
     def _spacing(self, cap: int | None) -> float:
         """Return the seconds between two slots that are spread evenly; 0.0: no limit is known."""
-        share = self._share(cap)
+        share = self.share(cap)
         return self.hold / share if share else 0.0
 
     def _expire(self, now: float) -> None:

@@ -94,7 +94,7 @@ def check(options: Options, usage: Usage, *, send: bool) -> CheckResult:
             result = replace(result, problem=problem)
         elif send:
             result = _with_answer(result, lifecycle)
-        return _with_outlook(result, lifecycle)
+        return _with_limit(result, lifecycle)
     finally:
         lifecycle.close()
 
@@ -112,15 +112,15 @@ def _with_answer(result: CheckResult, lifecycle: Lifecycle) -> CheckResult:
     return replace(result, sent=True, key="accepted", dimensions=len(vectors[0]))
 
 
-def _with_outlook(result: CheckResult, lifecycle: Lifecycle) -> CheckResult:
+def _with_limit(result: CheckResult, lifecycle: Lifecycle) -> CheckResult:
     """Add what is known of the limit."""
     try:
-        outlook = lifecycle.connection().outlook()
+        status = lifecycle.connection().limit_status()
     except ElectronHubError as error:
         return replace(result, problem=result.problem or str(error))
     except Exception as error:  # noqa: BLE001 - any exception of a third-party store
         return replace(result, problem=result.problem or f"The rate limit store failed: {error}")
-    return replace(result, limit=outlook.limit, left=outlook.left, period=outlook.period, wait=outlook.wait)
+    return replace(result, limit=status.limit, left=status.left, period=status.period, wait=status.wait)
 
 
 def _describe(error: ElectronHubError, result: CheckResult) -> str:

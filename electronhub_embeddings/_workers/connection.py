@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._progress_bar import Progress
-    from electronhub_embeddings._rate_limit.sliding_window import Outlook
+    from electronhub_embeddings._rate_limit.limit_status import LimitStatus
     from electronhub_embeddings._storage.vector_cache import VectorCache
     from electronhub_embeddings._workers.account_workers import AccountWorkers
     from electronhub_embeddings.usage import Usage
@@ -109,9 +109,9 @@ class Connection:
         pending.submit()
         return pending
 
-    def outlook(self) -> Outlook:
+    def limit_status(self) -> LimitStatus:
         """Return what is known of the limit; reads the store in this thread, and raises its exceptions."""
-        return self._workers.limiter.outlook(cap=self._options.requests_per_minute)
+        return self._workers.limiter.status(cap=self._options.requests_per_minute)
 
     def close(self, *, wait: bool = True) -> None:
         """Detach from the workers; with `wait`, and if no other client is left, wait for the requests in flight."""

@@ -73,11 +73,11 @@ class SubmittedCall:
 
     def _check_time(self) -> None:
         """Raise the error of a call whose caller stops waiting now, unless the call has just ended."""
-        if time.monotonic() >= self._ends_at and (partial := self._call.partial()) is not None:
+        if time.monotonic() >= self._ends_at and (received := self._call.partial()) is not None:
             error = APITimeoutError(
                 f"The call did not end within its timeout of {self._timeout:g} s. Embed what is missing from .partial."
             )
-            error.partial = partial
+            error.partial = received
             raise error
 
 

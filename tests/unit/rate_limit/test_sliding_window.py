@@ -17,7 +17,7 @@ from electronhub_embeddings._rate_limit.foreign_share import (
 from electronhub_embeddings._rate_limit.guessed_limit import RAISE_AFTER, GuessedLimit
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.safety_margin import HALVE_AFTER, MAX_SAFETY_MARGIN, SAFETY_MARGIN, MarginGrowth
-from electronhub_embeddings._rate_limit.sliding_window import Outlook, Pause, SlidingWindow
+from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
 from electronhub_embeddings._rate_limit.slots import LATE_ARRIVAL
 from electronhub_embeddings._rate_limit.window_merge import merge, note_time, shift_clock
 from electronhub_embeddings._rate_limit.window_state import decode, encode
@@ -875,42 +875,3 @@ def test_a_clock_that_starts_anew_frees_nothing_early(limit, steps):
             counted.append(time)
     assert all(sum(moment - PERIOD < other <= moment for other in counted) <= limit for moment in counted)
     assert window.acquire(now + HOLD + 0.001, "last", max_duration=70.0) is None
-
-
-def test_the_outlook_says_what_is_left():
-    """Slots in flight and held are taken; at the limit it says how long until the next, and looking changes nothing."""
-    window = told(3)
-    assert window.outlook(0.0) == Outlook(3, 3, PERIOD, 0.0)
-    assert window.acquire(0.0, "in flight", max_duration=70.0) is None
-    call(window, 1.0, "held")
-    before = copy.deepcopy(window)
-    assert window.outlook(2.0) == Outlook(3, 1, PERIOD, 0.0)
-    assert window.outlook(2.0, cap=2) == Outlook(2, 0, PERIOD, HOLD - 2.0)
-    assert window.outlook(2.0, cap=1) == Outlook(1, 0, PERIOD, 1.0 + HOLD - 2.0)
-    assert window == before
-    call(window, 2.0, "last")
-    assert window.outlook(2.0) == Outlook(3, 0, PERIOD, HOLD - 2.0)
-
-
-def test_the_outlook_without_a_limit():
-    """Nothing can be counted down."""
-    assert SlidingWindow().outlook(5.0) == Outlook(None, None, PERIOD, 0.0)
-    assert told().outlook(5.0, cap=4) == Outlook(4, 4, PERIOD, 0.0)
-
-
-def test_the_outlook_during_a_cooldown():
-    """Nothing is left, whatever the slots say."""
-    window = told(5)
-    window.start_cooldown(10.0, 180.0)
-    outlook = window.outlook(11.0)
-    assert (outlook.limit, outlook.left) == (5, 0)
-    assert outlook.wait >= 179.0
-
-
-def test_the_outlook_leaves_others_their_share():
-    """What others were seen to take is not left."""
-    window = told(10)
-    call(window, 0.0, "first", headers=RateLimitHeaders(limit=10, remaining=5))
-    outlook = window.outlook(1.0)
-    assert (outlook.limit, outlook.left) == (10, 10 - window.foreign.reserve(10) - 1)
-    assert outlook.left < 9
