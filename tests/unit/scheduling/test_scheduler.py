@@ -294,7 +294,7 @@ def test_a_call_of_a_closed_client_is_withdrawn_as_well():
     driver.action()
     driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
     driver.now += 30.0
-    client = driver.attach()
+    client = driver.attach(Config(batch_size=2))
     client.closed = True
     call = driver.submit(attachment=client)
     driver.withdraw(call)
