@@ -10,7 +10,7 @@ Invariants:
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +29,47 @@ EWMA_WEIGHT = 0.25
 rejected and its request wasted."""
 
 
+TYPICAL_TOKENS_PER_BYTE = 0.25
+"""What to expect before the first answer: English has about four bytes to a token of cl100k_base."""
+
+
+@dataclass
+class Charged:
+    """The tokens that answers have charged: an average for forecasts, without the margin that a batch needs."""
+
+    size: int = 0
+    """Bytes of all answered batches."""
+    tokens: int = 0
+    """Tokens charged for them."""
+    lowest: float = 1.0
+    """Fewest tokens per byte of any batch."""
+    highest: float = 0.0
+    """Most tokens per byte of any batch."""
+
+    def add(self, size: int, tokens: int) -> None:
+        """Record an answer: `size` bytes were charged as `tokens`."""
+        self.size += size
+        self.tokens += tokens
+        self.lowest = min(self.lowest, tokens / size)
+        self.highest = max(self.highest, tokens / size)
+
+    @property
+    def tokens_per_byte(self) -> float:
+        """The average, or before the first answer what is typical."""
+        return self.tokens / self.size if self.size else TYPICAL_TOKENS_PER_BYTE
+
+    def expect(self, texts: int, size: int) -> tuple[int, int, int]:
+        """Return the tokens to expect of texts of `size` bytes in total, the fewest and the most that are likely.
+
+        Before the first answer only what is certain bounds them: each text has a token, and each token a byte.
+        """
+        if not self.size:
+            return max(texts, round(size * TYPICAL_TOKENS_PER_BYTE)), texts, size
+        low, high = self.lowest / ESTIMATE_MARGIN, min(1.0, self.highest * ESTIMATE_MARGIN)
+        tokens = round(size * self.tokens_per_byte)
+        return tokens, min(tokens, int(size * low)), max(tokens, round(size * high))
+
+
 @dataclass
 class BatchLimits:
     """The learned limits of one request, kept for the life of a client."""
@@ -39,6 +80,8 @@ class BatchLimits:
     """The estimate. No byte-level tokeniser produces more tokens than bytes."""
     observed: bool = False
     """Whether an answer has reported charged tokens."""
+    charged: Charged = field(default_factory=Charged)
+    """What all answers have charged."""
 
     @property
     def max_bytes(self) -> int:
@@ -49,6 +92,7 @@ class BatchLimits:
         """Learn from an answer: `size` bytes were charged as `tokens`."""
         if not size or not tokens:
             return
+        self.charged.add(size, tokens)
         observed = min(1.0, ESTIMATE_MARGIN * tokens / size)
         weight = 1.0 if observed > self.tokens_per_byte or not self.observed else EWMA_WEIGHT
         self.tokens_per_byte += weight * (observed - self.tokens_per_byte)

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice
-from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT, BatchLimits
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
     Recovery,
@@ -55,6 +55,8 @@ class RequestQueue:
         self.in_flight = 0
         """Batches in flight."""
         self.learned = Learned(BatchLimits(config.batch_size), config.encoding_format)
+        self.round_trip: float | None = None
+        """Seconds that requests with documents take, on average; None: none has been answered."""
         self.waiting = WaitingTexts()
         self._policy = RetryPolicy(config.max_retries)
         self._search: Bisection | None = None
@@ -65,6 +67,11 @@ class RequestQueue:
     def is_waiting(self) -> bool:
         """Whether any text is waiting, including texts that pause before a retry."""
         return bool(self.waiting) or self._probe_due is not None
+
+    @property
+    def connections(self) -> int:
+        """The requests with documents that may be on the wire at once: one more place is kept for queries."""
+        return max(1, self.config.max_concurrency - 1)
 
     @property
     def is_full(self) -> bool:
@@ -121,16 +128,18 @@ class RequestQueue:
         if probe is not None:
             slices, self._probe_due = probe.probe, None
         else:
-            connections = max(1, self.config.max_concurrency - 1)
             slices = self.waiting.take(
-                self.learned.limits, limited=limited, connections=connections, hold_documents=self._holds_documents
+                self.learned.limits, limited=limited, connections=self.connections, hold_documents=self._holds_documents
             )
         self.in_flight += 1
         return Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
 
-    def accept(self, batch: Batch, prompt_tokens: int) -> list[Call]:
-        """Record that the vectors of a batch are stored, and learn from the tokens charged."""
+    def accept(self, batch: Batch, prompt_tokens: int, seconds: float) -> list[Call]:
+        """Record that the vectors of a batch are stored; learn from the tokens charged and the seconds that it took."""
         self.in_flight -= 1
+        if seconds and not batch.slices[-1].call.is_query:
+            before = seconds if self.round_trip is None else self.round_trip
+            self.round_trip = before + EWMA_WEIGHT * (seconds - before)
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
         self.learned.request_refusal = None
         complete: list[Call] = []

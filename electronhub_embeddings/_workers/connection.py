@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.secret import reveal, without_frames
 from electronhub_embeddings._scheduling.call import Attachment, Call
+from electronhub_embeddings._scheduling.inquiry import Inquiry
 from electronhub_embeddings._workers.account_registry import workers_of
 from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
+from electronhub_embeddings._workers.price_request import ask_price
 from electronhub_embeddings._workers.telemetry import current_context
 from electronhub_embeddings._workers.worker_threads import is_worker
 from electronhub_embeddings.errors import ElectronHubError
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._progress_bar import Progress
+    from electronhub_embeddings._scheduling.job_forecast import JobForecast
     from electronhub_embeddings._storage.vector_cache import VectorCache
     from electronhub_embeddings._workers.account_workers import AccountWorkers
     from electronhub_embeddings.usage import Usage
@@ -79,6 +83,38 @@ class Connection:
         pending = PendingCall(call, self._workers)
         self._submit(call)
         return pending
+
+    def forecast(self, inputs: TextInputs) -> JobForecast:
+        """Return what texts would need if they were submitted now; the calling thread waits.
+
+        Raises:
+            ElectronHubError: The rate limiter's store failed, or the current thread is a worker.
+            RuntimeError: The system cannot start a thread.
+        """
+        if is_worker():
+            raise _own_worker()
+        done = threading.Lock()
+        done.acquire()
+        inquiry = Inquiry(inputs, self._attachment.config, done.release)
+        self._workers.inquire(inquiry)
+        while not done.acquire(timeout=SIGNAL_INTERVAL):
+            pass
+        return inquiry.result()
+
+    def price(self) -> float | None:
+        """Ask the service for the price of a million tokens; None: it names none. Raises as `ask_price`."""
+        with importing:
+            from electronhub_embeddings._http.api_client import ApiClient  # noqa: PLC0415 - httpx is slow to import
+
+        options, config = self._options, self._attachment.config
+        with closing(ApiClient(options.account, config)) as api_client:
+            return ask_price(
+                api_client.model_price,
+                self._workers.limiter,
+                max_duration=config.max_duration,
+                cap=config.requests_per_minute,
+                max_wait=options.max_wait,
+            )
 
     async def embed(
         self,
@@ -152,10 +188,7 @@ class Connection:
 
     def _submit(self, call: Call) -> None:
         if is_worker():
-            raise ElectronHubError(
-                "A text cannot be embedded inside on_request: the worker that calls it would wait for itself. "
-                "Hand the text over to another thread, and do not wait for it there."
-            )
+            raise _own_worker()
         self._workers.submit(call)
 
 
@@ -195,6 +228,13 @@ class PendingCall:
         """Withdraw the unsent texts, because the caller no longer waits for the result."""
         self._call.abandoned = True
         self._workers.withdraw(self._call)
+
+
+def _own_worker() -> ElectronHubError:
+    return ElectronHubError(
+        "A text cannot be embedded inside on_request: the worker that calls it would wait for itself. "
+        "Hand the text over to another thread, and do not wait for it there."
+    )
 
 
 @without_frames

@@ -137,7 +137,14 @@ def test_a_folder_names_what_it_imports(folder):
 
 PUBLIC = {
     "electronhub_embeddings": {
-        *("APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError"),
+        *(
+            "APIConnectionError",
+            "APIStatusError",
+            "APITimeoutError",
+            "AuthenticationError",
+            "BadRequestError",
+            "Estimate",
+        ),
         *("CacheError", "ElectronHubError", "EmbeddingsClient", "InputError", "InsufficientBalanceError"),
         *("InvalidResponseError", "NotFoundError", "PermissionDeniedError", "QuotaExceededError", "RateLimitError"),
         *("RequestInfo", "ServerError", "StoreConflictError", "Usage", "__version__"),

@@ -150,10 +150,11 @@ class Driver:
         self._take_effects()
         return batch
 
-    def finish(self, batch, error=None, tokens=0):
+    def finish(self, batch, error=None, tokens=0, seconds=0.0):
         """Finish a batch, with vectors or with an error."""
         status = None if error is None else getattr(error, "status_code", None)
-        self.scheduler.finished(batch, Result(error=error, prompt_tokens=tokens, status=status), self.now)
+        result = Result(error=error, prompt_tokens=tokens, status=status, seconds=seconds)
+        self.scheduler.finished(batch, result, self.now)
         self._take_effects()
 
     def drive(self, service):
