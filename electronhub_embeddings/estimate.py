@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from electronhub_embeddings._durations import in_words
+from electronhub_embeddings._wording import counted, in_words, limit_in_words
 
 UNKNOWN = (
     "how long that takes is known after the first answer, which names the limit: embed one text, or set "
@@ -64,10 +64,11 @@ class Estimate:
         parts += [f"about {round_off(self.tokens):,} tokens"]
         if self.cost is not None:
             parts.append(f"cost about {self.cost:.2g} at {self.price:g} a million tokens")
-        parts.append(_count(self.requests, "request"))
+        parts.append(counted(self.requests, "request"))
         if self.seconds is None:
             return f"{', '.join(parts)}; {UNKNOWN}"
-        return f"{', '.join(parts)}, about {in_words(self.seconds)} ({self._limit()})"
+        limit = limit_in_words(self.requests_per_minute, self.limit_source, self.left_to_others)
+        return f"{', '.join(parts)}, about {in_words(self.seconds)} ({limit})"
 
     def _texts(self) -> str:
         details: list[str] = []
@@ -75,21 +76,9 @@ class Estimate:
             details.append(f"{self.distinct:,} distinct")
         if self.cached:
             details.append(f"{self.cached:,} from the cache")
-        return _count(self.texts, "text") + (f" ({', '.join(details)})" if details else "")
-
-    def _limit(self) -> str:
-        if self.requests_per_minute is None:
-            return "the service has named no limit"
-        limit = _count(self.requests_per_minute, "request") + " a minute"
-        said = {"guess": ", a guess after a refused request", "option": ", as set"}.get(self.limit_source or "", "")
-        others = f", {self.left_to_others:,} more are left to others" if self.left_to_others else ""
-        return limit + said + others
+        return counted(self.texts, "text") + (f" ({', '.join(details)})" if details else "")
 
 
 def round_off(number: int) -> int:
     """Round to two digits: an estimate has no more."""
     return int(float(f"{number:.2g}"))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -100,7 +100,7 @@ class LimitWait:
         """Report to a call's progress why it waits; return the error to fail it with if `max_wait` is too short."""
         if self._pause is None or self._pause.seconds is None or call.failed:
             return None
-        call.progress.wait(f"{self._pause.reason}: next request", self._until)
+        call.progress.wait(self._pause.reason, self._until)
         return self.check_wait(call, max(0.0, self._until - now), self._pause.reason, now)
 
     def check_wait(self, call: Call, wait: float, reason: str, now: float) -> RateLimitError | None:

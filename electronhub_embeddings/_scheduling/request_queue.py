@@ -143,8 +143,11 @@ class RequestQueue:
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
         self.learned.request_refusal = None
         complete: list[Call] = []
+        counted: Call | None = None
         for part in batch.slices:
             part.call.progress.advance(len(part))
+            part.call.progress.requests += part.call is not counted
+            counted = part.call
             complete += _finish([part])
             if part.call.error is not None:  # its cached vectors have another length: the rest would be wasted
                 complete += self._fail(part.call, part.call.error)
@@ -247,7 +250,7 @@ def _announce_retry(recovery: Recovery, error: ElectronHubError, max_retries: in
     what = f"{_failure(error)}: attempt {part.attempts + 1} of {retries + 1}"
     logger.info("%s in %.0f s", what, pause)
     for _, part in recovery.again:
-        part.call.progress.wait(what, now + pause)
+        part.call.progress.wait_to_retry(what, now + pause)
 
 
 def _failure(error: ElectronHubError) -> str:

@@ -107,8 +107,8 @@ class Scheduler:
 
     def next_action(self, now: float) -> Wait | LookUp | LookAhead | Forecast | AcquireSlot:  # noqa: PLR0911
         """Return the next action; must be called again after each event."""
-        if self._watchers.is_due:
-            return self._watchers.ask(self._queues.cap)
+        if self._watchers.is_due and (question := self._watchers.ask(self._queues.cap)) is not None:
+            return question
         if (call := self._lookups.start_next()) is not None:
             return LookUp(call)
         queue = self._queues.most_urgent(now)
@@ -208,6 +208,7 @@ class Scheduler:
             part.call.note_returned(len(part), self._limit_wait.total(now))
         self._limit_wait.ask_again()
         self._forecasts.note_answer()
+        self._watchers.is_due = bool(self._watchers.calls)
         if result.error is None:
             self._complete(queue.accept(batch, result.prompt_tokens, result.seconds), now)
         else:
@@ -224,8 +225,11 @@ class Scheduler:
         call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
         if error := self._limit_wait.check(call, now):
             self._fail(call, error, now)
-        elif call.max_wait is not None:
+            return
+        if call.max_wait is not None:
             self._forecasts.add(call)
+        if not call.is_query:
+            self._watchers.watch(call, self._queues.of(call).learned.limits)
 
     def _fail(self, call: Call, error: ElectronHubError, now: float) -> None:
         if not call.outstanding:  # it has ended, and its caller may already be reading the result
@@ -241,6 +245,8 @@ class Scheduler:
         for call in calls:
             call.attachment.usage.seconds_waited += self._limit_wait.total(now) - call.blocked_before
         self._effects.complete += calls
+        if self._watchers.calls:
+            self._watchers.forget(calls)
 
     def _wait(self, now: float, until: float | None = None) -> Wait:
         due = self._queues.next_due(now)

@@ -34,7 +34,7 @@ def embed(
     """
     if not inputs.texts:
         return _no_vectors(lifecycle, as_lists=as_lists)
-    progress = Progress()
+    progress = Progress(len(inputs.texts), is_shown=show_progress)
     pending = lifecycle.connection().submit(inputs, progress, is_query=is_query, as_lists=as_lists)
     if not show_progress:
         return pending.result()
@@ -53,7 +53,7 @@ async def aembed(
     """Embed the texts of one call without blocking the event loop; otherwise the same as `embed`."""
     if not inputs.texts:
         return _no_vectors(lifecycle, as_lists=as_lists)
-    progress, connection = Progress(), lifecycle.connection()
+    progress, connection = Progress(len(inputs.texts), is_shown=show_progress), lifecycle.connection()
     if not show_progress:
         return await connection.embed(inputs, progress, is_query=is_query, as_lists=as_lists)
     with ProgressBar(progress, len(inputs.texts)) as bar:

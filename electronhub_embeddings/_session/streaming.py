@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._progress_bar import Progress, ProgressBar
+from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
@@ -36,19 +37,20 @@ def embed_iterable(
     """
     if isinstance(texts, (str, bytes)):
         prepare(texts)  # raises: a single string is a mistake, not an iterable of characters
-    progress = Progress()
-    vectors = stream(
+    progress = Progress(is_shown=show_progress)
+    stream_with = partial(
+        stream,
         texts,
         submit=lambda batch: lifecycle.connection().submit(prepare(batch), progress),
         batch_size=lifecycle.options.batch_size,
         ahead=lifecycle.options.max_concurrency,
     )
     if not show_progress:
-        yield from vectors
+        yield from stream_with()
         return
     with ProgressBar(progress, None) as bar:
-        for vector in vectors:
-            bar.draw()
+        for vector in stream_with(look=bar.draw):
+            bar.draw_now_and_then()
             yield vector
 
 
@@ -58,6 +60,7 @@ def stream(
     submit: Callable[[list[str]], PendingCall],
     batch_size: int,
     ahead: int,
+    look: Callable[[], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield a vector for each text.
 
@@ -66,6 +69,7 @@ def stream(
         submit: Checks a batch and submits it to the workers.
         batch_size: Texts in a batch.
         ahead: Batches in flight in addition to the one whose vectors are being yielded.
+        look: Called every `REDRAW_INTERVAL` seconds while waiting for vectors, to draw a progress bar.
     """
     source = iter(texts)
     in_flight: deque[tuple[int, PendingCall]] = deque()
@@ -86,7 +90,7 @@ def stream(
                 break
             offset, call = in_flight.popleft()
             try:
-                rows = call.result()
+                rows = call.result() if look is None else call.result(look, REDRAW_INTERVAL)
             except ElectronHubError as error:
                 raise _add_later_vectors(_shift_positions(offset, error), in_flight) from error.__cause__
             yield from rows

@@ -97,7 +97,7 @@ def test_a_retry_is_logged_and_shown(lines, error, words):
     driver = Driver(Config(max_retries=6))
     call = driver.submit()
     shown = []
-    call.progress.wait = lambda what, until: shown.append((what, until - driver.now))
+    call.progress.wait_to_retry = lambda what, until: shown.append((what, until - driver.now))
     driver.finish(driver.send(), error)
     ((what, pause),) = shown
     assert what == f"{words}: attempt 2 of {7 if error.retries is None else error.retries + 1}"
