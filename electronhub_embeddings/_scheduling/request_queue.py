@@ -13,7 +13,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._scheduling.batch import Batch, Slice
+from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT, BatchLimits
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
@@ -140,7 +140,7 @@ class RequestQueue:
         if seconds and not batch.slices[-1].call.is_query:
             before = seconds if self.round_trip is None else self.round_trip
             self.round_trip = before + EWMA_WEIGHT * (seconds - before)
-        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
+        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens, count_texts(batch.slices))
         self.learned.request_refusal = None
         complete: list[Call] = []
         counted: Call | None = None

@@ -86,6 +86,10 @@ class Process:
         """Submit a call."""
         self.post(partial(self._take_in, record))
 
+    def inquire(self, inquiry):
+        """Ask what the texts of a call would need."""
+        self.post(partial(self.scheduler.inquire, inquiry))
+
     def withdraw(self, call):
         """Withdraw the unsent texts of a call."""
         self.post(partial(self._take_back, call))
@@ -312,6 +316,8 @@ class Process:
     def _take_effects(self):
         """Take the scheduler's effects; return the calls that have ended."""
         effects = self.scheduler.take_effects()
+        for inquiry in effects.answered:
+            self.world.clock.after(0.0, inquiry.resolve)
         for config in effects.unused:
             invariants.unused_once(self, config)
             self.configs_in_use.discard(config)

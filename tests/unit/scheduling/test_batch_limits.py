@@ -167,14 +167,19 @@ def test_before_the_first_answer_tokens_are_a_guess():
 
 
 def test_tokens_are_expected_as_they_were_charged():
-    """The average of all answers counts, without the margin; the range is that of single answers and the margin."""
+    """The average of all answers counts, without the margin; no answer is outside of the range."""
     limits = BatchLimits(2048)
-    limits.learn_tokens_per_byte(1000, 200)
-    limits.learn_tokens_per_byte(3000, 900)
-    tokens, fewest, most = limits.charged.expect(5, 10_000)
-    assert tokens == 2750
-    assert fewest == int(10_000 * 0.2 / ESTIMATE_MARGIN)
-    assert most == round(10_000 * 0.3 * ESTIMATE_MARGIN)
+    limits.learn_tokens_per_byte(1000, 200, 500)
+    limits.learn_tokens_per_byte(3000, 900, 500)
+    assert limits.charged.expect(5, 10_000) == (2750, 2000, 3000)
+
+
+@pytest.mark.parametrize(("texts", "error"), [(1, 0.5), (25, 0.1), (100, 0.05), (10_000, 0.05)])
+def test_few_texts_say_little(texts, error):
+    """The fewer texts were charged, the wider the range; it is never narrower than the margin."""
+    limits = BatchLimits(2048)
+    limits.learn_tokens_per_byte(4000, 1000, texts)
+    assert limits.charged.expect(5, 10_000) == (2500, int(2500 * (1 - error)), round(2500 * (1 + error)))
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 10**7)), min_size=1), st.integers(1, 10**7))
