@@ -1,5 +1,5 @@
 # make demo   search Python's standard library with LangChain and with LlamaIndex
-# make test   what can break in a day's work: lint, types, the tests, a part of the simulation (two minutes on two cores)
+# make test   what can break in a day's work: lint, types, the tests, a part of the simulation (two to three minutes on two cores)
 # make check  everything that must hold: `make test`, and then the slow tests, the ServiceContext environment, the lowest
 #             versions, the built wheel, vector stores, notebooks, Ray and a web server, the site
 #
@@ -44,7 +44,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types public-types unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -59,7 +59,7 @@ check:
 # Two at a time, the longest ones first, each with its own output in one piece.
 rest: .venv/ready redis
 	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
-		HAS_REDIS=$(HAS_REDIS) coverage slow ecosystem lowest packaging service-context public-types site
+		HAS_REDIS=$(HAS_REDIS) ecosystem slow lowest packaging service-context pyright site
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -68,13 +68,14 @@ lint: .venv/ready
 
 types: .venv/ready
 	$(BIN)/mypy
-	$(BIN)/pyright -p pyproject.toml
 
-# Everything public has a known type. pyright finds the packages by the python that comes first in the path.
-public-types: export PATH := $(CURDIR)/$(BIN):$(PATH)
-public-types: .venv/ready
+# What mypy lets pass, and that everything public has a known type. pyright finds the packages by the python that comes
+# first in the path.
+pyright: export PATH := $(CURDIR)/$(BIN):$(PATH)
+pyright: .venv/ready
+	pyright -p pyproject.toml
 	for package in electronhub_embeddings langchain_electronhub llama_index_electronhub pytest_electronhub; do \
-		$(BIN)/pyright -p pyproject.toml --ignoreexternal --verifytypes $$package || exit 1; \
+		pyright -p pyproject.toml --ignoreexternal --verifytypes $$package || exit 1; \
 	done
 
 TESTS := tests --ignore tests/packaging --ignore tests/ecosystem
@@ -100,7 +101,7 @@ service-context: .venv-0.10/ready
 
 # Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
-	.venv-ecosystem/bin/python -m pytest tests/ecosystem
+	.venv-ecosystem/bin/python -m pytest tests/ecosystem -n 3 --dist loadgroup
 	.venv-sdks/bin/python -m pytest tests/ecosystem/test_other_sdks.py
 
 # The page that mkdocs prints about its own next version is no warning of ours.
@@ -123,7 +124,7 @@ dist: .venv/ready
 	$(BIN)/uv build --quiet --out-dir dist
 
 packaging: .venv/ready
-	$(BIN)/python -m pytest tests/packaging
+	$(BIN)/python -m pytest tests/packaging -n 2 --dist worksteal
 
 .venv/ready: pyproject.toml uv.lock
 	$(PYTHON) -m venv .venv

@@ -19,6 +19,8 @@ from support.redis_server import Server
 from support.repository import ROOT
 from support.window_changes import look
 
+pytestmark = pytest.mark.xdist_group("ray")  # two clusters at once need more memory than most machines have
+
 EXAMPLES = ROOT / "examples"
 
 TIMEOUT = 600.0
