@@ -131,7 +131,8 @@ class ProgressBar:
         from tqdm.auto import tqdm  # noqa: PLC0415 - takes 50 ms, needed only for a bar
 
         self._progress = progress
-        self._bar = tqdm(total=total, desc=progress.status(), bar_format="{desc}" if total is None else BAR)
+        briefest = progress.status(0)  # its width is not known yet
+        self._bar = tqdm(total=total, desc=briefest, bar_format="{desc}" if total is None else BAR)
         self._drawn_at = time.monotonic()
 
     def draw(self) -> None:

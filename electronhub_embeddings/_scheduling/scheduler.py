@@ -208,7 +208,8 @@ class Scheduler:
             part.call.note_returned(len(part), self._limit_wait.total(now))
         self._limit_wait.ask_again()
         self._forecasts.note_answer()
-        self._watchers.is_due = bool(self._watchers.calls)
+        if self._watchers.calls:
+            self._watchers.is_due = True
         if result.error is None:
             self._complete(queue.accept(batch, result.prompt_tokens, result.seconds), now)
         else:

@@ -44,6 +44,17 @@ def test_the_warning_says_how_to_see_more(caplog):
     assert "show_progress=True" in record.getMessage()
 
 
+def test_a_bar_warns_of_a_long_wait_itself(lines):
+    """A warning would be printed into the line of the bar, and say nothing more."""
+    driver = Driver()
+    driver.submit(is_shown=True)
+    deny(driver, WARNED_WAIT)
+    assert lines() == [("INFO", "rate limit: next request in 10 s")]
+    driver.submit()
+    deny(driver, WARNED_WAIT)
+    assert lines()[1:] == [("WARNING", "rate limit: next request in 10 s")]
+
+
 def test_later_waits_of_a_call_are_at_info(lines):
     """A job that waits every minute warns once."""
     driver = Driver()

@@ -159,6 +159,15 @@ def test_an_inquiry_is_answered_at_once(driver):
     assert not driver.scheduler.is_waiting
 
 
+def test_an_answer_that_comes_with_an_inquiry_does_not_hide_it(driver):
+    """Events are taken in together: an answer before the next action leaves the inquiry to be answered."""
+    driver.submit()
+    batch = driver.send()
+    driver.scheduler.inquire(inquire(), driver.now)
+    driver.finish(batch)
+    assert isinstance(driver.scheduler.next_action(driver.now), LookAhead)
+
+
 def test_an_inquiry_fails_with_the_store(driver):
     """If the limiter cannot be asked, whoever inquires receives the error."""
     inquiry = inquire()
