@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from llama_index.core.utils import get_tokenizer
 
 from electronhub_embeddings import EmbeddingsClient
 from electronhub_embeddings._scheduling.inquiry import Inquiry
 from electronhub_embeddings.emulator import Emulator
-from electronhub_embeddings.emulator._embeddings import count_tokens
 from simulation.callers import Config, TextInputs
 from simulation.network import NetworkConditions
 from simulation.scenario import Scenario
@@ -96,10 +96,16 @@ def draw(number: int, windows: tuple[float, float] = (0.3, 6.0), batches: tuple[
 
 @cache
 def corpus() -> tuple[str, ...]:
-    """Return the paragraphs of Python's standard library: English and code, each once."""
+    """Return the paragraphs of the modules of Python's standard library: English and code, each once."""
     files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
     paragraphs = (part.strip() for file in files for part in file.read_text("utf-8", "replace").split("\n\n"))
     return tuple(dict.fromkeys(part for part in paragraphs if 60 <= len(part) <= 4000))
+
+
+@cache
+def count_tokens(text: str) -> int:
+    """Count the tokens of cl100k_base, which is what text-embedding-3 counts; LlamaIndex brings its vocabulary."""
+    return len(get_tokenizer()(text))
 
 
 @dataclass(frozen=True)
@@ -253,6 +259,7 @@ def summary(outcomes: list[Outcome]) -> str:
         ("beside a timer", [each for each in outcomes if each.job.stranger == "a timer"]),
         ("beside people", [each for each in outcomes if each.job.stranger == "people"]),
         ("all", outcomes),
+        ("of these without a refused request", [each for each in outcomes if not each.refused]),
         ("of these in real minutes", [each for each in outcomes if each.where == "real"]),
     ]
     for name, group in filter(all, groups):
