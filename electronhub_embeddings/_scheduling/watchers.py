@@ -41,7 +41,7 @@ class Watchers:
         self.is_due = False
         """Whether the limiter has to be asked."""
         self._unannounced: set[Call] = set()
-        """Calls without a known forecast so far."""
+        """Calls of more than one request without a known forecast so far."""
 
     def inquire(self, inquiry: Inquiry) -> None:
         """Add an inquiry."""
@@ -51,9 +51,10 @@ class Watchers:
     def watch(self, call: Call, limits: BatchLimits) -> None:
         """Add a call with waiting documents, if its progress is shown or it needs more than one request."""
         is_long = call.outstanding > limits.max_inputs or call.inputs.ends[-1] > limits.max_bytes
+        if is_long:
+            self._unannounced.add(call)
         if is_long or call.progress.is_shown:
             self.calls.append(call)
-            self._unannounced.add(call)
             self.is_due = True
 
     def ask(self, cap: int | None) -> LookAhead | None:

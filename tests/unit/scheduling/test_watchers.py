@@ -120,6 +120,15 @@ def test_a_long_job_with_a_bar_is_announced_as_well(driver, lines):
     assert len(forecasts(call)) == 4
 
 
+def test_a_batch_of_a_stream_is_no_job(driver, lines):
+    """A stream submits a call for each request; with a bar, each is forecast, and none is announced."""
+    driver.window.cooldown.until = driver.now + 50
+    call = driver.submit(8, is_shown=True)
+    driver.action()
+    assert len(forecasts(call)) == 1
+    assert lines() == []
+
+
 def test_a_short_job_is_not_worth_a_line(driver, lines):
     """Less than ten seconds are not announced, later neither."""
     driver.submit(8 * 5)
