@@ -52,6 +52,8 @@ class RequestQueue:
         self.config = config
         self.attachments: set[Attachment] = set()
         """The clients that use this configuration."""
+        self.connections = max(1, config.max_concurrency - 1)
+        """Requests with documents that may be on the wire at once: one more place is kept for queries."""
         self.in_flight = 0
         """Batches in flight."""
         self.learned = Learned(BatchLimits(config.batch_size), config.encoding_format)
@@ -67,11 +69,6 @@ class RequestQueue:
     def is_waiting(self) -> bool:
         """Whether any text is waiting, including texts that pause before a retry."""
         return bool(self.waiting) or self._probe_due is not None
-
-    @property
-    def connections(self) -> int:
-        """The requests with documents that may be on the wire at once: one more place is kept for queries."""
-        return max(1, self.config.max_concurrency - 1)
 
     @property
     def is_full(self) -> bool:
