@@ -40,11 +40,6 @@ class LimitWait:
         self.ask_again_at = float("-inf")
         """When to ask the limiter again, if no event comes before."""
 
-    @property
-    def is_blocked(self) -> bool:
-        """Whether the limit currently allows no request."""
-        return self._pause is not None
-
     def total(self, now: float) -> float:
         """Return the seconds spent blocked so far; waiting for an answer does not count."""
         return self._before + (now - self._since if self._since is not None else 0.0)

@@ -64,6 +64,8 @@ def test_there_are_notebooks():
 def test_a_run_without_a_key_shows_what_is_committed(committed, tmp_path, monkeypatch):
     """Each cell runs against the emulator without warnings, with the same kinds of output as committed."""
     shutil.copy(FOLDER / "corpus.py", tmp_path)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # beside other tests, threads that wait for each other take twice the time
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))  # nothing of whoever runs this, and no history for them
     fresh = deepcopy(committed)
     for cell in code(fresh):

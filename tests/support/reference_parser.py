@@ -51,6 +51,8 @@ def parse(content, count, dimensions):
         body = json.loads(text, parse_int=whole, object_pairs_hook=once, parse_constant=no_number)
         if isinstance(body, dict) and re.search("inf|nan", repr(body.get("usage"))):
             doubts.append("infinite usage")
+        if isinstance(body, dict) and isinstance(body.get("error"), float):
+            doubts.append("an error that is 0, or nearly")
         return ParsedBody(_vectors(body, count, dimensions), not doubts)
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError, struct.error):
         return ParsedBody(None, not doubts)

@@ -4,9 +4,15 @@ import json
 
 import pytest
 
-from electronhub_embeddings._codec.models_list import read_models, read_price
+from electronhub_embeddings._codec.models_list import NO_KEY_SENT, read_models, read_price
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
-from electronhub_embeddings.errors import AuthenticationError, InvalidResponseError, NotFoundError
+from electronhub_embeddings.errors import (
+    AuthenticationError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServerError,
+)
 
 MODELS = [
     {"id": "embeds", "endpoints": ["/v1/embeddings"]},
@@ -68,7 +74,12 @@ def test_a_description_that_is_none_is_refused(body):
 
 
 @pytest.mark.parametrize("read", [read_models, read_price])
-def test_a_refusal_without_the_key_says_so(read):
-    """A gateway that wants a key for public information is no sign of a wrong key."""
-    with pytest.raises(AuthenticationError, match="No key was sent"):
-        read(401, b"{}", RateLimitHeaders())
+@pytest.mark.parametrize(
+    ("status", "error", "is_about_the_key"),
+    [(401, AuthenticationError, True), (403, PermissionDeniedError, True), (500, ServerError, False)],
+)
+def test_a_gateway_that_wants_a_key(read, status, error, is_about_the_key):
+    """No key was sent, so the error does not ask for another one."""
+    with pytest.raises(error) as caught:
+        read(status, b"{}", RateLimitHeaders())
+    assert (NO_KEY_SENT in str(caught.value)) == is_about_the_key

@@ -26,3 +26,51 @@ def test_vectors_of_the_same_length_are_decoded_in_place():
     rows[:] = 1
     output.put(1, 2, rows)
     assert output.result().tolist() == [[0, 0], [1, 1]]
+
+
+def test_equal_texts_have_equal_vectors_of_their_own():
+    """In lists and in an array: changing one does not change the other."""
+    for as_lists in (False, True):
+        output = VectorOutput(prepare_texts(["a", "b", "a"]), as_lists=as_lists)
+        assert (output.place(0, 2, 1) is None) == as_lists
+        output.put(0, 2, np.array([[1], [2]], np.float32))
+        vectors = output.result()
+        assert [list(vector) for vector in vectors] == [[1.0], [2.0], [1.0]]
+        vectors[0][0] = 9.0
+        assert vectors[2][0] == 1.0
+        assert list(output.partial()) == [0, 1, 2]
+
+
+def test_lists_are_of_python_floats():
+    """As the frameworks and JSON want them; without equal texts the same lists are handed out."""
+    output = VectorOutput(prepare_texts(["a", "b"]), as_lists=True)
+    output.put(1, 2, np.array([[0.5, 2]], np.float32))
+    assert {index: (vector.dtype, vector.tolist()) for index, vector in output.partial().items()} == {
+        1: (np.float32, [0.5, 2.0])
+    }
+    output.put(0, 1, np.zeros((1, 2), np.float32))
+    assert output.result() == [[0.0, 0.0], [0.5, 2.0]]
+    assert {type(number) for vector in output.result() for number in vector} == {float}
+
+
+def test_vectors_are_kept_before_they_are_handed_out():
+    """What is cached already is not kept again, and what could not be kept is not part of the result."""
+    kept = []
+
+    def keep(start, stop, vectors):
+        if start == 2:
+            raise OSError("disk full")
+        kept.append((start, stop, vectors.tolist()))
+
+    output = VectorOutput(prepare_texts(["a", "b", "c"]), as_lists=False, keep=keep)
+    output.put_known(np.array([[1]], np.float32))
+    output.put(1, 2, np.array([[2]], np.float32))
+    with pytest.raises(OSError, match="disk full"):
+        output.put(2, 3, np.array([[3]], np.float32))
+    assert kept == [(1, 2, [[2.0]])]
+    assert {index: vector.tolist() for index, vector in output.partial().items()} == {0: [1.0], 1: [2.0]}
+
+
+def test_nothing_was_stored():
+    """A call that fails at its first request has an empty `.partial`."""
+    assert VectorOutput(prepare_texts(["a"]), as_lists=False).partial() == {}

@@ -225,6 +225,13 @@ def test_a_slot_that_comes_free_is_free_at_that_moment():
     assert window.acquire(1.0 + HOLD, "b", max_duration=70.0) is None
 
 
+def test_a_change_that_is_repeated_takes_no_second_slot():
+    """A store repeats a change whose success it could not confirm."""
+    window = told(2)
+    starts = [window.acquire(time, "a", max_duration=70.0) for time in (0.0, 0.1)]
+    assert (starts, window.slots.in_flight) == ([None, None], {"a": (0.0, 70.0)})
+
+
 def test_a_call_that_was_never_sent_costs_nothing():
     """A released slot is available at once."""
     window = told(1)

@@ -1,5 +1,7 @@
 """A call: how its result is assembled."""
 
+import pytest
+
 from electronhub_embeddings.errors import ElectronHubError, ServerError
 from support.scheduler_driver import make_call
 
@@ -26,3 +28,28 @@ def test_a_result_that_cannot_be_assembled():
         assert type(call.error) is ElectronHubError
         assert str(call.error) == "Unexpected MemoryError: no room"
         assert type(call.error.__cause__) is MemoryError
+
+
+def test_a_call_returns_its_vectors_or_raises_its_error():
+    """The error is raised with what was stored, and the call keeps neither it nor the frames that it passed."""
+
+    class Stored:
+        @staticmethod
+        def result():
+            return "vectors"
+
+        @staticmethod
+        def partial():
+            return {0: "vector"}
+
+    good, bad = make_call(), make_call()
+    good.output = bad.output = Stored()
+    bad.fail(ServerError("x", status_code=503))
+    bad.fail(ServerError("later", status_code=500))
+    good.resolve()
+    bad.resolve()
+    assert good.result() == "vectors"
+    with pytest.raises(ServerError, match="x") as caught:
+        bad.result()
+    assert caught.value.partial == {0: "vector"}
+    assert bad.error is None

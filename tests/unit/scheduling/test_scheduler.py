@@ -1,6 +1,7 @@
 """The scheduler: which texts are sent when, how calls end, and what detached clients leave behind."""
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
+from electronhub_embeddings._scheduling import request_queue
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
 from electronhub_embeddings.errors import APIConnectionError, InvalidResponseError, RateLimitError, ServerError
 from support.scheduler_driver import Config, Driver, refusal, texts_of
@@ -235,3 +236,54 @@ def test_a_client_is_closed_while_its_call_is_looked_up():
     driver.scheduler.looked_up(call, None, driver.now)
     driver.action()
     assert (driver.ended, str(call.error)) == ([call], "The client was closed.")
+
+
+def test_a_call_is_withdrawn_before_its_lookup():
+    """It ends at once, and its client's other calls stay."""
+    driver = Driver()
+    first, second = driver.submit(cache=object()), driver.submit(cache=object())
+    assert driver.action() == LookUp(first)
+    driver.withdraw(second)
+    assert (driver.ended, str(second.error)) == ([second], "The call was withdrawn.")
+    driver.scheduler.looked_up(first, None, driver.now)
+    assert texts_of(driver.send().slices) == [(first.number, 0)]
+
+
+def test_a_client_leaves_another_one_of_the_same_configuration_its_texts():
+    """Only its own calls fail."""
+    driver = Driver()
+    leaving, staying = driver.attach(), driver.attach()
+    gone, other = driver.submit(attachment=leaving), driver.submit(attachment=staying)
+    driver.detach(leaving)
+    driver.detach(leaving)
+    assert (driver.ended, driver.unused) == ([gone], [])
+    assert texts_of(driver.send().slices) == [(other.number, 0)]
+
+
+def test_a_slot_comes_when_nothing_is_left_to_send():
+    """The worker releases it."""
+    driver = Driver()
+    call = driver.submit()
+    assert isinstance(driver.action(), AcquireSlot)
+    driver.withdraw(call)
+    assert driver.grant() is None
+
+
+def test_a_bug_in_the_handling_of_a_failure_costs_one_batch(monkeypatch, caplog):
+    """Its calls end with the error that the service sent, the log has the traceback, and the next batch is sent."""
+
+    def recover(*_):
+        raise ZeroDivisionError
+
+    driver = Driver()
+    call = driver.submit()
+    batch = driver.send()
+    with monkeypatch.context() as patch:
+        patch.setattr(request_queue, "recover", recover)
+        driver.finish(batch, ServerError("Upstream.", status_code=503))
+    assert driver.ended == [call]
+    assert "Upstream." in str(call.error)
+    assert "ZeroDivisionError" in caplog.text
+    other = driver.submit()
+    driver.finish(driver.send(linger=0.0))
+    assert (driver.ended, other.error) == ([call, other], None)

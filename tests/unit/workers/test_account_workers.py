@@ -313,7 +313,7 @@ async def test_a_call_after_a_wait_that_was_given_up(client, emulator, hold):
     (first,) = await queued(shared.aembed(hold.texts))
     await sent(service, 1)
     (gone,) = await queued(shared.aembed(["given up"]))
-    while not next(iter(shared._lifecycle._connections.values()))._workers._loop.scheduler._limit_wait.is_blocked:  # noqa: ASYNC110 - nothing is sent before the first answer
+    while not next(iter(shared._lifecycle._connections.values()))._workers._loop.scheduler._limit_wait._pause:  # noqa: ASYNC110 - nothing is sent before the first answer
         await asyncio.sleep(0.002)
     gone.cancel()
     hold.release()
