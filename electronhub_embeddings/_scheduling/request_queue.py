@@ -86,10 +86,9 @@ class RequestQueue:
     def urgency(self, now: float) -> tuple[int, int] | None:
         """Rank the next batch: queries above documents, older calls above younger ones; None: none can be sent."""
         self.waiting.end_pauses(now)
-        connections = self.config.max_concurrency
-        if self.waiting.queries and self.in_flight < connections:
+        if self.waiting.queries and self.in_flight < self.config.max_concurrency:
             return 1, -self.waiting.queries[0].call.number
-        if self.in_flight >= max(1, connections - 1):
+        if self.in_flight >= self.connections:
             return None
         if self._search is not None and self._probe_is_due(now):
             return 0, -min(part.call.number for part in self._search.probe)
