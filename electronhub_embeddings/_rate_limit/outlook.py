@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -83,14 +82,17 @@ class Outlook:
         now, last, alone = self.earliest, self.last_start, self.is_probing
         if alone and self.in_flight:
             now = max(now, lane.round_trip + max(self.in_flight))
-        for number in count():
+        ahead = self.waiting
+        while True:
             while self.share is not None and len(slots) >= self.share:
                 now = max(now, heapq.heappop(slots))
             while len(connections) >= lane.connections:
                 now = max(now, heapq.heappop(connections))
             if now < self.spread_until:
                 now = max(now, last + spacing)
-            if number >= self.waiting:
+            if ahead:
+                ahead -= 1
+            else:
                 yield now
             last = now
             heapq.heappush(slots, now + lane.round_trip + self.hold)

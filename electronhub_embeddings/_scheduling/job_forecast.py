@@ -118,15 +118,13 @@ class _Rehearsal:
         starts = islice(self._outlook.starts(self.lane), before, None)
         requests, taken, sent, last = 0, 0, 0, 0.0
         answered_at = self.lane.round_trip if self.lane.busy else math.inf
-        for number, last in enumerate(starts, start=1):
+        for last in islice(starts, most):
             answered_at = min(answered_at, last + self.lane.round_trip)
             batch = self._take(self._later if last >= answered_at else self._limits)
             mine = count_texts([part for part in batch if part.call is call])
             requests, taken, sent = requests + bool(mine), taken + count_texts(batch), sent + mine
             if sent >= texts:
                 return requests, last
-            if number >= most:
-                break
         left = count_texts([part for part in self.waiting if part.call.number <= call.number])
         more = math.ceil(left * most / taken)
         skipped, seconds = self._outlook.after_many(self.lane, more)
