@@ -71,6 +71,12 @@ class RequestQueue:
         return bool(self.waiting) or self._probe_due is not None
 
     @property
+    def depth(self) -> int:
+        """The number of waiting texts, for observers: they read it without the lock, when it can be changing."""
+        search = self._search
+        return self.waiting.depth + (0 if search is None else count_texts(search.slices))
+
+    @property
     def is_full(self) -> bool:
         """Whether waiting for more texts would not make the next batch larger."""
         return self._probe_due is not None or self.waiting.fills(self.learned.limits)

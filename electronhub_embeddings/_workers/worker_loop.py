@@ -199,6 +199,8 @@ class WorkerLoop:
         """Remove the effects that must be applied after the lock is released; the lock must be held."""
         effects = self.scheduler.take_effects()
         waking = [call.resolve for call in effects.complete]
+        if waking:  # first the report: a caller that looks at it afterwards finds its call there
+            waking.insert(0, partial(self._sender.report_waits, effects.complete))
         if effects.answered:
             waking += [inquiry.resolve for inquiry in effects.answered]
         return waking + self._sender.forget(effects.unused) if effects.unused else waking

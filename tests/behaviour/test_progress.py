@@ -46,11 +46,23 @@ def test_a_bar_shows_texts_requests_and_time(name, emulator, closing, capsys):
     assert any(re.fullmatch(r"50/50 texts, 5 requests in \d+ s", it) for it in shown)
 
 
-def test_a_stream_shows_what_it_has(emulator, client, capsys):
+async def list_async(model):
+    """Embed an iterable in an event loop."""
+    return [vector async for vector in model.aiter_embed(iter(TEXTS), show_progress=True)]
+
+
+@pytest.mark.parametrize(
+    "embed",
+    [
+        lambda model: list(model.iter_embed(iter(TEXTS), show_progress=True)),
+        lambda model: asyncio.run(list_async(model)),
+    ],
+    ids=["sync", "async"],
+)
+def test_a_stream_shows_what_it_has(embed, emulator, client, capsys):
     """Of an iterable, texts, requests and the limit are shown, also while nothing comes."""
     service = emulator(rpm=2, window=0.6)
-    model = client(service, batch_size=10, dimensions=8)
-    assert len(list(model.iter_embed(iter(TEXTS), show_progress=True))) == 50
+    assert len(embed(client(service, batch_size=10, dimensions=8))) == 50
     shown = capsys.readouterr().err
     assert "20 texts, 2 requests, 200 a minute" in shown
     assert "50 texts, 5 requests, 200 a minute" in shown

@@ -68,13 +68,15 @@ class Progress:
     wait_to_retry = wait
 
 
-def make_call(sizes=(1,), *, config=None, attachment=None, is_query=False, max_wait=None, cache=None, is_shown=False):
+def make_call(
+    sizes=(1,), *, config=None, attachment=None, is_query=False, max_wait=None, cache=None, tracked=(), is_shown=False
+):
     """Return a call of texts of the given sizes."""
     sizes = [1] * sizes if isinstance(sizes, int) else list(sizes)
     inputs = Inputs([f"t{i}" for i in range(len(sizes))], list(accumulate(sizes)))
     attachment = attachment or Attachment(config or Config(), Usage())
-    progress = Progress(is_shown=is_shown)
-    return Call(inputs, attachment, is_query=is_query, max_wait=max_wait, progress=progress, cache=cache)
+    options = {"is_query": is_query, "max_wait": max_wait, "cache": cache, "tracked": tracked}
+    return Call(inputs, attachment, progress=Progress(is_shown=is_shown), **options)
 
 
 def texts_of(slices):
