@@ -251,12 +251,12 @@ def test_an_estimate_inside_on_request_is_refused(client, emulator):
     assert "inside on_request" in errors[0]
 
 
-def test_no_thread_and_no_file_stay_behind(emulator, closing, until, state_folder):
+def test_no_thread_and_no_file_stay_behind(emulator, closing, until, workers, state_folder):
     """The thread that has answered ends, and closes the window's file, without the client being closed."""
     service = emulator(rpm=0)
     asking = closing(EmbeddingsClient(api_key=service.api_key, base_url=service.base_url))
     asking.estimate(TEXTS)
-    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "electronhub-worker"])
+    until(lambda: not workers())
     files = Path("/proc/self/fd")
     opened = [str(file.resolve()) for file in files.iterdir()] if files.is_dir() else []
     assert not [path for path in opened if path.startswith(str(state_folder))]
