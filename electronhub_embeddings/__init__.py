@@ -26,6 +26,7 @@ from electronhub_embeddings.errors import (
     ServerError,
     StoreConflictError,
 )
+from electronhub_embeddings.estimate import Estimate
 from electronhub_embeddings.usage import RequestInfo, Usage
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ __all__ = [  # without the transports for httpx2, which cannot be imported every
     "CheckResult",
     "ElectronHubError",
     "EmbeddingsClient",
+    "Estimate",
     "InputError",
     "InsufficientBalanceError",
     "InvalidResponseError",

@@ -137,6 +137,8 @@ class Call:
         """Seconds that the call has waited for the limit; set when the call ends."""
         self.was_warned = False
         """Whether a long wait of the call was logged as a warning."""
+        self.requests_in_flight = 0
+        """Slices in flight; few batches hold more than one of a call."""
         self._in_flight = 0
         """Texts in flight."""
         self._blocked_when_sent = 0.0
@@ -163,6 +165,7 @@ class Call:
     def note_sent(self, texts: int, blocked: float) -> None:
         """Record that texts were sent, when the scheduler had been blocked for `blocked` seconds in total."""
         self._in_flight += texts
+        self.requests_in_flight += 1
         self._blocked_when_sent = blocked
 
     def note_returned(self, texts: int, blocked: float) -> None:
@@ -171,6 +174,7 @@ class Call:
             self.blocked_before += blocked - self._blocked_when_sent
             self._blocked_when_sent = blocked
         self._in_flight -= texts
+        self.requests_in_flight -= 1
 
     def finish(self, texts: int) -> bool:
         """Record that `texts` texts are finished; return whether the call is complete."""

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
-from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT, BatchLimits
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
     Recovery,
@@ -52,9 +52,13 @@ class RequestQueue:
         self.config = config
         self.attachments: set[Attachment] = set()
         """The clients that use this configuration."""
+        self.connections = max(1, config.max_concurrency - 1)
+        """Requests with documents that may be on the wire at once: one more place is kept for queries."""
         self.in_flight = 0
         """Batches in flight."""
         self.learned = Learned(BatchLimits(config.batch_size), config.encoding_format)
+        self.round_trip: float | None = None
+        """Seconds that requests with documents take, on average; None: none has been answered."""
         self.waiting = WaitingTexts()
         self._policy = RetryPolicy(config.max_retries)
         self._search: Bisection | None = None
@@ -88,10 +92,9 @@ class RequestQueue:
     def urgency(self, now: float) -> tuple[int, int] | None:
         """Rank the next batch: queries above documents, older calls above younger ones; None: none can be sent."""
         self.waiting.end_pauses(now)
-        connections = self.config.max_concurrency
-        if self.waiting.queries and self.in_flight < connections:
+        if self.waiting.queries and self.in_flight < self.config.max_concurrency:
             return 1, -self.waiting.queries[0].call.number
-        if self.in_flight >= max(1, connections - 1):
+        if self.in_flight >= self.connections:
             return None
         if self._search is not None and self._probe_is_due(now):
             return 0, -min(part.call.number for part in self._search.probe)
@@ -127,21 +130,26 @@ class RequestQueue:
         if probe is not None:
             slices, self._probe_due = probe.probe, None
         else:
-            connections = max(1, self.config.max_concurrency - 1)
             slices = self.waiting.take(
-                self.learned.limits, limited=limited, connections=connections, hold_documents=self._holds_documents
+                self.learned.limits, limited=limited, connections=self.connections, hold_documents=self._holds_documents
             )
         self.in_flight += 1
         return Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
 
-    def accept(self, batch: Batch, prompt_tokens: int) -> list[Call]:
-        """Record that the vectors of a batch are stored, and learn from the tokens charged."""
+    def accept(self, batch: Batch, prompt_tokens: int, seconds: float) -> list[Call]:
+        """Record that the vectors of a batch are stored; learn from the tokens charged and the seconds that it took."""
         self.in_flight -= 1
-        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
+        if seconds and not batch.slices[-1].call.is_query:
+            before = seconds if self.round_trip is None else self.round_trip
+            self.round_trip = before + EWMA_WEIGHT * (seconds - before)
+        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens, count_texts(batch.slices))
         self.learned.request_refusal = None
         complete: list[Call] = []
+        counted: Call | None = None
         for part in batch.slices:
             part.call.progress.advance(len(part))
+            part.call.progress.requests += part.call is not counted
+            counted = part.call
             complete += _finish([part])
             if part.call.error is not None:  # its cached vectors have another length: the rest would be wasted
                 complete += self._fail(part.call, part.call.error)
@@ -244,7 +252,7 @@ def _announce_retry(recovery: Recovery, error: ElectronHubError, max_retries: in
     what = f"{_failure(error)}: attempt {part.attempts + 1} of {retries + 1}"
     logger.info("%s in %.0f s", what, pause)
     for _, part in recovery.again:
-        part.call.progress.wait(what, now + pause)
+        part.call.progress.wait_to_retry(what, now + pause)
 
 
 def _failure(error: ElectronHubError) -> str:

@@ -77,6 +77,19 @@ class WaitingTexts:
             queue.insert(position, part)
             self._measure([part], 1)
 
+    def copy(self) -> WaitingTexts:
+        """Return the same texts, those that pause with their pauses ended, so that they can be taken for a forecast."""
+        copied = WaitingTexts()
+        copied.queries, copied.documents = deque(self.queries), deque(self.documents)
+        copied._paused = list(self._paused)
+        copied._inputs, copied._size = self._inputs, self._size
+        copied.end_pauses(float("inf"))
+        return copied
+
+    def last_due(self, call: Call) -> float:
+        """Return when the last pause of a call's texts ends; minus infinity: none pauses."""
+        return max((due for due, _, part in self._paused if part.call is call), default=float("-inf"))
+
     def fills(self, limits: BatchLimits) -> bool:
         """Say whether what waits fills a batch."""
         return self._inputs >= limits.max_inputs or self._size >= limits.max_bytes

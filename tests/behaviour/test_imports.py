@@ -144,6 +144,7 @@ PUBLIC = {
             "ElectronHubError",
             "EmbeddingsClient",
             "InputError",
+            "Estimate",
             "InsufficientBalanceError",
         ),
         *("InvalidResponseError", "NotFoundError", "PermissionDeniedError", "QuotaExceededError", "RateLimitError"),

@@ -70,8 +70,8 @@ def _dropped_on_withdraw(_):
 
 
 def _sent_twice(accept):
-    def broken(self, batch, tokens):
-        complete = accept(self, batch, tokens)
+    def broken(self, batch, tokens, seconds):
+        complete = accept(self, batch, tokens, seconds)
         self.waiting.put_back(batch.slices[0])
         return complete
 

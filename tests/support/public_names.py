@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 import httpx2
@@ -33,6 +33,7 @@ from electronhub_embeddings import (
     CheckResult,
     ElectronHubError,
     EmbeddingsClient,
+    Estimate,
     HTTPX2RateLimitedTransport,
     InputError,
     InsufficientBalanceError,
@@ -128,6 +129,7 @@ def client_methods(embeddings: EmbeddingsClient) -> Usage:
     rows: Iterator[np.ndarray] = embeddings.iter_embed((text for text in ("one", "two")), show_progress=True)
     assert_type(embeddings.embed_lists(["one"], show_progress=True, max_wait=10, timeout=5.0), list[list[float]])
     assert_type(embeddings.list_models(), list[str])
+    assert_type(embeddings.estimate(iter(["one"]), price=0.02, with_prices=True), Estimate)
     check_result(embeddings.check(send=True))
     embeddings.close()
     embeddings.reopen()
@@ -144,6 +146,7 @@ async def async_client_methods(embeddings: EmbeddingsClient) -> None:
     rows = [row async for row in embeddings.aiter_embed(["one"], show_progress=True, max_wait=10, timeout=5.0)]
     more: AsyncIterator[np.ndarray] = embeddings.aiter_embed(async_texts())
     assert_type(await embeddings.alist_models(), list[str])
+    estimate(await embeddings.aestimate(["one"], price=None, with_prices=False))
     check_result(await embeddings.acheck(send=True))
     await embeddings.aclose()
     del vectors, query, rows, more
@@ -159,6 +162,16 @@ def check_result(result: CheckResult) -> None:
 
 async def async_texts() -> AsyncIterator[str]:
     yield "one"
+
+
+def estimate(job: Estimate) -> None:
+    assert_type(
+        (job.texts, job.distinct, job.cached, job.sent, job.tokens, job.requests), tuple[int, int, int, int, int, int]
+    )
+    assert_type(job.tokens_range, tuple[int, int])
+    assert_type((job.seconds, job.price, job.cost), tuple[float | None, float | None, float | None])
+    assert_type((job.requests_per_minute, job.left_to_others), tuple[int | None, int])
+    assert_type(job.limit_source, Literal["service", "guess", "option"] | None)
 
 
 def usage(total: Usage) -> None:
@@ -224,6 +237,7 @@ def langchain() -> Embeddings:
     model.api_key = "ek-example"
     assert_type(model.api_key, SecretStr | None)
     assert_type(model.usage, Usage)
+    assert_type(model.estimate(["one"], price=0.02, with_prices=True), Estimate)
     assert_type(model.embed_documents(["one"]), list[list[float]])
     with model as entered:
         assert_type(entered.embed_query("one"), list[float])
@@ -233,6 +247,7 @@ def langchain() -> Embeddings:
 async def async_langchain(model: ElectronHubEmbeddings) -> None:
     async with model as entered:
         assert_type(await entered.aembed_documents(["one"]), list[list[float]])
+        estimate(await entered.aestimate(["one"], price=0.02, with_prices=True))
     assert_type(await model.aembed_query("one"), list[float])
     await model.aclose()
 
@@ -271,6 +286,7 @@ def llama_index() -> BaseEmbedding:
     )
     assert_type(model.model, str)
     assert_type(model.usage, Usage)
+    assert_type(model.estimate(["one"], price=0.02, with_prices=True), Estimate)
     assert_type(model.get_text_embedding_batch(["one"], show_progress=True), list[list[float]])
     with model as entered:
         assert_type(entered.get_query_embedding("one"), list[float])
