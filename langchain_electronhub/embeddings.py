@@ -17,7 +17,9 @@ from electronhub_embeddings._session.closeable import Closeable
 from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields
 
 if TYPE_CHECKING:
-    from electronhub_embeddings import EmbeddingsClient, Usage
+    from collections.abc import Iterable
+
+    from electronhub_embeddings import EmbeddingsClient, Estimate, Usage
 
 
 class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddings):
@@ -152,6 +154,16 @@ class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddi
         """Embed a query without blocking the event loop."""
         row: list[float] = (await self._client().aembed_query(text)).tolist()
         return row
+
+    def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
+        """Estimate what embedding documents would take; sends nothing. The same as `EmbeddingsClient.estimate`."""
+        return self._client().estimate(texts, price=price, with_prices=with_prices)
+
+    async def aestimate(
+        self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False
+    ) -> Estimate:
+        """Estimate without blocking the event loop; otherwise the same as `estimate`."""
+        return await self._client().aestimate(texts, price=price, with_prices=with_prices)
 
     @property
     def usage(self) -> Usage:

@@ -20,13 +20,13 @@ from llama_index_electronhub._coalesced_call import aembed, coalesced, embed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import httpx
     import httpx2
     from typing_extensions import Self
 
-    from electronhub_embeddings import EmbeddingsClient, RequestInfo, Usage
+    from electronhub_embeddings import EmbeddingsClient, Estimate, RequestInfo, Usage
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
 
 Model = TypeVar("Model", bound="ElectronHubEmbedding")
@@ -195,6 +195,16 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
     def usage(self) -> Usage:
         """A snapshot of this object's usage counters: requests, tokens, waiting times."""
         return self._client().usage
+
+    def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
+        """Estimate what embedding documents would take; sends nothing. The same as `EmbeddingsClient.estimate`."""
+        return self._client().estimate(texts, price=price, with_prices=with_prices)
+
+    async def aestimate(
+        self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False
+    ) -> Estimate:
+        """Estimate without blocking the event loop; otherwise the same as `estimate`."""
+        return await self._client().aestimate(texts, price=price, with_prices=with_prices)
 
     def close(self) -> None:
         """Close the connections: waiting calls fail, requests in flight are finished. The next call opens new ones."""

@@ -85,7 +85,7 @@ class SlidingWindow:
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
             documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
         """
-        self._expire(now)
+        self.expire(now)
         if slot in self.slots.in_flight:  # a store may repeat a change whose success it could not confirm
             return None
         pause = self._pause(now, slot, cap, interactive=interactive, documents=documents)
@@ -107,7 +107,7 @@ class SlidingWindow:
         ahead = self.wait_queue.ahead_of(slot) if interactive or is_spread else 0
         if self.probing and (self.slots.in_flight or ahead):
             return Pause(None, "waiting for the first answer")
-        share = self._share(cap)
+        share = self.share(cap)
         if share is None:
             return None
         spacing = self.hold / share
@@ -127,7 +127,7 @@ class SlidingWindow:
     def delay(self, now: float, *, cap: int | None = None, calls: int = 1) -> float:
         """Return the minimum seconds until the last of `calls` further calls can start; 0.0: now."""
         earliest = max(now, self.cooldown.until, self.unknown_until)
-        share = self._share(cap)
+        share = self.share(cap)
         return (earliest if share is None else self.slots.next_start(earliest, share, self.hold, calls)) - now
 
     def complete(self, now: float, slot: str, headers: RateLimitHeaders, *, counted: float | None, good: bool) -> None:
@@ -184,7 +184,7 @@ class SlidingWindow:
 
     def idle(self, now: float) -> bool:
         """Return whether a new window would know as much after its first answer."""
-        self._expire(now)
+        self.expire(now)
         known = self.slots.in_flight or self.slots.held or self.foreign.sightings or self.guess.value is not None
         return not (known or now < max(self.cooldown.until, self.unknown_until))
 
@@ -207,7 +207,7 @@ class SlidingWindow:
         """Return the limit in force: the service's, else the guess, or the caller's if lower; None: none is known."""
         return min(filter(None, (self.limit or self.guess.value, cap)), default=None)
 
-    def _share(self, cap: int | None) -> int | None:
+    def share(self, cap: int | None) -> int | None:
         """Return the requests per period that are ours: what others leave of the limit, or `cap` if lower."""
         limit = self.effective_limit(None)
         left = None if limit is None else limit - self.foreign.reserve(limit)
@@ -227,10 +227,11 @@ class SlidingWindow:
 
     def _spacing(self, cap: int | None) -> float:
         """Return the seconds between two slots that are spread evenly; 0.0: no limit is known."""
-        share = self._share(cap)
+        share = self.share(cap)
         return self.hold / share if share else 0.0
 
-    def _expire(self, now: float) -> None:
+    def expire(self, now: float) -> None:
+        """Drop what counts no longer."""
         self.slots.expire(now, self.hold, is_limited=self.effective_limit(None) is not None)
         self.wait_queue.expire(now)
         self.foreign.expire(now, self.period)

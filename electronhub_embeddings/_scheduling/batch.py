@@ -75,7 +75,7 @@ class Batch:
     @property
     def inputs(self) -> int:
         """The number of inputs of the request."""
-        return count_texts(self.slices) + (self.reference_for is not None)
+        return sum([part.stop - part.start for part in self.slices]) + (self.reference_for is not None)
 
     @property
     def size(self) -> int:

@@ -9,7 +9,17 @@ Invariants:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from electronhub_embeddings._scheduling.batch import Batch, Slice
+    from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+    from electronhub_embeddings._scheduling.call import Attachment
 
 CHECK_INTERVAL = 3600.0
 """Seconds from one check to the next."""
@@ -53,3 +63,25 @@ class DriftGuard:
     def reset(self) -> None:
         """Forget everything, because the cache is another one."""
         self.change, self._next_check = None, -math.inf
+
+
+def clients_to_check(clients: Iterable[Attachment], now: float) -> list[Attachment]:
+    """List the clients for which it must be checked that the model is the one that filled the cache."""
+    return [client for client in clients if client.guard is not None and client.guard.is_due(now)]
+
+
+def first_of(slices: Iterable[Slice], clients: list[Attachment]) -> Slice | None:
+    """Return the first slice of one of these clients; None: there is none."""
+    return next((part for part in slices if part.call.attachment in clients), None)
+
+
+def add_reference(batch: Batch, clients: list[Attachment], limits: BatchLimits) -> Batch:
+    """Let the reference text travel with a batch if it has texts of one of these clients, and room."""
+    checked = first_of(batch.slices, clients)
+    if checked is None:
+        return batch
+    fits = batch.inputs < limits.max_inputs and batch.size + REFERENCE_BYTES <= limits.max_bytes
+    is_ambiguous = batch.is_probe and batch.inputs == 1  # it would be open which of the two is refused
+    if fits and not is_ambiguous:
+        return replace(batch, reference_for=checked)
+    return replace(batch, is_unchecked=limits.max_inputs > 1)

@@ -13,9 +13,9 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts, give_up_reference
-from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT, BatchLimits
+from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
     Recovery,
@@ -53,9 +53,15 @@ class RequestQueue:
         self.config = config
         self.attachments: set[Attachment] = set()
         """The clients that use this configuration."""
+        self.has_guards = False
+        """Whether any of them has had a guard."""
+        self.connections = max(1, config.max_concurrency - 1)
+        """Requests with documents that may be on the wire at once: one more place is kept for queries."""
         self.in_flight = 0
         """Batches in flight."""
         self.learned = Learned(BatchLimits(config.batch_size), config.encoding_format)
+        self.round_trip: float | None = None
+        """Seconds that requests with documents take, on average; None: none has been answered."""
         self.waiting = WaitingTexts()
         self._policy = RetryPolicy(config.max_retries)
         self._search: Bisection | None = None
@@ -66,6 +72,12 @@ class RequestQueue:
     def is_waiting(self) -> bool:
         """Whether any text is waiting, including texts that pause before a retry."""
         return bool(self.waiting) or self._probe_due is not None
+
+    @property
+    def depth(self) -> int:
+        """The number of waiting texts, for observers: they read it without the lock, when it can be changing."""
+        search = self._search
+        return self.waiting.depth + (0 if search is None else count_texts(search.slices))
 
     @property
     def is_full(self) -> bool:
@@ -83,10 +95,9 @@ class RequestQueue:
     def urgency(self, now: float) -> tuple[int, int] | None:
         """Rank the next batch: queries above documents, older calls above younger ones; None: none can be sent."""
         self.waiting.end_pauses(now)
-        connections = self.config.max_concurrency
-        if self.waiting.queries and self.in_flight < connections:
+        if self.waiting.queries and self.in_flight < self.config.max_concurrency:
             return 1, -self.waiting.queries[0].call.number
-        if self.in_flight >= max(1, connections - 1):
+        if self.in_flight >= self.connections:
             return None
         if self._search is not None and self._probe_is_due(now):
             return 0, -min(part.call.number for part in self._search.probe)
@@ -118,7 +129,7 @@ class RequestQueue:
             limited: Whether a limit is in force.
             blocked: Seconds for which the limit has blocked the scheduler so far.
         """
-        to_check = [client for client in self.attachments if client.guard is not None and client.guard.is_due(now)]
+        to_check = clients_to_check(self.attachments, now) if self.has_guards else []
         probe = self._search if self._probe_is_due(now) and not self.waiting.queries else None
         if probe is not None:
             slices, self._probe_due = probe.probe, None
@@ -126,32 +137,28 @@ class RequestQueue:
             slices = self.waiting.take(
                 self.learned.limits,
                 limited=limited,
-                connections=max(1, self.config.max_concurrency - 1),
+                connections=self.connections,
                 hold_documents=self._holds_documents,
-                reserve=bool(to_check) and _first_of(self.waiting, to_check) is not None,
+                reserve=bool(to_check) and first_of(self.waiting, to_check) is not None,
             )
         self.in_flight += 1
-        checked = _first_of(slices, to_check) if to_check else None
-        has_room = checked is not None and self._has_room(slices, is_probe=probe is not None)
-        return Batch(
-            self.config,
-            slices,
-            slot,
-            self.learned.encoding_format,
-            blocked,
-            is_probe=probe is not None,
-            reference_for=checked if has_room else None,
-            is_unchecked=checked is not None and not has_room and self.learned.limits.max_inputs > 1,
-        )
+        batch = Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
+        return add_reference(batch, to_check, self.learned.limits) if to_check else batch
 
-    def accept(self, batch: Batch, prompt_tokens: int) -> list[Call]:
-        """Record that the vectors of a batch are stored, and learn from the tokens charged."""
+    def accept(self, batch: Batch, prompt_tokens: int, seconds: float) -> list[Call]:
+        """Record that the vectors of a batch are stored; learn from the tokens charged and the seconds that it took."""
         self.in_flight -= 1
-        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
+        if seconds and not batch.slices[-1].call.is_query:
+            before = seconds if self.round_trip is None else self.round_trip
+            self.round_trip = before + EWMA_WEIGHT * (seconds - before)
+        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens, batch.inputs)
         self.learned.request_refusal = None
         complete: list[Call] = []
+        counted: Call | None = None
         for part in batch.slices:
             part.call.progress.advance(len(part))
+            part.call.progress.requests += part.call is not counted
+            counted = part.call
             complete += _finish([part])
             if part.call.error is not None:  # its cached vectors have another length: the rest would be wasted
                 complete += self._fail(part.call, part.call.error)
@@ -197,15 +204,6 @@ class RequestQueue:
     def _holds_documents(self) -> bool:
         """Whether documents are held back because they may only be refused again."""
         return self._search is not None and not self._search.accepted
-
-    def _has_room(self, slices: list[Slice], *, is_probe: bool) -> bool:
-        """Return whether the reference text can travel beside these texts.
-
-        Not beside the last text of a search: it would be open which of the two is refused.
-        """
-        limits, count = self.learned.limits, count_texts(slices)
-        fits = sum(part.size for part in slices) + REFERENCE_BYTES <= limits.max_bytes
-        return count < limits.max_inputs and fits and not (is_probe and count == 1)
 
     def _probe_is_due(self, now: float) -> bool:
         return self._probe_due is not None and self._probe_due <= now
@@ -258,11 +256,6 @@ class RequestQueue:
         return _finish(self.waiting.take_out(lambda part: part.call is call and not part.refusals_beside))
 
 
-def _first_of(slices: Iterable[Slice], clients: list[Attachment]) -> Slice | None:
-    """Return the first slice of one of these clients; None: there is none."""
-    return next((part for part in slices if part.call.attachment in clients), None)
-
-
 def _announce_retry(recovery: Recovery, error: ElectronHubError, max_retries: int, now: float) -> None:
     """Log the pause before another attempt, and show it in the progress bars of the calls."""
     pause, part = recovery.again[0] if recovery.again else (0.0, None)
@@ -272,7 +265,7 @@ def _announce_retry(recovery: Recovery, error: ElectronHubError, max_retries: in
     what = f"{_failure(error)}: attempt {part.attempts + 1} of {retries + 1}"
     logger.info("%s in %.0f s", what, pause)
     for _, part in recovery.again:
-        part.call.progress.wait(what, now + pause)
+        part.call.progress.wait_to_retry(what, now + pause)
 
 
 def _failure(error: ElectronHubError) -> str:

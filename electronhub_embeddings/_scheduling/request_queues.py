@@ -23,6 +23,10 @@ class RequestQueues:
     def __iter__(self) -> Iterator[RequestQueue]:
         return iter(self._queues.values())
 
+    def snapshot(self) -> list[RequestQueue]:
+        """List the queues; the copy is atomic, so no lock is needed."""
+        return list(self._queues.values())
+
     def get(self, config: RequestConfig) -> RequestQueue | None:
         """Return the queue of a configuration; None: it is not in use."""
         return self._queues.get(config)
@@ -32,7 +36,9 @@ class RequestQueues:
         config = attachment.config
         if config not in self._queues:
             self._queues[config] = RequestQueue(config)
-        self._queues[config].attachments.add(attachment)
+        queue = self._queues[config]
+        queue.attachments.add(attachment)
+        queue.has_guards |= attachment.guard is not None
 
     def of(self, call: Call) -> RequestQueue:
         """Return the queue of a call whose client is attached."""

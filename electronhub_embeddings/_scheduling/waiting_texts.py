@@ -43,6 +43,11 @@ class WaitingTexts:
         yield from self.documents
         yield from (part for *_, part in self._paused)
 
+    @property
+    def depth(self) -> int:
+        """The number of texts; may be read without the lock, because lists can be copied while they change."""
+        return self._inputs + count_texts([part for *_, part in list(self._paused)])
+
     def add(self, call: Call) -> None:
         """Append a call's texts, except those whose vectors the cache knew."""
         part = Slice(call, call.known, len(call.inputs.texts))
@@ -72,6 +77,19 @@ class WaitingTexts:
                 position += 1
             queue.insert(position, part)
             self._measure([part], 1)
+
+    def copy(self) -> WaitingTexts:
+        """Return the same texts, those that pause with their pauses ended, so that they can be taken for a forecast."""
+        copied = WaitingTexts()
+        copied.queries, copied.documents = deque(self.queries), deque(self.documents)
+        copied._paused = list(self._paused)
+        copied._inputs, copied._size = self._inputs, self._size
+        copied.end_pauses(float("inf"))
+        return copied
+
+    def last_due(self, call: Call) -> float:
+        """Return when the last pause of a call's texts ends; minus infinity: none pauses."""
+        return max((due for due, _, part in self._paused if part.call is call), default=float("-inf"))
 
     def fills(self, limits: BatchLimits) -> bool:
         """Say whether what waits fills a batch."""

@@ -119,6 +119,16 @@ class VectorCache:
         self._announce(reason)
         self._is_read_only = True
 
+    def count_known(self, inputs: TextInputs) -> tuple[int, TextInputs]:
+        """Return how many of the texts have a vector, and the inputs with these texts first; raises as `recall`.
+
+        Unlike a lookup, this creates no file.
+        """
+        if not os.path.exists(self.path):  # noqa: PTH110 - a str
+            return 0, inputs
+        recalled = self.recall(inputs)
+        return 0 if recalled.rows is None else len(recalled.rows), recalled.inputs
+
     def _valid_rows(self, keys: Sequence[bytes], found: Mapping[bytes, bytes]) -> tuple[list[int], np.ndarray]:
         """Return the positions of the keys with valid vectors, and these vectors, of shape (known, d)."""
         known = [index for index, key in enumerate(keys) if key in found]

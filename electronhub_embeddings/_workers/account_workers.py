@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._config.account import Account
     from electronhub_embeddings._scheduling.call import Attachment, Call
+    from electronhub_embeddings._scheduling.inquiry import Inquiry
     from electronhub_embeddings._workers.event_inbox import Event
     from electronhub_embeddings._workers.rate_limiter import RateLimiter
 
@@ -69,6 +70,10 @@ class AccountWorkers:
         """
         self._post_and_start(partial(self._take_in, call))
 
+    def inquire(self, inquiry: Inquiry) -> None:
+        """Have an inquiry answered; raises as `submit`."""
+        self._post_and_start(partial(self._loop.scheduler.inquire, inquiry))
+
     def withdraw(self, call: Call) -> None:
         """Remove the unsent texts of a call."""
         self._inbox.post(partial(self._loop.scheduler.withdraw, call))
@@ -88,6 +93,10 @@ class AccountWorkers:
     def is_dormant(self) -> bool:
         """Whether there is no worker, and therefore no client."""
         return self._threads.is_dormant
+
+    def depths(self) -> list[tuple[str, int]]:
+        """Return the model and the number of waiting texts of each queue; takes no lock, and starts no worker."""
+        return self._loop.scheduler.depths()
 
     def state(self) -> tuple[bool, bool]:
         """Return whether there are clients and whether there are calls, after all queued events were handled.

@@ -44,8 +44,14 @@ class TextInputs:
 class Progress:
     """The progress of a call, which is never displayed."""
 
-    def __init__(self):
-        self.done = 0
+    def __init__(self, *, is_shown=False):
+        self.done = self.requests = 0
+        self.is_shown = is_shown
+        self.forecasts = []
+
+    def foresee(self, *forecast):
+        """Keep a forecast."""
+        self.forecasts.append(forecast)
 
     def advance(self, texts):
         """Count texts."""
@@ -53,6 +59,8 @@ class Progress:
 
     def wait(self, what, until):
         """Ignore why the call waits."""
+
+    wait_to_retry = wait
 
 
 class Output:
@@ -101,6 +109,8 @@ class Record:
     max_wait: float | None = None
     known: tuple = ()
     """Positions of the texts that are in the cache."""
+    is_shown: bool = False
+    """Whether a progress bar is told a forecast after each answer."""
     has_cache: bool = False
     cache_fails: bool = False
     cache_is_stale: bool = False
@@ -125,7 +135,7 @@ class Record:
             self.client.attachment,
             is_query=self.is_query,
             max_wait=self.max_wait,
-            progress=Progress(),
+            progress=Progress(is_shown=self.is_shown),
             cache=object() if self.has_cache else None,
             on_done=self.end,
         )

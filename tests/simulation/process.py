@@ -8,7 +8,7 @@ from collections import deque
 from functools import partial
 from itertools import count
 
-from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp
+from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookAhead, LookUp
 from electronhub_embeddings._scheduling.drift_guard import ModelChange
 from electronhub_embeddings._scheduling.scheduler import Scheduler
 from electronhub_embeddings.errors import InvalidResponseError, ModelChangedError
@@ -87,6 +87,10 @@ class Process:
         """Submit a call."""
         self.post(partial(self._take_in, record))
 
+    def inquire(self, inquiry):
+        """Ask what the texts of a call would need."""
+        self.post(partial(self.scheduler.inquire, inquiry))
+
     def withdraw(self, call):
         """Withdraw the unsent texts of a call."""
         self.post(partial(self._take_back, call))
@@ -154,9 +158,9 @@ class Process:
                 invariants.batch_lingers_for_company(self)
                 yield world.ask_store()
                 yield from self._acquire_slot(action)
-            elif isinstance(action, Forecast):
+            elif isinstance(action, (Forecast, LookAhead)):
                 yield world.ask_store()
-                event = self._forecast(action)
+                event = self._ask_limiter(action)
                 yield world.ask_store()
             elif is_over:
                 invariants.ends_with_nothing_left(self)
@@ -238,8 +242,10 @@ class Process:
         self.limiter.release(slot)
         self.world.slots_taken.pop(slot)
 
-    def _forecast(self, action):
+    def _ask_limiter(self, action):
         try:
+            if isinstance(action, LookAhead):
+                return partial(self.scheduler.looked_ahead, self.limiter.look_ahead(action.cap))
             waits = self.limiter.forecast(action.requests, cap=action.cap)
         except Exception as error:  # noqa: BLE001 - as above
             return partial(self.scheduler.limiter_failed, error)
@@ -329,6 +335,8 @@ class Process:
     def _take_effects(self):
         """Take the scheduler's effects; return the calls that have ended."""
         effects = self.scheduler.take_effects()
+        for inquiry in effects.answered:
+            self.world.clock.after(0.0, inquiry.resolve)
         for config in effects.unused:
             invariants.unused_once(self, config)
             self.configs_in_use.discard(config)

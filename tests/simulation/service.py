@@ -109,7 +109,7 @@ class Service:
     def is_at_fault(self, text):
         """Return whether a text alone would be refused, or cannot be embedded."""
         rules = self.rules
-        return text in rules.guilty or text in rules.unusable or self._tokens([text]) > rules.max_tokens
+        return text in rules.guilty or text in rules.unusable or self.count_tokens([text]) > rules.max_tokens
 
     def _key_error(self, now):
         for start, stop, status in self.rules.key_errors:
@@ -131,7 +131,7 @@ class Service:
         if len(texts) > rules.max_inputs:
             numbers = f" Expected an array with maximum length {rules.max_inputs}." if rules.names_numbers else ""
             return Answer(400, f"Invalid 'input': array too long.{numbers}")
-        tokens = self._tokens(texts)
+        tokens = self.count_tokens(texts)
         if tokens > rules.max_tokens:
             if rules.names_numbers:
                 return Answer(400, f"Requested {tokens} tokens, max {rules.max_tokens} tokens per request")
@@ -145,9 +145,10 @@ class Service:
 
     def _vectors(self, texts):
         wrong = next((position for position, text in enumerate(texts) if text in self.rules.unusable), None)
-        return Answer(200, tokens=self._tokens(texts), wrong_row=wrong)
+        return Answer(200, tokens=self.count_tokens(texts), wrong_row=wrong)
 
-    def _tokens(self, texts):
+    def count_tokens(self, texts):
+        """Count the tokens of texts."""
         return sum(1 + self._sizes[text] // BYTES_PER_TOKEN for text in texts)
 
 

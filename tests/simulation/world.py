@@ -176,7 +176,7 @@ class World:
         name = f"c{len(self.calls)}"
         texts = [f"{name}.{i}" for i in range(len(sizes))]
         self.sizes.update(zip(texts, sizes, strict=True))
-        record = Record(self, name, client.process, client, texts, sizes, **options)
+        record = Record(self, name, client.process, client, texts, sizes, is_shown=len(self.calls) % 3 == 0, **options)
         self.calls.append(record)
         self.records[record.call] = record
         return record

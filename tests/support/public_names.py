@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 import httpx2
@@ -31,8 +31,10 @@ from electronhub_embeddings import (
     AuthenticationError,
     BadRequestError,
     CacheError,
+    CheckResult,
     ElectronHubError,
     EmbeddingsClient,
+    Estimate,
     HTTPX2RateLimitedTransport,
     InputError,
     InsufficientBalanceError,
@@ -48,6 +50,7 @@ from electronhub_embeddings import (
     ServerError,
     StoreConflictError,
     Usage,
+    track_usage,
 )
 from electronhub_embeddings.emulator import PLANS, Call, Emulator, Fault, faults
 from electronhub_embeddings.rate_limit_stores import RateLimitStore, SlidingWindow
@@ -57,7 +60,7 @@ from llama_index_electronhub import ElectronHubEmbedding
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from typing import TypeVar
 
     import numpy as np
@@ -126,10 +129,12 @@ def client_methods(embeddings: EmbeddingsClient) -> Usage:
     with embeddings as entered:
         assert_type(entered, EmbeddingsClient)
     vectors: np.ndarray = embeddings.embed(["one", "two"], show_progress=True)
-    query: np.ndarray = embeddings.embed_query("one")
+    query: np.ndarray = embeddings.embed_query("one", max_wait=10, timeout=5.0)
     rows: Iterator[np.ndarray] = embeddings.iter_embed((text for text in ("one", "two")), show_progress=True)
-    assert_type(embeddings.embed_lists(["one"], show_progress=True), list[list[float]])
+    assert_type(embeddings.embed_lists(["one"], show_progress=True, max_wait=10, timeout=5.0), list[list[float]])
     assert_type(embeddings.list_models(), list[str])
+    assert_type(embeddings.estimate(iter(["one"]), price=0.02, with_prices=True), Estimate)
+    check_result(embeddings.check(send=True))
     embeddings.close()
     embeddings.reopen()
     del vectors, query, rows
@@ -142,9 +147,35 @@ async def async_client_methods(embeddings: EmbeddingsClient) -> None:
     vectors: np.ndarray = await embeddings.aembed(["one", "two"], show_progress=True)
     query: np.ndarray = await embeddings.aembed_query("one")
     assert_type(await embeddings.aembed_lists(["one"], show_progress=True), list[list[float]])
+    rows = [row async for row in embeddings.aiter_embed(["one"], show_progress=True, max_wait=10, timeout=5.0)]
+    more: AsyncIterator[np.ndarray] = embeddings.aiter_embed(async_texts())
     assert_type(await embeddings.alist_models(), list[str])
+    estimate(await embeddings.aestimate(["one"], price=None, with_prices=False))
+    check_result(await embeddings.acheck(send=True))
     await embeddings.aclose()
-    del vectors, query
+    del vectors, query, rows, more
+
+
+def check_result(result: CheckResult) -> None:
+    assert_type((result.ok, result.sent), tuple[bool, bool])
+    assert_type((result.base_url, result.model, result.key), tuple[str, str, str])
+    assert_type((result.dimensions, result.limit, result.left), tuple[int | None, int | None, int | None])
+    assert_type((result.period, result.wait), tuple[float, float])
+    assert_type(result.problem, str | None)
+
+
+async def async_texts() -> AsyncIterator[str]:
+    yield "one"
+
+
+def estimate(job: Estimate) -> None:
+    assert_type(
+        (job.texts, job.distinct, job.cached, job.sent, job.tokens, job.requests), tuple[int, int, int, int, int, int]
+    )
+    assert_type(job.tokens_range, tuple[int, int])
+    assert_type((job.seconds, job.price, job.cost), tuple[float | None, float | None, float | None])
+    assert_type((job.requests_per_minute, job.left_to_others), tuple[int | None, int])
+    assert_type(job.limit_source, Literal["service", "guess", "option"] | None)
 
 
 def usage(total: Usage) -> None:
@@ -152,6 +183,8 @@ def usage(total: Usage) -> None:
     assert_type(sum(counts), int)
     assert_type(total.rate_limited, int)
     assert_type(total.seconds_waited, float)
+    with track_usage(price=0.02) as part:
+        assert_type((part, part.price, part.cost), tuple[Usage, float | None, float | None])
 
 
 def errors(embeddings: EmbeddingsClient) -> None:
@@ -210,6 +243,7 @@ def langchain() -> Embeddings:
     model.api_key = "ek-example"
     assert_type(model.api_key, SecretStr | None)
     assert_type(model.usage, Usage)
+    assert_type(model.estimate(["one"], price=0.02, with_prices=True), Estimate)
     assert_type(model.embed_documents(["one"]), list[list[float]])
     with model as entered:
         assert_type(entered.embed_query("one"), list[float])
@@ -219,6 +253,7 @@ def langchain() -> Embeddings:
 async def async_langchain(model: ElectronHubEmbeddings) -> None:
     async with model as entered:
         assert_type(await entered.aembed_documents(["one"]), list[list[float]])
+        estimate(await entered.aestimate(["one"], price=0.02, with_prices=True))
     assert_type(await model.aembed_query("one"), list[float])
     await model.aclose()
 
@@ -258,6 +293,7 @@ def llama_index() -> BaseEmbedding:
     )
     assert_type(model.model, str)
     assert_type(model.usage, Usage)
+    assert_type(model.estimate(["one"], price=0.02, with_prices=True), Estimate)
     assert_type(model.get_text_embedding_batch(["one"], show_progress=True), list[list[float]])
     with model as entered:
         assert_type(entered.get_query_embedding("one"), list[float])

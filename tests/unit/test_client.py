@@ -29,7 +29,7 @@ from electronhub_embeddings import (
     RateLimitError,
 )
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
-from electronhub_embeddings._workers.connection import PendingCall
+from electronhub_embeddings._workers.pending_call import PendingCall
 from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from support.entry_points import expected_vectors, same
@@ -469,7 +469,7 @@ def test_show_progress(client, emulator, capsys):
     asyncio.run(client(service).aembed(texts, show_progress=True))
     assert "3/3" in capsys.readouterr().err
     list(client(service).iter_embed(texts, show_progress=True))
-    assert "3text" in capsys.readouterr().err
+    assert "3 texts" in capsys.readouterr().err
 
 
 def test_no_bar_unless_asked_for(client, emulator, capsys):
