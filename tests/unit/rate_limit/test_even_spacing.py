@@ -2,7 +2,7 @@
 
 import pytest
 
-from electronhub_embeddings._rate_limit.even_spacing import INTERACTIVE_MEMORY
+from electronhub_embeddings._rate_limit.even_spacing import INTERACTIVE_MEMORY, EvenSpacing
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._rate_limit.wait_queue import MAX_WAITERS, RECHECK_INTERVAL, WAITER_TTL
@@ -225,3 +225,10 @@ def test_what_others_spend_is_taken_off_the_limit(cap, others, share):
     window.foreign.leave(others, 1000.0)
     begun = [window.acquire(0.0, str(i), max_duration=70.0, cap=cap) is None for i in range(31)]
     assert begun.count(True) == share
+
+
+def test_another_clock():
+    """All times move."""
+    spacing = EvenSpacing(10.0, 20.0, 30.0)
+    spacing.shift_clock(-2.0)
+    assert spacing == EvenSpacing(8.0, 18.0, 28.0)

@@ -269,6 +269,17 @@ def test_a_slot_comes_when_nothing_is_left_to_send():
     assert driver.grant() is None
 
 
+def test_without_the_limiter_nothing_is_sent():
+    """All calls that wait fail, with the error of the store as the cause."""
+    driver = Driver()
+    calls = [driver.submit(), driver.submit(cache=object())]
+    failure = OSError("disk full")
+    driver.scheduler.limiter_failed(failure, driver.now)
+    assert driver.scheduler.take_effects().complete == calls
+    assert [str(call.error) for call in calls] == ["The rate limit store failed: disk full"] * 2
+    assert [call.error.__cause__ for call in calls] == [failure] * 2
+
+
 def test_a_bug_in_the_handling_of_a_failure_costs_one_batch(monkeypatch, caplog):
     """Its calls end with the error that the service sent, the log has the traceback, and the next batch is sent."""
 
