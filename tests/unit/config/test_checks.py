@@ -37,6 +37,7 @@ REFUSED = [
     (check_id, "", "x must be a str that is not empty, not ''."),
     (check_id, "a\ud800", "x has half of a surrogate pair at position 1, which cannot be encoded as UTF-8."),
     (check_text, None, "x must be a str, not None."),
+    (check_text, 5, "x must be a str, not int."),
     (check_encoding_format, "hex", "x must be 'base64' or 'float', not str."),
     (check_count, "5", "x must be an int from 1 to 1000000, not str."),
     (partial(check_count, least=0, most=9), -1, "x must be an int from 0 to 9, not -1."),

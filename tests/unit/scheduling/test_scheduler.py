@@ -75,6 +75,19 @@ def test_closing_while_a_probe_is_on_the_wire_ends_the_search():
     assert (driver.ended, driver.unused) == ([call], [driver.config])
 
 
+def test_withdrawing_the_call_of_a_probe_on_the_wire_ends_the_search():
+    """Its texts are not tried one by one, and the others are sent again as if nothing had been refused."""
+    driver = Driver()
+    gone, other = driver.submit(4), driver.submit(4)
+    driver.finish(driver.send(linger=0.0), refusal())
+    probe = driver.send(linger=0.0)
+    driver.withdraw(gone)
+    driver.finish(probe, refusal())
+    assert driver.ended == [gone]
+    again = driver.send(linger=0.0)
+    assert (texts_of(again.slices), again.is_probe) == ([(other.number, i) for i in range(4)], False)
+
+
 def test_a_closed_clients_texts_are_not_tried_again():
     """Texts in flight of a detached client are not resent, although other clients share the configuration."""
     driver = Driver()
