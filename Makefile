@@ -103,7 +103,7 @@ slow: .venv/ready redis
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
 service-context: .venv-0.10/ready
-	.venv-0.10/bin/python -m pytest tests/unit/llama_index_electronhub tests/behaviour/test_aclose.py $(ON_ALL_CORES)
+	.venv-0.10/bin/python -m pytest tests/unit/llama_index_electronhub tests/behaviour/test_aclose.py -n 2
 
 # Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings._config.version import __version__
+from electronhub_embeddings._session.check import CheckResult
+from electronhub_embeddings._usage_tracking import track_usage
 from electronhub_embeddings.client import EmbeddingsClient
 from electronhub_embeddings.errors import (
     APIConnectionError,
@@ -43,6 +45,7 @@ __all__ = [  # without the transports for httpx2, which cannot be imported every
     "AuthenticationError",
     "BadRequestError",
     "CacheError",
+    "CheckResult",
     "ElectronHubError",
     "EmbeddingsClient",
     "InputError",
@@ -58,6 +61,7 @@ __all__ = [  # without the transports for httpx2, which cannot be imported every
     "StoreConflictError",
     "Usage",
     "__version__",
+    "track_usage",
 ]
 
 _TRANSPORTS = {

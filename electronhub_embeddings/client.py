@@ -1,4 +1,7 @@
-"""The client: the public API, which both adapters wrap."""
+"""The client: the public API, which both adapters wrap.
+
+The methods that embed are those of its base classes, in `_session`.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +10,32 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import without_frames
+from electronhub_embeddings._session.async_embedding import AsyncEmbeddingMethods
+from electronhub_embeddings._session.check import check
 from electronhub_embeddings._session.closeable import Closeable
-from electronhub_embeddings._session.embedding import aembed, embed
+from electronhub_embeddings._session.embedding import EmbeddingMethods
 from electronhub_embeddings._session.lifecycle import Lifecycle
-from electronhub_embeddings._session.streaming import embed_iterable
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     import httpx
     import httpx2
-    import numpy as np
     from typing_extensions import Self
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.request_config import EncodingFormat
+    from electronhub_embeddings._session.check import CheckResult
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
 
 
-class EmbeddingsClient(Closeable):
+class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
     """Embeds texts, through one scheduler that all clients of an account share.
 
     No thread is started and nothing is sent before the first call. A client can be shared by any number of threads and
@@ -120,102 +122,6 @@ class EmbeddingsClient(Closeable):
         self._usage = Usage()
         self._lifecycle = Lifecycle(self._options, self._usage)
 
-    def embed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
-        """Embed documents.
-
-        Args:
-            texts: Any number of strings; equal texts are sent once.
-            show_progress: Draw a progress bar, which also shows why the call is waiting.
-
-        Returns:
-            A float32 array of shape (len(texts), d), row i for text i; of shape (0, dimensions or 0) for no texts.
-
-        Raises:
-            InputError: A text is not a string, is empty or not encodable; nothing was sent.
-            ElectronHubError: Any error of `electronhub_embeddings.errors`. Its `.partial` maps finished inputs to their
-                vectors; embed only the others, and nothing is paid for twice.
-
-        Example:
-            ```python
-            try:
-                vectors = client.embed(texts)  # float32, shape (len(texts), d)
-            except ElectronHubError as error:
-                missing = [i for i in range(len(texts)) if i not in error.partial]
-            ```
-        """
-        vectors: np.ndarray = embed(self._lifecycle, self._documents(texts), show_progress=show_progress)
-        return vectors
-
-    def embed_query(self, text: str) -> np.ndarray:
-        """Embed one query, ahead of all waiting documents.
-
-        Returns:
-            A float32 array of shape (d,).
-
-        Raises:
-            InputError: The text is not a string, is empty or not encodable; nothing was sent.
-            ElectronHubError: Any error of `electronhub_embeddings.errors`.
-
-        Example:
-            ```python
-            best = int(np.argmax(vectors @ client.embed_query("a capital in Europe")))
-            ```
-        """
-        vector: np.ndarray = embed(self._lifecycle, self._query(text), is_query=True)[0]
-        return vector
-
-    def embed_lists(self, texts: Iterable[str], *, show_progress: bool = False) -> list[list[float]]:
-        """Embed documents and return lists of Python floats, which need eight times the memory of `embed`'s array.
-
-        Faster than `embed(texts).tolist()`, because vectors are converted while other requests are in flight.
-        """
-        inputs = self._documents(texts)
-        lists: list[list[float]] = embed(self._lifecycle, inputs, as_lists=True, show_progress=show_progress)
-        return lists
-
-    async def aembed(self, texts: Iterable[str], *, show_progress: bool = False) -> np.ndarray:
-        """Embed documents without blocking the event loop; otherwise the same as `embed`.
-
-        Cancelling the task withdraws the texts that were not sent.
-
-        Example:
-            ```python
-            vectors, query = await asyncio.gather(client.aembed(texts), client.aembed_query("a question"))
-            ```
-        """
-        vectors: np.ndarray = await aembed(self._lifecycle, self._documents(texts), show_progress=show_progress)
-        return vectors
-
-    async def aembed_lists(self, texts: Iterable[str], *, show_progress: bool = False) -> list[list[float]]:
-        """Embed documents without blocking the event loop; otherwise the same as `embed_lists`."""
-        inputs = self._documents(texts)
-        lists: list[list[float]] = await aembed(self._lifecycle, inputs, as_lists=True, show_progress=show_progress)
-        return lists
-
-    async def aembed_query(self, text: str) -> np.ndarray:
-        """Embed one query without blocking the event loop; otherwise the same as `embed_query`."""
-        vector: np.ndarray = (await aembed(self._lifecycle, self._query(text), is_query=True))[0]
-        return vector
-
-    def iter_embed(self, texts: Iterable[str], *, show_progress: bool = False) -> Iterator[np.ndarray]:
-        """Embed documents from any iterable, of any length, in bounded memory.
-
-        Yields:
-            A float32 array of shape (d,) for each text, in order. `texts` is read a few batches ahead.
-
-        Raises:
-            InputError: As in `embed`; `.index` counts from the first text of the iterable.
-            ElectronHubError: As in `embed`; `.partial` holds the finished vectors that were not yielded.
-
-        Example:
-            ```python
-            with open("corpus.txt", encoding="utf-8") as lines:
-                for vector in client.iter_embed(line.strip() for line in lines if line.strip()):
-                    index.add(vector)
-            ```
-        """
-        return embed_iterable(self._lifecycle, texts, self._documents, show_progress=show_progress)
-
     def list_models(self) -> list[str]:
         """Return the ids of the service's embedding models; sends no key and does not count against the rate limit.
 
@@ -237,6 +143,34 @@ class EmbeddingsClient(Closeable):
     async def alist_models(self) -> list[str]:
         """List models without blocking the event loop; otherwise the same as `list_models`."""
         return await asyncio.to_thread(self.list_models)
+
+    def check(self, *, send: bool = False) -> CheckResult:
+        """Check key, base URL, model and limit, for a start-up check or a report of what is wrong.
+
+        Args:
+            send: Send one request, which counts against the limit and in `usage`, is not retried and does not wait for
+                the limit. False: nothing is sent, and only what can be seen without an answer is checked.
+
+        Returns:
+            What was found: `.ok`, `.problem` with what to do, `.limit`, `.left` and so on; `str` says it in five lines.
+            The key is not in it.
+
+        Raises:
+            ElectronHubError: The client is closed. What is wrong with a request is not raised, but in `.problem`.
+
+        Example:
+            ```python
+            result = client.check(send=True)
+            print(result)
+            assert result.ok, result.problem
+            ```
+        """
+        self._lifecycle.check_open()
+        return check(self._options, self._usage, send=send)
+
+    async def acheck(self, *, send: bool = False) -> CheckResult:
+        """Check without blocking the event loop; otherwise the same as `check`."""
+        return await asyncio.to_thread(self.check, send=send)
 
     @property
     def usage(self) -> Usage:
@@ -287,9 +221,3 @@ class EmbeddingsClient(Closeable):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the options; stores and HTTP clients are shared, because they cannot be copied."""
         return self.__copy__()
-
-    def _documents(self, texts: Iterable[str]) -> TextInputs:
-        return prepare_texts(texts, self._options.document_prefix)
-
-    def _query(self, text: str) -> TextInputs:
-        return prepare_texts([text], self._options.query_prefix)

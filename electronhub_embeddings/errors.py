@@ -108,7 +108,10 @@ class APIConnectionError(ElectronHubError):
 
 
 class APITimeoutError(APIConnectionError):
-    """The service did not respond within `timeout` seconds; the request may have been charged."""
+    """The service did not respond within the client's `timeout`, or a call did not end within its own.
+
+    The request may have been charged.
+    """
 
 
 class APIStatusError(ElectronHubError):

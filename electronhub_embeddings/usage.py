@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+PRICED_TOKENS = 1_000_000
+"""The number of tokens that a price is for."""
 
 
 @dataclass
 class Usage:
-    """Totals since a client was created.
+    """Totals since a client was created, or inside a block of `track_usage`.
 
     A request shared by several clients counts for the client of its first text. Its tokens are divided in proportion to
     the size of each client's texts. The sums over all clients equal what the service has counted.
@@ -29,6 +32,16 @@ class Usage:
     """Attempts answered with 429."""
     seconds_waited: float = 0.0
     """Seconds that calls have waited for the rate limit, summed over all calls."""
+    price: float | None = field(default=None, repr=False)
+    """What a million tokens cost, as given to `track_usage`; None: not known."""
+
+    @property
+    def cost(self) -> float | None:
+        """What `prompt_tokens` cost, in the currency of `price`; None: the price is not known.
+
+        Includes nothing for answers in which the service reported no tokens.
+        """
+        return None if self.price is None else self.prompt_tokens * self.price / PRICED_TOKENS
 
 
 @dataclass(frozen=True)

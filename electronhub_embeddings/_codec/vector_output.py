@@ -93,8 +93,9 @@ class VectorOutput:
 
     def partial(self) -> dict[int, np.ndarray]:
         """Return the vectors stored so far: input index -> float32 array of shape (d,)."""
-        vectors = self._lists if self._lists is not None else self._arrays.get("vectors", ())
+        # What is done is read first: other threads may be storing more.
         done = [i for start, stop in sorted(self._done) for i in range(start, stop)]
+        vectors = self._lists if self._lists is not None else self._arrays.get("vectors", ())
         rows = {i: np.asarray(vectors[i], np.float32) for i in done}
         places = self._inputs.places
         return rows if places is None else {i: rows[place] for i, place in enumerate(places) if place in rows}

@@ -7,6 +7,7 @@ first call. Messages never quote a value that may be confidential or long; for a
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from typing import Any
 
@@ -85,6 +86,14 @@ def check_max_wait(name: str, value: Any) -> float | None:
         raise ValueError(f"{name} must be None or a number of seconds, at least 0, not {describe(value)}.")
     seconds: float | None = value
     return seconds
+
+
+def check_price(name: str, value: Any) -> float | None:
+    """Check the price of a million tokens; None means that it is not known."""
+    if value is not None and not (_is_number(value) and 0 <= value < math.inf):
+        raise ValueError(f"{name} must be None or a number, at least 0, not {describe(value)}.")
+    price: float | None = value
+    return price
 
 
 def check_flag(name: str, value: Any) -> bool:

@@ -6,6 +6,7 @@ holds them equal to what stands here.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from functools import partial
@@ -193,6 +194,13 @@ class Options:
         for name, declared in DECLARED.items():
             object.__setattr__(self, name, declared.metadata["check"](name, getattr(self, name)))
         check_scheme(self.base_url, allow_http=self.allow_http)
+
+    def changed(self, **changes: Any) -> Options:
+        """Return a copy with other values of some options, which are checked."""
+        copied = copy.copy(self)
+        for name, value in changes.items():
+            object.__setattr__(copied, name, DECLARED[name].metadata["check"](name, value))
+        return copied
 
     @property
     def account(self) -> Account:

@@ -107,7 +107,7 @@ class SlidingWindow:
         ahead = self.wait_queue.ahead_of(slot) if interactive or is_spread else 0
         if self.probing and (self.slots.in_flight or ahead):
             return Pause(None, "waiting for the first answer")
-        share = self._share(cap)
+        share = self.share(cap)
         if share is None:
             return None
         spacing = self.hold / share
@@ -127,7 +127,7 @@ class SlidingWindow:
     def delay(self, now: float, *, cap: int | None = None, calls: int = 1) -> float:
         """Return the minimum seconds until the last of `calls` further calls can start; 0.0: now."""
         earliest = max(now, self.cooldown.until, self.unknown_until)
-        share = self._share(cap)
+        share = self.share(cap)
         return (earliest if share is None else self.slots.next_start(earliest, share, self.hold, calls)) - now
 
     def complete(self, now: float, slot: str, headers: RateLimitHeaders, *, counted: float | None, good: bool) -> None:
@@ -207,7 +207,7 @@ class SlidingWindow:
         """Return the limit in force: the service's, else the guess, or the caller's if lower; None: none is known."""
         return min(filter(None, (self.limit or self.guess.value, cap)), default=None)
 
-    def _share(self, cap: int | None) -> int | None:
+    def share(self, cap: int | None) -> int | None:
         """Return the requests per period that are ours: what others leave of the limit, or `cap` if lower."""
         limit = self.effective_limit(None)
         left = None if limit is None else limit - self.foreign.reserve(limit)
@@ -227,7 +227,7 @@ class SlidingWindow:
 
     def _spacing(self, cap: int | None) -> float:
         """Return the seconds between two slots that are spread evenly; 0.0: no limit is known."""
-        share = self._share(cap)
+        share = self.share(cap)
         return self.hold / share if share else 0.0
 
     def _expire(self, now: float) -> None:

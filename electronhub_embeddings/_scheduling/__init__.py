@@ -1,4 +1,5 @@
 """Decides which texts are sent next, and how failures are handled. No I/O, no threads, no clock: time is an argument.
 
-Imports of this package only `_codec`, `_config`, `_progress_bar`, `_rate_limit`, `errors` and `usage`.
+Imports of this package only `_codec`, `_config`, `_progress_bar`, `_rate_limit`, `_usage_tracking`,
+`errors` and `usage`.
 """

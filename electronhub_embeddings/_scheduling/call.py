@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy as np
 
@@ -76,8 +76,8 @@ class Attachment:
 class Call:
     """The texts of one call and their state.
 
-    The scheduler updates the counters. The caller's thread reads only `result()`, after `on_done` was called, and may
-    set `abandoned` at any time.
+    The scheduler updates the counters. The caller's thread reads `result()`, after `on_done` was called, and may at any
+    time set `abandoned` and call `partial`.
 
     Args:
         inputs: The validated texts.
@@ -89,6 +89,7 @@ class Call:
         cache: The cache for the vectors; None: no cache.
         on_request: Called with a `RequestInfo` after each request that carried texts of this call.
         trace_context: The caller's OpenTelemetry context.
+        tracked: The counters of the blocks of `track_usage` that surround the caller.
         on_done: Called once, from a worker thread, when `result()` is available.
     """
 
@@ -104,6 +105,7 @@ class Call:
         cache: Any = None,
         on_request: Callable[[RequestInfo], None] | None = None,
         trace_context: Any = None,
+        tracked: Iterable[Usage] = (),
         on_done: Callable[[], None] = lambda: None,
     ) -> None:
         self.number = next(_numbers)
@@ -116,6 +118,8 @@ class Call:
         self.cache = cache
         self.on_request = on_request
         self.trace_context = trace_context
+        self.usages = (attachment.usage, *tracked)
+        """All counters to which the call's usage is added, with `add_usage`."""
         self.on_done = on_done
         self.output: Output = NoOutput()
         self.known = 0
@@ -129,6 +133,8 @@ class Call:
         """Whether the unsent texts were withdrawn, so that no more texts of the call are sent."""
         self.blocked_before = 0.0
         """Seconds for which the scheduler was blocked by the limit while no text of the call was waiting."""
+        self.waited = 0.0
+        """Seconds that the call has waited for the limit; set when the call ends."""
         self.was_warned = False
         """Whether a long wait of the call was logged as a warning."""
         self._in_flight = 0
@@ -136,6 +142,7 @@ class Call:
         self._blocked_when_sent = 0.0
         """Seconds for which the scheduler had been blocked when texts of the call were last sent."""
         self._result: Any = None
+        self._is_resolved = False
 
     @property
     def failed(self) -> bool:
@@ -180,8 +187,14 @@ class Call:
         except Exception as bug:  # noqa: BLE001 - for example MemoryError; the caller must receive an error
             self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
             self.error.__cause__ = bug
+        self._is_resolved = True
         self.output = NoOutput()
         self.on_done()
+
+    def partial(self) -> Mapping[int, np.ndarray] | None:
+        """Return the vectors received so far; None: the call has just ended, and all that there is is its result."""
+        received = self.output.partial()
+        return None if self._is_resolved else received  # looked at last: the output is dropped after it is set
 
     def result(self) -> Any:
         """Return the vectors, or raise the error that the call ended with.

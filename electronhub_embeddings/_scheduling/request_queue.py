@@ -13,7 +13,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._scheduling.batch import Batch, Slice
+from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
@@ -65,6 +65,12 @@ class RequestQueue:
     def is_waiting(self) -> bool:
         """Whether any text is waiting, including texts that pause before a retry."""
         return bool(self.waiting) or self._probe_due is not None
+
+    @property
+    def depth(self) -> int:
+        """The number of waiting texts, for observers: they read it without the lock, when it can be changing."""
+        search = self._search
+        return self.waiting.depth + (0 if search is None else count_texts(search.slices))
 
     @property
     def is_full(self) -> bool:

@@ -23,6 +23,10 @@ class RequestQueues:
     def __iter__(self) -> Iterator[RequestQueue]:
         return iter(self._queues.values())
 
+    def snapshot(self) -> list[RequestQueue]:
+        """List the queues; the copy is atomic, so no lock is needed."""
+        return list(self._queues.values())
+
     def get(self, config: RequestConfig) -> RequestQueue | None:
         """Return the queue of a configuration; None: it is not in use."""
         return self._queues.get(config)

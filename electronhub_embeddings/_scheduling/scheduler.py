@@ -22,6 +22,7 @@ from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
 from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
 from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
+from electronhub_embeddings._usage_tracking import add_usage
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Scheduler:
         """Whether any text is waiting."""
         return self._lookups.is_waiting or any(queue.is_waiting for queue in self._queues)
 
+    def depths(self) -> list[tuple[str, int]]:
+        """Return the model and the number of waiting texts of each queue; may be called without the lock."""
+        return [(queue.config.model, queue.depth) for queue in self._queues.snapshot()]
+
     def take_effects(self) -> Effects:
         """Return the effects to apply without the lock, and reset them."""
         effects, self._effects = self._effects, Effects()
@@ -64,13 +69,13 @@ class Scheduler:
 
     def submit(self, call: Call, now: float) -> None:
         """Queue the texts of a call; a client is attached at its first call."""
+        call.blocked_before = self._limit_wait.total(now)
         if call.attachment.closed:
             call.fail(ElectronHubError("The client is closed."))
         if call.error is not None:
             self._complete([call], now)
             return
         self._queues.attach(call.attachment)
-        call.blocked_before = self._limit_wait.total(now)
         if call.cache is not None:
             self._lookups.add(call)
         else:
@@ -116,7 +121,8 @@ class Scheduler:
     def looked_up(self, call: Call, error: ElectronHubError | None, now: float) -> None:
         """Record the result of a cache lookup: the call's `known` texts are set, or the lookup has failed."""
         self._lookups.end(call)
-        call.attachment.usage.cache_hits += call.known
+        call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
+        add_usage(call.usages, cache_hits=call.known)
         call.progress.advance(call.known)
         call.outstanding -= call.known
         if error is None and (call.attachment.closed or call.abandoned):
@@ -202,7 +208,6 @@ class Scheduler:
         if call.is_query and not waiting.queries:  # it takes its place among the calls that wait for a slot
             self._limit_wait.ask_again()
         waiting.add(call)
-        call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
         if error := self._limit_wait.check(call, now):
             self._fail(call, error, now)
         elif call.max_wait is not None:
@@ -220,7 +225,8 @@ class Scheduler:
 
     def _complete(self, calls: list[Call], now: float) -> None:
         for call in calls:
-            call.attachment.usage.seconds_waited += self._limit_wait.total(now) - call.blocked_before
+            call.waited = self._limit_wait.total(now) - call.blocked_before
+            add_usage(call.usages, seconds_waited=call.waited)
         self._effects.complete += calls
 
     def _wait(self, now: float, until: float | None = None) -> Wait:
@@ -233,19 +239,16 @@ class Scheduler:
 
 
 def _count_usage(batch: Batch, result: Result) -> None:
-    """Add a request to the usage counters of the clients whose texts it carried.
+    """Add a request to the usage counters of the calls whose texts it carried.
 
-    The request itself is counted for the client of the first text; tokens are divided by the size of the texts.
+    The request itself is counted for the call of the first text; tokens are divided by the size of the texts.
     """
     if not result.sent:
         return
-    first = batch.slices[0].call.attachment.usage
-    first.attempts += 1
-    first.requests += result.error is None
-    first.rate_limited += isinstance(result.error, RateLimitError)
+    succeeded = result.error is None
+    is_limited = isinstance(result.error, RateLimitError)
+    add_usage(batch.slices[0].call.usages, attempts=1, requests=int(succeeded), rate_limited=int(is_limited))
     prompt, total = batch.shares(result.prompt_tokens), batch.shares(result.total_tokens)
     for part, prompt_tokens, total_tokens in zip(batch.slices, prompt, total, strict=True):
-        usage = part.call.attachment.usage
-        usage.prompt_tokens += prompt_tokens
-        usage.total_tokens += total_tokens
-        usage.texts += len(part) if result.error is None else 0
+        texts = len(part) if succeeded else 0
+        add_usage(part.call.usages, prompt_tokens=prompt_tokens, total_tokens=total_tokens, texts=texts)

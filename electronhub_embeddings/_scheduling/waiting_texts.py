@@ -42,6 +42,11 @@ class WaitingTexts:
         yield from self.documents
         yield from (part for *_, part in self._paused)
 
+    @property
+    def depth(self) -> int:
+        """The number of texts; may be read without the lock, because lists can be copied while they change."""
+        return self._inputs + count_texts([part for *_, part in list(self._paused)])
+
     def add(self, call: Call) -> None:
         """Append a call's texts, except those whose vectors the cache knew."""
         part = Slice(call, call.known, len(call.inputs.texts))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._progress_bar import Progress, ProgressBar
+from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
@@ -14,32 +15,35 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._session.lifecycle import Lifecycle
-    from electronhub_embeddings._workers.connection import PendingCall
+    from electronhub_embeddings._workers.pending_call import PendingCall
 
 
 def embed_iterable(
     lifecycle: Lifecycle,
     texts: Iterable[str],
-    prepare: Callable[[Iterable[str]], TextInputs],
     *,
     show_progress: bool = False,
+    max_wait: float | None = None,
+    timeout: float | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield a vector for each text, and draw a progress bar meanwhile if `show_progress` is set.
 
     Args:
         lifecycle: The client's.
         texts: Read a few batches ahead of the vectors yielded.
-        prepare: Checks and prefixes the texts of a batch.
         show_progress: Whether to draw a progress bar.
+        max_wait: Seconds that each batch may wait for the limit; None: the client's option.
+        timeout: Seconds that each batch may take in all; None: any number.
     """
     if isinstance(texts, (str, bytes)):
-        prepare(texts)  # raises: a single string is a mistake, not an iterable of characters
+        prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
     progress = Progress()
     vectors = stream(
         texts,
-        submit=lambda batch: lifecycle.connection().submit(prepare(batch), progress),
+        submit=lambda batch: lifecycle.connection().submit(
+            prepare_texts(batch, lifecycle.options.document_prefix), progress, max_wait=max_wait, timeout=timeout
+        ),
         batch_size=lifecycle.options.batch_size,
         ahead=lifecycle.options.max_concurrency,
     )
@@ -68,36 +72,26 @@ def stream(
         ahead: Batches in flight in addition to the one whose vectors are being yielded.
     """
     source = iter(texts)
-    in_flight: deque[tuple[int, PendingCall]] = deque()
-    failure: Exception | None = None
-    read = 0
+    batches = BatchesInFlight(submit, ahead)
     try:
         while True:
-            while failure is None and len(in_flight) <= ahead:
-                batch, failure = _read(source, batch_size)
-                if not batch:
-                    break
-                try:
-                    in_flight.append((read, submit(batch)))
-                except ElectronHubError as error:
-                    failure = _shift_positions(read, error)
-                read += len(batch)
-            if not in_flight:
+            while batches.wants_more:
+                batches.add(*read_batch(source, batch_size))
+            if (oldest := batches.take()) is None:
                 break
-            offset, call = in_flight.popleft()
+            offset, call = oldest
             try:
-                rows = call.result()
+                rows: Iterable[np.ndarray] = call.result()
             except ElectronHubError as error:
-                raise _add_later_vectors(_shift_positions(offset, error), in_flight) from error.__cause__
+                raise _add_later_vectors(shift_positions(offset, error), batches) from error.__cause__
             yield from rows
     finally:
-        for _, call in in_flight:
-            call.abandon()
-    if failure is not None:
-        raise failure
+        batches.abandon()
+    if batches.failure is not None:
+        raise batches.failure
 
 
-def _read(source: Iterator[str], size: int) -> tuple[list[str], Exception | None]:
+def read_batch(source: Iterator[str], size: int) -> tuple[list[str], Exception | None]:
     """Read a batch; if the source fails, return its error with the texts read before."""
     batch: list[str] = []
     try:
@@ -107,24 +101,14 @@ def _read(source: Iterator[str], size: int) -> tuple[list[str], Exception | None
     return batch, None
 
 
-def _shift_positions(offset: int, error: ElectronHubError) -> ElectronHubError:
-    """Convert the positions in a batch's error to positions in the whole iterable."""
-    if error.index is not None:
-        error.index += offset
-    error.partial = {offset + i: vector for i, vector in error.partial.items()}
-    return error
-
-
-def _add_later_vectors(error: ElectronHubError, in_flight: deque[tuple[int, PendingCall]]) -> ElectronHubError:
+def _add_later_vectors(error: ElectronHubError, batches: BatchesInFlight[PendingCall]) -> ElectronHubError:
     """Withdraw the unsent texts of later batches, and add the vectors they have received to the error."""
-    for _, call in in_flight:
-        call.withdraw()
     rest = dict(error.partial)
-    for offset, call in in_flight:
+    for offset, call in batches.withdraw():
         try:
             rows: Iterable[np.ndarray] = call.result()
             rest.update(enumerate(rows, start=offset))
         except ElectronHubError as other:  # noqa: PERF203 - one iteration per batch
-            rest.update(_shift_positions(offset, other).partial)
+            rest.update(shift_positions(offset, other).partial)
     error.partial = rest
     return error

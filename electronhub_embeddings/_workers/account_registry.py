@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.storage_options import is_memory
 from electronhub_embeddings._workers.account_workers import AccountWorkers
+from electronhub_embeddings._workers.metrics import observe_queues
 from electronhub_embeddings._workers.rate_limiter import RateLimiter
 from electronhub_embeddings._workers.window_keeper import WindowKeeper
 from electronhub_embeddings.errors import StoreConflictError
@@ -38,6 +39,7 @@ def workers_of(account: Account, store: RateLimitStore | str | None) -> AccountW
             the limit.
     """
     with _lock:
+        observe_queues(queue_depths)
         workers, kept = _accounts.get(account, (None, None))
         if workers is not None and _may_join(workers, kept, store):
             return workers
@@ -77,6 +79,15 @@ def limiter_of(account: Account, store: RateLimitStore | str | None, *, user: ob
         limiter = workers_of(account, store).limiter
         limiter.users.add(user)
         return limiter
+
+
+def queue_depths() -> list[tuple[str, str, int]]:
+    """Return the base URL, the model and the number of waiting texts of each queue.
+
+    Takes no lock, because OpenTelemetry calls it while it holds its own.
+    """
+    accounts = list(_accounts.items())
+    return [(account.base_url, *depth) for account, (workers, _) in accounts for depth in workers.depths()]
 
 
 def leave(user: object) -> None:

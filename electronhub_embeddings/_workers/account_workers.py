@@ -89,6 +89,10 @@ class AccountWorkers:
         """Whether there is no worker, and therefore no client."""
         return self._threads.is_dormant
 
+    def depths(self) -> list[tuple[str, int]]:
+        """Return the model and the number of waiting texts of each queue; takes no lock, and starts no worker."""
+        return self._loop.scheduler.depths()
+
     def state(self) -> tuple[bool, bool]:
         """Return whether there are clients and whether there are calls, after all queued events were handled.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import Result, unexpected_error
 from electronhub_embeddings._config.import_lock import importing
+from electronhub_embeddings._workers.metrics import IS_MEASURED
 from electronhub_embeddings._workers.telemetry import Telemetry
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
 
@@ -46,6 +47,11 @@ class BatchSender:
             except BaseException as bug:  # noqa: BLE001, PERF203 - for example MemoryError
                 result.error = result.error or unexpected_error(bug)
         return result
+
+    def report_waits(self, calls: Iterable[Call]) -> None:
+        """Report how long calls that have ended have waited for the limit."""
+        if IS_MEASURED:
+            self._telemetry.metrics.record_waits(calls)
 
     def prepare(self, call: Call) -> None:
         """Create the output of a call that has no cache."""

@@ -1,33 +1,30 @@
-"""Connects a client to the workers of its account; callers wait in a thread or in an event loop.
-
-A thread waits on a plain lock, because an exception raised by a signal handler leaves a lock in a consistent state. A
-`Future` or a `Condition` would stay locked, and the worker that resolves the call would hang.
-"""
+"""Connects a client to the workers of its account."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import weakref
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from electronhub_embeddings._config.checks import check_max_wait
 from electronhub_embeddings._config.secret import reveal, without_frames
 from electronhub_embeddings._scheduling.call import Attachment, Call
+from electronhub_embeddings._usage_tracking import tracked_usages
 from electronhub_embeddings._workers.account_registry import workers_of
 from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
+from electronhub_embeddings._workers.pending_call import AsyncPendingCall, PendingCall, wake
 from electronhub_embeddings._workers.telemetry import current_context
 from electronhub_embeddings._workers.worker_threads import is_worker
 from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.rate_limit_stores import is_replaceable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._progress_bar import Progress
+    from electronhub_embeddings._rate_limit.limit_status import LimitStatus
     from electronhub_embeddings._storage.vector_cache import VectorCache
     from electronhub_embeddings._workers.account_workers import AccountWorkers
     from electronhub_embeddings.usage import Usage
@@ -67,57 +64,54 @@ class Connection:
         )
 
     def submit(
-        self, inputs: TextInputs, progress: Progress, *, is_query: bool = False, as_lists: bool = False
-    ) -> PendingCall:
-        """Submit texts; a thread waits for the result with `PendingCall.result`.
-
-        Raises:
-            ElectronHubError: The current thread is a worker, which would wait for itself.
-            RuntimeError: The system cannot start a thread.
-        """
-        call = self._call(inputs, progress, is_query=is_query, as_lists=as_lists)
-        pending = PendingCall(call, self._workers)
-        self._submit(call)
-        return pending
-
-    async def embed(
         self,
         inputs: TextInputs,
         progress: Progress,
         *,
         is_query: bool = False,
         as_lists: bool = False,
-        look: Callable[[], None] = lambda: None,
-        interval: float | None = None,
-    ) -> Any:
-        """Submit texts and wait for the result in an event loop; cancelling the task withdraws the unsent texts.
+        max_wait: float | None = None,
+        timeout: float | None = None,
+    ) -> PendingCall:
+        """Submit texts; a thread waits for the result with `PendingCall.result`.
 
         Args:
             inputs: The texts.
             progress: The counters that a progress bar displays.
             is_query: Whether the texts go ahead of documents.
             as_lists: Whether to return lists instead of an array.
-            look: Called every `interval` seconds while waiting, to draw a progress bar.
-            interval: Seconds; None: never.
+            max_wait: Seconds that the call may wait for the limit; None: the client's option.
+            timeout: Seconds after which the caller stops waiting; None: never.
 
         Raises:
-            ElectronHubError: As in `submit`, or the error that the call has ended with.
+            ValueError: `max_wait` or `timeout` is out of range.
+            ElectronHubError: The current thread is a worker, which would wait for itself.
+            RuntimeError: The system cannot start a thread.
         """
-        call = self._call(inputs, progress, is_query=is_query, as_lists=as_lists)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        call.on_done = partial(_wake, loop, done)
-        try:
-            self._submit(call)
-            while interval is not None and not done.done():
-                await asyncio.wait([done], timeout=interval)
-                look()
-            await done
-        except BaseException:
-            call.abandoned = True
-            self._workers.withdraw(call)
-            raise
-        return call.result()
+        call = self._call(inputs, progress, is_query=is_query, as_lists=as_lists, max_wait=max_wait)
+        pending = PendingCall(call, self._workers, timeout)
+        pending.submit()
+        return pending
+
+    def submit_async(
+        self,
+        inputs: TextInputs,
+        progress: Progress,
+        *,
+        is_query: bool = False,
+        as_lists: bool = False,
+        max_wait: float | None = None,
+        timeout: float | None = None,
+    ) -> AsyncPendingCall:
+        """Submit texts; a task waits for the result with `AsyncPendingCall.result`. Otherwise the same as `submit`."""
+        call = self._call(inputs, progress, is_query=is_query, as_lists=as_lists, max_wait=max_wait)
+        pending = AsyncPendingCall(call, self._workers, timeout)
+        pending.submit()
+        return pending
+
+    def limit_status(self) -> LimitStatus:
+        """Return what is known of the limit; reads the store in this thread, and raises its exceptions."""
+        return self._workers.limiter.status(cap=self._options.requests_per_minute)
 
     def close(self, *, wait: bool = True) -> None:
         """Detach from the workers; with `wait`, and if no other client is left, wait for the requests in flight."""
@@ -134,80 +128,31 @@ class Connection:
         """Detach from the workers; if no other client is left, wait in the event loop for the requests in flight."""
         loop = asyncio.get_running_loop()
         gone: asyncio.Future[None] = loop.create_future()
-        if self._workers.detach(self._attachment, partial(_wake, loop, gone)):
+        if self._workers.detach(self._attachment, partial(wake, loop, gone)):
             await gone
 
-    def _call(self, inputs: TextInputs, progress: Progress, *, is_query: bool, as_lists: bool) -> Call:
-        return Call(
-            inputs,
-            self._attachment,
-            is_query=is_query,
-            max_wait=self._options.max_wait,
-            progress=progress,
-            as_lists=as_lists,
-            cache=self._cache,
-            on_request=self._options.on_request,
-            trace_context=current_context(),
-        )
-
-    def _submit(self, call: Call) -> None:
+    def _call(
+        self, inputs: TextInputs, progress: Progress, *, is_query: bool, as_lists: bool, max_wait: float | None
+    ) -> Call:
         if is_worker():
             raise ElectronHubError(
                 "A text cannot be embedded inside on_request: the worker that calls it would wait for itself. "
                 "Hand the text over to another thread, and do not wait for it there."
             )
-        self._workers.submit(call)
-
-
-class PendingCall:
-    """A submitted call whose result a thread waits for."""
-
-    def __init__(self, call: Call, workers: AccountWorkers) -> None:
-        self._call = call
-        self._workers = workers
-        self._done = threading.Lock()
-        self._done.acquire()
-        call.on_done = self._done.release
-
-    def result(self, look: Callable[[], None] = lambda: None, interval: float = SIGNAL_INTERVAL) -> Any:
-        """Wait for the result; an exception raised while waiting, such as KeyboardInterrupt, withdraws unsent texts.
-
-        Args:
-            look: Called every `interval` seconds while waiting, to draw a progress bar.
-            interval: Seconds.
-
-        Raises:
-            ElectronHubError: Any error of `electronhub_embeddings.errors`.
-        """
-        try:
-            while not self._done.acquire(timeout=interval):
-                look()
-        except BaseException:
-            self.abandon()
-            raise
-        return self._call.result()
-
-    def withdraw(self) -> None:
-        """Withdraw the unsent texts; the result holds the vectors received."""
-        self._workers.withdraw(self._call)
-
-    def abandon(self) -> None:
-        """Withdraw the unsent texts, because the caller no longer waits for the result."""
-        self._call.abandoned = True
-        self._workers.withdraw(self._call)
+        return Call(
+            inputs,
+            self._attachment,
+            is_query=is_query,
+            max_wait=self._options.max_wait if max_wait is None else check_max_wait("max_wait", max_wait),
+            progress=progress,
+            as_lists=as_lists,
+            cache=self._cache,
+            on_request=self._options.on_request,
+            trace_context=current_context(),
+            tracked=tracked_usages.get(),
+        )
 
 
 @without_frames
 def _find_workers(options: Options) -> AccountWorkers:
     return workers_of(options.account, reveal(options.rate_limit_store))
-
-
-def _wake(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
-    """Wake the task that waits for `done`; called by a worker."""
-    with suppress(RuntimeError):  # the loop is closed: no task is waiting
-        loop.call_soon_threadsafe(_set_done, done)
-
-
-def _set_done(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)

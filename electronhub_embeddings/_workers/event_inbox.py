@@ -37,8 +37,9 @@ class EventInbox:
 
     def wake(self) -> None:
         """Let one waiting worker look for something to do."""
-        with suppress(RuntimeError):  # one has been woken already and has not looked yet
-            self._news.release()
+        if self._news.locked():  # or else one has been woken already and has not looked yet
+            with suppress(RuntimeError):  # by another thread, just now
+                self._news.release()
 
     def take_all(self) -> Iterator[Event]:
         """Remove and yield the events, including those that arrive meanwhile."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from electronhub_embeddings._rate_limit.limit_status import read_status
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings.errors import RateLimitError
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from electronhub_embeddings._codec.result import Result
+    from electronhub_embeddings._rate_limit.limit_status import LimitStatus
     from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
     from electronhub_embeddings._workers.window_keeper import WindowKeeper
 
@@ -108,6 +111,10 @@ class RateLimiter:
             return None if window.probing else [window.delay(now, cap=cap, calls=number) for number in requests]
 
         return self.keeper.update(forecast, cap=cap)
+
+    def status(self, *, cap: int | None) -> LimitStatus:
+        """Return what is known of the limit, and what is left of it; exceptions of the store are raised."""
+        return self.keeper.update(partial(read_status, cap=cap), cap=cap)
 
     def _update_safely(self, change: Callable[[SlidingWindow, float], None]) -> None:
         """Update the window for an acquired slot; if the store fails, log the error and let the slot expire."""

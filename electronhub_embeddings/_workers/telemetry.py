@@ -1,12 +1,16 @@
-"""Reports each request to `on_request` and, if installed, to OpenTelemetry. Reports never hold a text or a key."""
+"""Reports each request to `on_request` and, if installed, to OpenTelemetry. Reports never hold a text or a key.
+
+Spans are recorded here, and metrics in `metrics`.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from electronhub_embeddings._config.version import __version__
+from electronhub_embeddings._scheduling.batch import count_texts
+from electronhub_embeddings._workers.metrics import IS_MEASURED, Metrics, server_attributes
 from electronhub_embeddings.usage import RequestInfo
 
 if TYPE_CHECKING:
@@ -47,9 +51,8 @@ class Telemetry:
     """
 
     def __init__(self, base_url: str) -> None:
-        address = urlsplit(base_url)
-        port = address.port or (443 if address.scheme == "https" else 80)
-        self._server = {"server.address": address.hostname or "", "server.port": port}
+        self._server = server_attributes(base_url)
+        self.metrics = Metrics(self._server)
 
     def report(self, batch: Batch, result: Result) -> None:
         """Report a request; exceptions of hooks are logged, not raised, because callers wait for the vectors."""
@@ -57,6 +60,8 @@ class Telemetry:
             return
         infos = describe(batch, result)
         try:
+            if IS_MEASURED:
+                self.metrics.record_request(batch.config.model, result)
             if IS_TRACED:
                 self._record_span(batch, result, infos)
         except Exception:
@@ -94,9 +99,9 @@ class Telemetry:
             "gen_ai.request.model": batch.config.model,
             "gen_ai.request.encoding_formats": [batch.encoding_format],
             "gen_ai.usage.input_tokens": result.prompt_tokens,
-            "electronhub.texts": sum(info.texts for _, info in infos),
-            "electronhub.attempt": max(info.attempt for _, info in infos),
-            "electronhub.seconds_waited": max(info.waited for _, info in infos),
+            "electronhub.texts": count_texts(batch.slices),
+            "electronhub.attempt": max([info.attempt for _, info in infos]),
+            "electronhub.seconds_waited": max([info.waited for _, info in infos]),
         }
         if result.vectors is not None:
             attributes["gen_ai.embeddings.dimension.count"] = result.vectors.shape[1]
@@ -119,11 +124,11 @@ def describe(batch: Batch, result: Result) -> list[tuple[Call, RequestInfo]]:
             parts[0][0].call,
             RequestInfo(
                 model=batch.config.model,
-                texts=sum(len(part) for part, _ in parts),
-                tokens=sum(tokens for _, tokens in parts),
-                attempt=1 + max(part.attempts for part, _ in parts),
+                texts=count_texts([part for part, _ in parts]),
+                tokens=sum([tokens for _, tokens in parts]),
+                attempt=1 + max([part.attempts for part, _ in parts]),
                 seconds=result.seconds,
-                waited=batch.blocked - min(part.call.blocked_before for part, _ in parts),
+                waited=batch.blocked - min([part.call.blocked_before for part, _ in parts]),
                 status=result.status,
                 error=error,
             ),

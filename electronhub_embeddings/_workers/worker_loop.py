@@ -197,6 +197,8 @@ class WorkerLoop:
         """Remove the effects that must be applied after the lock is released; the lock must be held."""
         effects = self.scheduler.take_effects()
         waking = [call.resolve for call in effects.complete]
+        if waking:  # first the report: a caller that looks at it afterwards finds its call there
+            waking.insert(0, partial(self._sender.report_waits, effects.complete))
         return waking + self._sender.forget(effects.unused) if effects.unused else waking
 
 

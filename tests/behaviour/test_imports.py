@@ -138,9 +138,16 @@ def test_a_folder_names_what_it_imports(folder):
 PUBLIC = {
     "electronhub_embeddings": {
         *("APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError"),
-        *("CacheError", "ElectronHubError", "EmbeddingsClient", "InputError", "InsufficientBalanceError"),
+        *(
+            "CacheError",
+            "CheckResult",
+            "ElectronHubError",
+            "EmbeddingsClient",
+            "InputError",
+            "InsufficientBalanceError",
+        ),
         *("InvalidResponseError", "NotFoundError", "PermissionDeniedError", "QuotaExceededError", "RateLimitError"),
-        *("RequestInfo", "ServerError", "StoreConflictError", "Usage", "__version__"),
+        *("RequestInfo", "ServerError", "StoreConflictError", "Usage", "__version__", "track_usage"),
         *("AsyncRateLimitedTransport", "RateLimitedTransport"),
     },
     "electronhub_embeddings.emulator": {"PLANS", "Call", "Emulator", "Fault", "faults"},

@@ -18,6 +18,7 @@ import pytest
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._usage_tracking import _counting
 from electronhub_embeddings._workers import account_registry
 from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
 from support.child_processes import embed_with_pid, slow_except
@@ -105,7 +106,7 @@ def test_a_fork_while_every_lock_is_held(entry_point, emulator):
     held, let_go = threading.Event(), threading.Event()
 
     def hold_all():
-        with account_registry._lock, ours._loop._lock, ours.limiter.keeper.store._lock:
+        with account_registry._lock, ours._loop._lock, ours.limiter.keeper.store._lock, _counting:
             held.set()
             let_go.wait()
 

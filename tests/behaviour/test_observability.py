@@ -1,11 +1,14 @@
-"""Observability: a hook, spans and totals, none of which contains a text or a key."""
+"""Observability: a hook, spans, metrics and totals, none of which contains a text or a key."""
 
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -46,6 +49,29 @@ def spans(exporter):
     """Return a function that lists the spans of this test."""
     exporter.clear()
     return exporter.get_finished_spans
+
+
+@pytest.fixture(scope="session")
+def reader():
+    """Collect the metrics of this process; OpenTelemetry's provider can only be set once."""
+    reader = InMemoryMetricReader(preferred_temporality={Histogram: AggregationTemporality.DELTA})
+    metrics.set_meter_provider(MeterProvider([reader]))
+    return reader
+
+
+@pytest.fixture
+def measured(reader):
+    """Return a function that lists what was measured since its last call, and of a service only, by metric."""
+
+    def collect(service):
+        port = int(service.base_url.split(":")[2].partition("/")[0])
+        data = reader.get_metrics_data()
+        found = [] if data is None else [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics]
+        points = {m.name: [p for p in m.data.data_points if p.attributes["server.port"] == port] for m in found}
+        return {name: kept for name, kept in points.items() if kept}
+
+    collect(SimpleNamespace(base_url="http://127.0.0.1:1/v1"))
+    return collect
 
 
 @pytest.mark.usefixtures("quick_retries")
@@ -174,6 +200,70 @@ def test_each_request_is_a_span(entry_point, emulator, spans):
     assert failed.attributes["error.type"] == "ServerError"
     assert failed.status.status_code is trace.StatusCode.ERROR
     assert all(secret not in span.to_json() for span in spans() for secret in (*TEXTS, service.api_key, "keys may"))
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_each_request_is_measured(entry_point, emulator, measured):
+    """Durations of all attempts and the tokens charged, as the conventions name them; sums are what was counted."""
+    service = emulator(rpm=0, faults=BAD_DAY)
+    entry_point.embed(entry_point.make(service, model="text-embedding-3-large"), TEXTS)
+    found = measured(service)
+    common = {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "electronhub",
+        "gen_ai.request.model": "text-embedding-3-large",
+        "server.address": "127.0.0.1",
+        "server.port": int(service.base_url.split(":")[2].partition("/")[0]),
+    }
+    (tokens,) = found["gen_ai.client.token.usage"]
+    assert tokens.attributes == {**common, "gen_ai.token.type": "input"}
+    assert (tokens.count, tokens.sum) == (2, sum(call.prompt_tokens for call in service.calls))
+    assert tokens.explicit_bounds[:3] == (1, 4, 16)
+    durations = {point.attributes.get("error.type"): point for point in found["gen_ai.client.operation.duration"]}
+    assert {error: point.count for error, point in durations.items()} == {
+        None: 1,
+        "InvalidResponseError": 1,
+        "ServerError": 2,
+    }
+    assert durations[None].attributes == common
+    assert 0 < durations[None].sum < 60
+    assert durations[None].explicit_bounds[-1] == 81.92
+    assert all(secret not in repr(found) for secret in (*TEXTS, service.api_key))
+
+
+def test_each_wait_is_measured(entry_point, emulator, measured):
+    """The histogram has one entry for each call, and its sum is `usage.seconds_waited`."""
+    service = emulator(rpm=1, window=0.3)
+    model = entry_point.make(service, rate_limit_store=MemoryStore(SlidingWindow(period=0.3, margin=0.01)))
+    for text in ("one", "two"):
+        entry_point.query(model, text)
+    (waits,) = measured(service)["electronhub.rate_limit.wait.duration"]
+    assert (waits.count, waits.min) == (2, 0)
+    assert waits.sum == pytest.approx(model.usage.seconds_waited)
+    assert waits.bucket_counts[0] == 1
+
+
+def test_waiting_texts_are_measured(client, emulator, measured, *, hold, until, waiting):
+    """The depth of the queue counts texts that wait, and neither those on the wire nor those that are finished."""
+    service = emulator(rpm=1, window=0.1, faults=[hold.fault])
+    model = client(service, rate_limit_store=MemoryStore(SlidingWindow(period=0.1, margin=0.01)))
+
+    def depth():
+        (point,) = measured(service)["electronhub.queue.depth"]
+        assert point.attributes["gen_ai.request.model"] == "text-embedding-3-small"
+        return point.value
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(model.embed, hold.texts)]
+        until(lambda: len(service.calls) == 1)
+        assert depth() == 0
+        jobs.append(pool.submit(model.embed, TEXTS))
+        until(lambda: waiting(model) == len(TEXTS))
+        assert depth() == len(TEXTS)
+        hold.release()
+        for job in jobs:
+            job.result()
+    assert depth() == 0
 
 
 def test_callers_that_share_a_request_are_linked(client, emulator, hold, until, spans, waiting):  # noqa: PLR0917

@@ -17,6 +17,8 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from support.entry_points import expected_vectors, same
 from support.langchain_vector_stores import TEXTS
 
+pytestmark = pytest.mark.xdist_group("langchain")  # one process imports the framework, which takes seconds
+
 
 @pytest.fixture
 def cached(model, tmp_path):

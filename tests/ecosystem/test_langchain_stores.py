@@ -9,6 +9,8 @@ from langchain_qdrant import QdrantVectorStore
 from support.entry_points import expected_vectors, same
 from support.langchain_vector_stores import TEXTS, VECTOR_STORES, Pgvector
 
+pytestmark = pytest.mark.xdist_group("langchain")  # one process imports the framework, which takes seconds
+
 ASKED = [TEXTS[0], TEXTS[41], TEXTS[69]]
 
 LENGTHS = {None: 1536, 256: 256}

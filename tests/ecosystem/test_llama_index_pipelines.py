@@ -19,6 +19,8 @@ from electronhub_embeddings import RateLimitError
 from llama_index_electronhub import ElectronHubEmbedding
 from support.entry_points import expected_vectors, same
 
+pytestmark = pytest.mark.xdist_group("llama-index")  # one process imports the framework, which takes seconds
+
 TEXTS = ["Paris is in France.", "Rust has no garbage collector.", "The cat sat on the mat.", "Rain fell all day."]
 
 

@@ -19,6 +19,8 @@ from qdrant_client import AsyncQdrantClient, QdrantClient
 from llama_index_electronhub import ElectronHubEmbedding
 from support.entry_points import expected_vectors
 
+pytestmark = pytest.mark.xdist_group("llama-index")  # one process imports the framework, which takes seconds
+
 TEXTS = {
     "paris": "Paris is the capital of France, on the river Seine.",
     "lyon": "Lyon is a city in France, where the river Rhône meets the Saône.",

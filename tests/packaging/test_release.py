@@ -1,4 +1,4 @@
-"""The release: wheel and sdist have the same contents and version, and both install with any extra."""
+"""The release: wheel and sdist have the same contents and version, and install with any extra."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from email import message_from_bytes
 import pytest
 
 import electronhub_embeddings
-from support.packages import PACKAGES, UV, run
+from support.packages import PACKAGES, UV, fail, run
 from support.repository import ROOT
 
 EXTRAS = [None, "langchain", "llama-index", "redis", "emulator", "all"]
@@ -20,10 +20,18 @@ EXTRAS = [None, "langchain", "llama-index", "redis", "emulator", "all"]
 NEEDS = {
     "import langchain_electronhub": "langchain",
     "import llama_index_electronhub": "llama-index",
+    "import llama_index.embeddings.electronhub": "llama-index",
     "import electronhub_embeddings.emulator": "emulator",
     "from electronhub_embeddings.rate_limit_stores import redis; redis.RedisStore('redis://localhost', 'a')": "redis",
 }
 """Statements, and the extra that each requires."""
+
+ADAPTERS = {
+    "langchain": "from langchain_electronhub import ElectronHubEmbeddings as Adapter",
+    "llama-index": "from llama_index_electronhub import ElectronHubEmbedding as Adapter",
+}
+FOREIGN = {"langchain": "llama_index.core", "llama-index": "langchain_core"}
+"""What an adapter's extra does not install: the other framework."""
 
 TRY = """
 import json, sys
@@ -34,6 +42,11 @@ for statement in json.loads(sys.argv[1]):
     except ImportError as error:
         said[statement] = str(error)
 print(json.dumps(said))
+"""
+
+INSTALLED = """
+import importlib.metadata, electronhub_embeddings as e
+print(e.__version__, importlib.metadata.version(e.__name__), e.EmbeddingsClient(api_key="k"))
 """
 
 
@@ -110,28 +123,33 @@ def test_extras_are_those_of_the_readme(metadata):
     assert told >= {"langchain", "llama-index", "redis", "all"}
 
 
-@pytest.mark.parametrize("kind", ["wheel", "sdist"])
-@pytest.mark.parametrize("extra", EXTRAS, ids=lambda extra: extra or "bare")
+@pytest.mark.parametrize(
+    ("kind", "extra"),
+    [*(("wheel", extra) for extra in EXTRAS), ("sdist", "all")],
+    ids=lambda name: name or "bare",
+)
 def test_installs(built, tmp_path, kind, extra):
-    """In an empty environment, each extra enables its statements; all others name the missing extra."""
+    """In an empty environment, each extra enables its statements; all others name the missing extra.
+
+    The sdist becomes the same wheel, so that one extra is enough for it. With all of them the quickstart runs against
+    the emulator, and both frameworks answer.
+    """
     python = tmp_path / "bin" / "python"
     run(UV, "venv", "--quiet", "--python", sys.executable, tmp_path)
     asked = f"electronhub-embeddings{f'[{extra}]' if extra else ''} @ {built[kind].as_uri()}"
     run(UV, "pip", "install", "--quiet", "--python", python, asked)
     run(UV, "pip", "check", "--quiet", "--python", python)
-    code = "import electronhub_embeddings as e, importlib.metadata as m; print(e.__version__, m.version(e.__name__))"
-    assert run(python, "-W", "error", "-c", code).split() == [electronhub_embeddings.__version__] * 2
+    here, there, made = run(python, "-W", "error", "-c", INSTALLED).split(maxsplit=2)
+    assert here == there == electronhub_embeddings.__version__
+    assert made.startswith("EmbeddingsClient(")
     missing = json.loads(run(python, "-W", "error", "-c", TRY, json.dumps(list(NEEDS))))
     wanted = {statement: need for statement, need in NEEDS.items() if extra not in {need, "all"}}
     assert set(missing) == set(wanted)
     for statement, need in wanted.items():
         assert f'pip install "electronhub-embeddings[{need}]"' in missing[statement]
-
-
-def test_sdist_runs_the_quickstart(built, tmp_path):
-    """Installed from the sdist with all extras, the quickstart runs as it does from the wheel."""
-    python = tmp_path / "bin" / "python"
-    run(UV, "venv", "--quiet", "--python", sys.executable, tmp_path)
-    run(UV, "pip", "install", "--quiet", "--python", python, f"electronhub-embeddings[all] @ {built['sdist'].as_uri()}")
-    said = run(python, "-W", "error", ROOT / "examples" / "quickstart.py").splitlines()
-    assert [line for line in said if line in {"LangChain", "LlamaIndex"}] == ["LangChain", "LlamaIndex"]
+    if extra in ADAPTERS:
+        code = f"{ADAPTERS[extra]}; Adapter(api_key='k'); import {FOREIGN[extra]}"
+        assert f"No module named '{FOREIGN[extra].split('.')[0]}" in fail(python, "-W", "error", "-c", code)
+    if extra == "all":
+        said = run(python, "-W", "error", ROOT / "examples" / "quickstart.py").splitlines()
+        assert [line for line in said if line in {"LangChain", "LlamaIndex"}] == ["LangChain", "LlamaIndex"]

@@ -30,6 +30,7 @@ from electronhub_embeddings import (
     AuthenticationError,
     BadRequestError,
     CacheError,
+    CheckResult,
     ElectronHubError,
     EmbeddingsClient,
     HTTPX2RateLimitedTransport,
@@ -45,6 +46,7 @@ from electronhub_embeddings import (
     ServerError,
     StoreConflictError,
     Usage,
+    track_usage,
 )
 from electronhub_embeddings.emulator import PLANS, Call, Emulator, Fault, faults
 from electronhub_embeddings.rate_limit_stores import RateLimitStore, SlidingWindow
@@ -54,7 +56,7 @@ from llama_index_electronhub import ElectronHubEmbedding
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from typing import TypeVar
 
     import numpy as np
@@ -122,10 +124,11 @@ def client_methods(embeddings: EmbeddingsClient) -> Usage:
     with embeddings as entered:
         assert_type(entered, EmbeddingsClient)
     vectors: np.ndarray = embeddings.embed(["one", "two"], show_progress=True)
-    query: np.ndarray = embeddings.embed_query("one")
+    query: np.ndarray = embeddings.embed_query("one", max_wait=10, timeout=5.0)
     rows: Iterator[np.ndarray] = embeddings.iter_embed((text for text in ("one", "two")), show_progress=True)
-    assert_type(embeddings.embed_lists(["one"], show_progress=True), list[list[float]])
+    assert_type(embeddings.embed_lists(["one"], show_progress=True, max_wait=10, timeout=5.0), list[list[float]])
     assert_type(embeddings.list_models(), list[str])
+    check_result(embeddings.check(send=True))
     embeddings.close()
     embeddings.reopen()
     del vectors, query, rows
@@ -138,9 +141,24 @@ async def async_client_methods(embeddings: EmbeddingsClient) -> None:
     vectors: np.ndarray = await embeddings.aembed(["one", "two"], show_progress=True)
     query: np.ndarray = await embeddings.aembed_query("one")
     assert_type(await embeddings.aembed_lists(["one"], show_progress=True), list[list[float]])
+    rows = [row async for row in embeddings.aiter_embed(["one"], show_progress=True, max_wait=10, timeout=5.0)]
+    more: AsyncIterator[np.ndarray] = embeddings.aiter_embed(async_texts())
     assert_type(await embeddings.alist_models(), list[str])
+    check_result(await embeddings.acheck(send=True))
     await embeddings.aclose()
-    del vectors, query
+    del vectors, query, rows, more
+
+
+def check_result(result: CheckResult) -> None:
+    assert_type((result.ok, result.sent), tuple[bool, bool])
+    assert_type((result.base_url, result.model, result.key), tuple[str, str, str])
+    assert_type((result.dimensions, result.limit, result.left), tuple[int | None, int | None, int | None])
+    assert_type((result.period, result.wait), tuple[float, float])
+    assert_type(result.problem, str | None)
+
+
+async def async_texts() -> AsyncIterator[str]:
+    yield "one"
 
 
 def usage(total: Usage) -> None:
@@ -148,6 +166,8 @@ def usage(total: Usage) -> None:
     assert_type(sum(counts), int)
     assert_type(total.rate_limited, int)
     assert_type(total.seconds_waited, float)
+    with track_usage(price=0.02) as part:
+        assert_type((part, part.price, part.cost), tuple[Usage, float | None, float | None])
 
 
 def errors(embeddings: EmbeddingsClient) -> None:

@@ -58,12 +58,13 @@ class Progress:
         """Ignore why the call waits."""
 
 
-def make_call(sizes=(1,), *, config=None, attachment=None, is_query=False, max_wait=None, cache=None):
+def make_call(sizes=(1,), *, config=None, attachment=None, is_query=False, max_wait=None, cache=None, tracked=()):
     """Return a call of texts of the given sizes."""
     sizes = [1] * sizes if isinstance(sizes, int) else list(sizes)
     inputs = Inputs([f"t{i}" for i in range(len(sizes))], list(accumulate(sizes)))
     attachment = attachment or Attachment(config or Config(), Usage())
-    return Call(inputs, attachment, is_query=is_query, max_wait=max_wait, progress=Progress(), cache=cache)
+    options = {"is_query": is_query, "max_wait": max_wait, "cache": cache, "tracked": tracked}
+    return Call(inputs, attachment, progress=Progress(), **options)
 
 
 def texts_of(slices):

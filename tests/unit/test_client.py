@@ -29,7 +29,7 @@ from electronhub_embeddings import (
     RateLimitError,
 )
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
-from electronhub_embeddings._workers.connection import PendingCall
+from electronhub_embeddings._workers.pending_call import PendingCall
 from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from support.entry_points import expected_vectors, same

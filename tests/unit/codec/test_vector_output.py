@@ -29,6 +29,21 @@ def test_vectors_of_the_same_length_are_decoded_in_place():
     assert output.result().dtype == np.float32
 
 
+def test_vectors_are_stored_while_others_are_looked_at():
+    """A caller that gives up looks while workers go on: it gets a part, whenever the first vectors come."""
+
+    class Arrays(dict):
+        def get(self, *arguments):
+            found = super().get(*arguments)
+            output.put(0, 1, np.ones((1, 2), np.float32))
+            return found
+
+    output = VectorOutput(prepare_texts(["a", "b"]), as_lists=False)
+    output._arrays = Arrays()
+    assert output.partial() == {}
+    assert list(output.partial()) == [0]
+
+
 def test_equal_texts_have_equal_vectors_of_their_own():
     """In lists and in an array: changing one does not change the other."""
     for as_lists in (False, True):

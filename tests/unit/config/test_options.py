@@ -172,3 +172,15 @@ def test_an_argument_out_of_range_is_refused_by_name(name, value):
 def test_the_edges_of_the_ranges_are_allowed(name, value):
     """The smallest and the largest value of each argument are accepted."""
     assert config({}) != config({name: value})
+
+
+def test_changed_options_are_a_checked_copy():
+    """Some options have other values, and all others stay; the original is left as it is."""
+    options = Options(api_key="ek-test", dimensions=8, rate_limit_store="memory")
+    changed = options.changed(max_retries=0, dimensions=None)
+    assert (changed.max_retries, changed.dimensions) == (0, None)
+    assert (options.max_retries, options.dimensions) == (6, 8)
+    same = [name for name in DECLARED if name not in {"max_retries", "dimensions"}]
+    assert [name for name in same if getattr(changed, name) is not getattr(options, name)] == []
+    with pytest.raises(ValueError, match="max_retries must be"):
+        options.changed(max_retries=-1)

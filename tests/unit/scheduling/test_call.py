@@ -31,7 +31,10 @@ def test_a_result_that_cannot_be_assembled():
 
 
 def test_a_call_returns_its_vectors_or_raises_its_error():
-    """The error is raised with what was stored, and the call keeps neither it nor the frames that it passed."""
+    """The error is raised with what was stored, and the call keeps neither it nor the frames that it passed.
+
+    Until then its caller can look at what was stored.
+    """
 
     class Stored:
         @staticmethod
@@ -43,12 +46,15 @@ def test_a_call_returns_its_vectors_or_raises_its_error():
             return {0: "vector"}
 
     good, bad = make_call(), make_call()
+    assert good.partial() == {}
     good.output = bad.output = Stored()
+    assert good.partial() == {0: "vector"}
     bad.fail(ServerError("x", status_code=503))
     bad.fail(ServerError("later", status_code=500))
     good.resolve()
     bad.resolve()
     assert good.result() == "vectors"
+    assert good.partial() is None
     with pytest.raises(ServerError, match="x") as caught:
         bad.result()
     assert caught.value.partial == {0: "vector"}

@@ -3,7 +3,9 @@
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling import request_queue
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
+from electronhub_embeddings._usage_tracking import _counting
 from electronhub_embeddings.errors import APIConnectionError, InvalidResponseError, RateLimitError, ServerError
+from electronhub_embeddings.usage import Usage
 from support.scheduler_driver import Config, Driver, refusal, texts_of
 
 
@@ -218,13 +220,98 @@ def test_the_first_query_asks_for_a_slot_at_once():
     assert isinstance(driver.action(), Wait)
 
 
-def test_a_call_of_a_closed_client_is_withdrawn_as_well():
-    """A call that was submitted too late has ended at once, and withdrawing it changes nothing."""
+def test_usage_is_added_to_all_counters_of_a_call():
+    """The client's and those of the blocks around the call: a request for its first text, tokens by size."""
     driver = Driver()
-    client = driver.attach()
+    outer, inner, other = Usage(), Usage(), Usage()
+    first = driver.submit([3, 2], tracked=[outer, inner])
+    second = driver.submit([5], tracked=[other])
+    driver.finish(driver.send(), RateLimitError("x", status_code=429, retry_after=1.0))
+    driver.now += 100
+    driver.finish(driver.send(), tokens=10)
+    expected = Usage(requests=1, attempts=2, rate_limited=1, texts=2, prompt_tokens=5)
+    assert first.usages == (expected, expected, expected)
+    assert [usage is tracked for usage, tracked in zip(first.usages[1:], [outer, inner], strict=True)] == [True, True]
+    assert second.usages == (Usage(texts=1, prompt_tokens=5),) * 2
+
+
+def test_texts_of_the_cache_and_waits_are_added_to_all_counters():
+    """A call that the limit held back for three seconds, and whose first text was known."""
+    driver, tracked = Driver(), Usage()
+    call = driver.submit(3, cache=object(), tracked=[tracked])
+    assert isinstance(driver.action(), LookUp)
+    call.known = 1
+    driver.scheduler.looked_up(call, None, driver.now)
+    driver.action()
+    driver.scheduler.slot_denied(Pause(3.0, "rate limit"), None, driver.now)
+    driver.now += 3.0
+    driver.finish(driver.send())
+    assert tracked == call.attachment.usage == Usage(requests=1, attempts=1, texts=2, cache_hits=1, seconds_waited=3.0)
+
+
+def test_a_lookup_is_no_wait():
+    """A call whose texts are all known has not waited, however long the limit has held others back meanwhile."""
+    driver = Driver()
+    driver.submit()
+    known = driver.submit(cache=object())
+    assert isinstance(driver.action(), LookUp)
+    driver.action()
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    driver.now += 30.0
+    known.known = 1
+    driver.scheduler.looked_up(known, None, driver.now)
+    assert known.usages == (Usage(cache_hits=1),)
+
+
+class GuardedUsage(Usage):
+    """Counters that are only changed while the lock of `_usage_tracking` is held."""
+
+    def __init__(self):
+        with _counting:
+            super().__init__()
+
+    def __setattr__(self, name, value):
+        assert _counting.locked()
+        super().__setattr__(name, value)
+
+
+def test_counters_are_changed_with_the_lock_held():
+    """Other accounts can be adding to the same counters in other threads."""
+    driver, tracked = Driver(), GuardedUsage()
+    call = driver.submit(2, cache=object(), tracked=[tracked])
+    assert isinstance(driver.action(), LookUp)
+    call.known = 1
+    driver.scheduler.looked_up(call, None, driver.now)
+    driver.finish(driver.send())
+    assert (tracked.requests, tracked.texts, tracked.cache_hits) == (1, 1, 1)
+    assert not _counting.locked()
+
+
+def test_depths_count_the_texts_that_wait():
+    """In the queue, in a pause before a retry and in a search, but not on the wire."""
+    driver = Driver(Config(batch_size=2, max_concurrency=1))
+    driver.submit(5)
+    assert driver.scheduler.depths() == [("m", 5)]
+    batch = driver.send()
+    assert driver.scheduler.depths() == [("m", 3)]
+    driver.finish(batch, ServerError("x", status_code=503))
+    assert driver.scheduler.depths() == [("m", 5)]
+    driver.finish(driver.send(), refusal())
+    assert driver.scheduler.depths() == [("m", 5)]
+
+
+def test_a_call_of_a_closed_client_is_withdrawn_as_well():
+    """A call that was submitted too late has ended at once, has not waited, and withdrawing it changes nothing."""
+    driver = Driver()
+    driver.submit()
+    driver.action()
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    driver.now += 30.0
+    client = driver.attach(Config(batch_size=2))
     client.closed = True
     call = driver.submit(attachment=client)
     driver.withdraw(call)
+    assert call.usages == (Usage(),)
     assert (driver.ended, str(call.error), driver.unused) == ([call], "The client is closed.", [])
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._session.async_streaming import astream
 from electronhub_embeddings._session.streaming import stream
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InputError, ServerError
 
@@ -69,6 +70,61 @@ class Pending:
         self.abandoned = True
 
 
+class AsyncPending(Pending):
+    """The same, for a task."""
+
+    async def result(self):
+        """Return the result or raise the error."""
+        return super().result()
+
+
+class Driven:
+    """Consumes an asynchronous stream that never has to wait, like a synchronous one."""
+
+    def __init__(self, vectors):
+        self._vectors = vectors
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return self._drive(self._vectors.__anext__())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self):
+        """Leave the stream."""
+        self._drive(self._vectors.aclose())
+
+    @staticmethod
+    def _drive(awaitable):
+        try:
+            awaitable.send(None)
+        except StopIteration as stopped:
+            return stopped.value
+        raise AssertionError("It waits.")
+
+
+async def awaited(source):
+    """Turn a source into an asynchronous one."""
+    for text in source:
+        yield text
+
+
+KINDS = {
+    "sync": (Pending, stream),
+    "async": (AsyncPending, lambda source, **options: Driven(astream(source, **options))),
+    "async from an async source": (AsyncPending, lambda source, **options: Driven(astream(awaited(source), **options))),
+}
+
+
+@pytest.fixture(params=KINDS, scope="module", autouse=True)
+def kind(request):
+    """Run each test with both streams, and read both kinds of sources."""
+    Workers.kind, run.stream = KINDS[request.param]
+
+
 class Workers:
     """Answers each batch at once, except those that a test holds back or fails."""
 
@@ -79,7 +135,7 @@ class Workers:
     def submit(self, batch):
         """Submit a batch."""
         prepare_texts(batch)
-        call, trouble = Pending(batch), self.trouble.get(len(self.calls))
+        call, trouble = self.kind(batch), self.trouble.get(len(self.calls))
         self.calls.append(call)
         if trouble is None:
             call.end(len(batch))
@@ -91,7 +147,7 @@ class Workers:
 def run(source, workers=None, batch_size=4, ahead=2):
     """Return the stream of a source."""
     submit = (workers or Workers()).submit
-    return stream(source, submit=submit, batch_size=batch_size, ahead=ahead)
+    return run.stream(source, submit=submit, batch_size=batch_size, ahead=ahead)
 
 
 def numbers(vectors):
@@ -208,7 +264,7 @@ def test_a_client_that_is_closed_in_the_middle():
             raise ElectronHubError("The client is closed.")
         return workers.submit(inputs)
 
-    vectors = stream(Source(20), submit=submit, batch_size=4, ahead=3)
+    vectors = run.stream(Source(20), submit=submit, batch_size=4, ahead=3)
     assert list(range(8)) == numbers(islice(vectors, 8))
     with pytest.raises(ElectronHubError, match="closed"):
         next(vectors)

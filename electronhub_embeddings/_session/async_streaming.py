@@ -1,0 +1,109 @@
+"""Embeds the texts of an iterable without blocking the event loop; otherwise the same as `streaming`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._progress_bar import Progress, ProgressBar
+from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
+from electronhub_embeddings._session.streaming import read_batch
+from electronhub_embeddings.errors import ElectronHubError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+
+    import numpy as np
+
+    from electronhub_embeddings._session.lifecycle import Lifecycle
+    from electronhub_embeddings._workers.pending_call import AsyncPendingCall
+
+
+async def aembed_iterable(
+    lifecycle: Lifecycle,
+    texts: Iterable[str] | AsyncIterable[str],
+    *,
+    show_progress: bool = False,
+    max_wait: float | None = None,
+    timeout: float | None = None,
+) -> AsyncGenerator[np.ndarray, None]:
+    """Yield a vector for each text; the arguments are those of `embed_iterable`."""
+    if isinstance(texts, (str, bytes)):
+        prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
+    progress = Progress()
+    stream = astream(
+        texts,
+        submit=lambda batch: lifecycle.connection().submit_async(
+            prepare_texts(batch, lifecycle.options.document_prefix), progress, max_wait=max_wait, timeout=timeout
+        ),
+        batch_size=lifecycle.options.batch_size,
+        ahead=lifecycle.options.max_concurrency,
+    )
+    async with aclosing(stream) as vectors:  # so that leaving this generator withdraws the batches at once
+        if not show_progress:
+            async for vector in vectors:
+                yield vector
+            return
+        with ProgressBar(progress, None) as bar:
+            async for vector in vectors:
+                bar.draw()
+                yield vector
+
+
+async def astream(
+    texts: Iterable[str] | AsyncIterable[str],
+    *,
+    submit: Callable[[list[str]], AsyncPendingCall],
+    batch_size: int,
+    ahead: int,
+) -> AsyncGenerator[np.ndarray, None]:
+    """Yield a vector for each text; the arguments are those of `stream`."""
+    source = aiter(texts) if isinstance(texts, AsyncIterable) else iter(texts)
+    batches = BatchesInFlight(submit, ahead)
+    try:
+        while True:
+            while batches.wants_more:
+                batches.add(*await _read(source, batch_size))
+            if (oldest := batches.take()) is None:
+                break
+            offset, call = oldest
+            try:
+                rows: Iterable[np.ndarray] = await call.result()
+            except ElectronHubError as error:
+                raise await _add_later_vectors(shift_positions(offset, error), batches) from error.__cause__
+            for row in rows:
+                yield row
+    finally:
+        batches.abandon()
+    if batches.failure is not None:
+        raise batches.failure
+
+
+async def _read(source: Iterator[str] | AsyncIterator[str], size: int) -> tuple[list[str], Exception | None]:
+    """Read a batch; if the source fails, return its error with the texts read before."""
+    if not isinstance(source, AsyncIterator):
+        return read_batch(source, size)
+    batch: list[str] = []
+    try:
+        while len(batch) < size:
+            batch.append(await anext(source))
+    except StopAsyncIteration:
+        pass
+    except Exception as error:  # noqa: BLE001 - raised after all earlier vectors are yielded
+        return batch, error
+    return batch, None
+
+
+async def _add_later_vectors(error: ElectronHubError, batches: BatchesInFlight[AsyncPendingCall]) -> ElectronHubError:
+    """Withdraw the unsent texts of later batches, and add the vectors they have received to the error."""
+    rest = dict(error.partial)
+    for offset, call in batches.withdraw():
+        try:
+            rows: Iterable[np.ndarray] = await call.result()
+            rest.update(enumerate(rows, start=offset))
+        except ElectronHubError as other:  # noqa: PERF203 - one iteration per batch
+            rest.update(shift_positions(offset, other).partial)
+    error.partial = rest
+    return error
