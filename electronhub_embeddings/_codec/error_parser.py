@@ -88,7 +88,7 @@ def read_error(status: int, content: bytes, headers: RateLimitHeaders) -> APISta
     body = _decode(content)
     error = _find_error(body)
     if len(content) > MAX_BODY_BYTES:
-        body = content[: MAX_BODY_BYTES // 2].decode("utf-8", "replace").strip()
+        body = _beginning(content)
     message, param, code = _words(error if error is not None else body, status)
     if headers.location and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         message += (
@@ -113,7 +113,11 @@ def _decode(content: bytes) -> Any:
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return content[: MAX_BODY_BYTES // 2].decode("utf-8", "replace").strip()
+        return _beginning(content)
+
+
+def _beginning(content: bytes) -> str:
+    return content[: MAX_BODY_BYTES // 2].decode(errors="replace").strip()
 
 
 def _find_error(body: JSON) -> JSON:
@@ -157,11 +161,11 @@ def _read(error: JSON, nesting: int = MAX_NESTING) -> tuple[str, str | None, str
 
 
 def _decode_object(text: JSON) -> JSON:
-    """Decode a text that is a JSON object; None: the text is something else."""
+    """Decode a text that begins as a JSON object, as far as it is one; None: the text begins otherwise."""
     if not isinstance(text, str) or not text.lstrip().startswith(("{", "[{")):
         return None
-    value = _decode(text.encode("utf-8", "replace"))
-    return None if isinstance(value, str) else value
+    value: JSON = _decode(text.encode())
+    return value
 
 
 def _violated_field(details: JSON) -> str | None:

@@ -53,6 +53,6 @@ def unexpected_error(bug: BaseException) -> ElectronHubError:
         error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
         error.__cause__ = keep_traceback_as_text(bug)
         return error
-    interrupted = APIConnectionError("The request was interrupted.", sent=True, retries=0)
+    interrupted = APIConnectionError("The request was interrupted.", retries=0)
     interrupted.__cause__ = drop_frames(bug)
     return interrupted

@@ -127,7 +127,7 @@ def describe(value: Any) -> str:
     """Return the repr of a short, harmless value, or the type name of any other value."""
     if value is None or isinstance(value, (bool, float)) or (isinstance(value, str) and not value):
         return repr(value)
-    return str(value) if type(value) is int and abs(value) < MAX_SHOWN else kind(value)
+    return str(value) if type(value) is int and abs(value) <= MAX_SHOWN else kind(value)
 
 
 def kind(value: Any) -> str:

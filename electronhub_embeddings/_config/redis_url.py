@@ -101,8 +101,6 @@ def _find_problem_of_server(parts: SplitResult, port: int | None) -> str:
 def _is_redis_host(address: str) -> bool:
     """Return whether redis-py can resolve a host; a missing host means localhost, and IPv6 zones are allowed."""
     host = unquote(PORT.sub("", address))
-    if host.startswith("["):
-        host = f"{host[:-1].partition('%')[0]}]"
     return not host or is_host(host)
 
 

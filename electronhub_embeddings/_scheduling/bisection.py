@@ -81,7 +81,7 @@ class Bisection:
 
     def probe_accepted(self) -> Findings | None:
         """Note that the probe was accepted; return what was found, if the search is over."""
-        self.accepted, self.probe = True, []
+        self.accepted = True
         suspects, self._sibling = self._sibling, []
         if not suspects:
             return self._finish()
@@ -121,7 +121,6 @@ class Bisection:
         self.probe, self._sibling = halve(slices) if count_texts(slices) > 1 else (slices, [])
 
     def _put_sibling_back(self) -> None:
-        self.probe = []
         if self._sibling:
             self._waiting.append(self._sibling)
         self._sibling = []

@@ -144,7 +144,7 @@ class WaitingTexts:
 
     def _portion(self, connections: int) -> int:
         waiting = count_texts(self.documents)
-        in_call = len(self.documents[0].call.inputs.texts) if self.documents else 0
+        in_call = len(self.documents[0].call.inputs.texts)
         return max(MIN_SPLIT, -(-waiting // connections), in_call // (connections * MIN_SHARE))
 
     def _measure(self, slices: Iterable[Slice], sign: int) -> None:

@@ -60,6 +60,9 @@ SHAPES = {
     "FastAPI, odd": ({"detail": [{"loc": {"a": 1}, "msg": 5}]}, "5", None, None),
     "FastAPI, broken JSON": ({"detail": [{"loc": ["body", 17], "msg": WORDS}]}, WORDS, None, None),
     "FastAPI, a header": ({"detail": [{"loc": ["header", "x-a"], "msg": WORDS}]}, f"x-a: {WORDS}", "x-a", None),
+    "FastAPI, a query parameter": ({"detail": [{"loc": ["query", "x-a"], "msg": WORDS}]}, f"x-a: {WORDS}", "x-a", None),
+    "FastAPI, a part of the path": ({"detail": [{"loc": ["path", "x-a"], "msg": WORDS}]}, f"x-a: {WORDS}", "x-a", None),
+    "FastAPI, only the field": ({"detail": [{"loc": ["user"], "msg": WORDS}]}, f"user: {WORDS}", "user", None),
     "FastAPI, a model of it": ({"detail": [{"loc": ["body", "R", "user"], "msg": "x"}]}, "R.user: x", "R.user", None),
     "vLLM": (
         {"object": "error", "message": WORDS, "type": "BadRequestError", "param": None, "code": 400},
@@ -95,6 +98,10 @@ SHAPES = {
         {"message": json.dumps({"detail": [{"loc": ["body", "user"], "msg": WORDS}]}), "code": "1000"},
         *(f"user: {WORDS}", "user", "1000"),
     ),
+    "Mistral, in an indented text": (
+        {"message": " " + json.dumps({"message": WORDS, "code": 7}), "code": None},
+        *(WORDS, None, 7),
+    ),
     "OpenRouter": (
         {
             "error": {
@@ -109,6 +116,10 @@ SHAPES = {
         {"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": json.dumps(ENVELOPE)}}},
         *(WORDS, "user", 400),
     ),
+    "OpenRouter, from Google": (
+        {"error": {"message": "Provider returned error", "metadata": {"raw": json.dumps([ENVELOPE])}}},
+        *(WORDS, "user", 777),
+    ),
     "OpenRouter, without": ({"error": {"message": WORDS, "code": 400, "metadata": {"raw": ""}}}, WORDS, None, 400),
     "Voyage": ({"detail": WORDS}, WORDS, None, None),
     "a text that begins as JSON": ({"message": "{odd"}, "{odd", None, None),
@@ -119,6 +130,7 @@ SHAPES = {
     "text in quotes": (WORDS, WORDS, None, None),
     "html": (PAGE.encode(), "an HTML page titled 'Bad gateway'", None, None),
     "html without title": (b"\n<html><body>no</body></html>", "an HTML page", None, None),
+    "html in a message": ({"error": {"message": "\n<html>no</html>"}}, "an HTML page", None, None),
     "broken json": (b'{"error": {"mess', '{"error": {"mess', None, None),
     "not utf-8": (b"caf\xe9", "caf\N{REPLACEMENT CHARACTER}", None, None),
 }
@@ -269,7 +281,25 @@ def test_a_long_message_is_cut(wrap):
 
 def test_a_long_text_body_is_cut():
     """An error page is truncated, because it would end up in logs and pickles."""
-    assert len(read_error(500, b"x" * 1_000_000, RateLimitHeaders()).body) <= 4000
+    assert read_error(500, b"x" * 1_000_000, RateLimitHeaders()).body == "x" * 4000
+
+
+def test_a_long_json_body_is_kept_as_text():
+    """Its beginning, wherever that ends: here within a character."""
+    body = json.dumps({"error": {"message": WORDS, "trace": "é" * 4000}}, ensure_ascii=False, separators=(",", ":"))
+    assert body.index("é") % 2 == 1
+    error = read_error(500, body.encode(), RateLimitHeaders())
+    assert error.message == WORDS
+    assert error.body.startswith(body[:100])
+    assert (len(error.body.encode()), error.body[-1]) == (4002, "\N{REPLACEMENT CHARACTER}")
+
+
+def test_a_long_code_is_cut():
+    """What is named is cut as the message is."""
+    error = read_error(
+        400, content({"error": {**ENVELOPE["error"], "param": "p" * 600, "code": "c" * 600}}), RateLimitHeaders()
+    )
+    assert (error.param, error.code) == ("p" * 500, "c" * 500)
 
 
 def test_the_body_is_kept():
@@ -341,6 +371,14 @@ FIELDS = {
         ],
         "inputs",
     ),
+    "one text, and an option": (
+        [{"loc": ["body", "dimensions"], "type": "extra", "msg": "No."}, {"loc": ["body", "input", 3], **NO_TEXT}],
+        "input.3",
+    ),
+    "a missing field, and what was not sent": (
+        [{"loc": ["body", "input", 0], **NO_INTEGER}, {"loc": ["body", "task"], **MISSING}],
+        "task",
+    ),
     "only a missing field": ([{"loc": ["body", "task"], **MISSING}], "task"),
     "only what was not sent": ([{"loc": ["body", "input", 0], **NO_INTEGER}], "input"),
 }
@@ -355,11 +393,13 @@ def test_of_several_fields_the_one_that_explains_most_is_named(fields):
 
 
 def test_errors_inside_errors_are_read_to_an_end():
-    """A body that is nested too deeply keeps the words down to the maximum depth."""
-    body = {"message": "innermost"}
-    for _ in range(20):
+    """The errors of a gateway, a vendor and its framework are read; what is nested even deeper is quoted."""
+    body, messages = {"message": "innermost"}, []
+    for _ in range(6):
+        messages.append(read_error(400, content(body), RateLimitHeaders()).message)
         body = {"message": body}
-    assert "innermost" in read_error(400, content(body), RateLimitHeaders()).message
+    quoted = '{"message":"innermost"}'
+    assert messages == ["innermost"] * 4 + [quoted, f'{{"message":{quoted}}}']
 
 
 @given(st.integers(100, 599), st.binary() | JSON.map(content), st.integers(0, 3000))

@@ -138,6 +138,8 @@ DEFECTS = {
     "base64 with a newline": answer(row(0, encode(GOOD)), row(1, encode(GOOD)[:4] + "\n" + encode(GOOD)[4:])),
     "base64 for URLs": answer(row(0, encode(GOOD)), row(1, "__-_AACAvw==")),
     "base64 without its end": answer(row(0, encode(GOOD)), row(1, encode(GOOD)[:-2])),
+    "base64 with a character too many in front": answer(row(0, encode(GOOD)), row(1, "A" + encode(GOOD))),
+    "base64 with a character too many at the end": answer(row(0, encode(GOOD)), row(1, encode(GOOD) + "A")),
     "base64 that is not ASCII": answer(row(0, encode(GOOD)), row(1, "ééé=")),
     "an answer cut off": answer(row(0, GOOD), row(1, GOOD))[:-10],
     "text that is not UTF-8": answer(row(0, GOOD), row(1, "AAAA")).replace(b"AAAA", b"AA\xe9A"),

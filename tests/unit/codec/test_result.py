@@ -51,4 +51,5 @@ def test_a_worker_that_is_stopped_has_lost_its_request():
     stop = SystemExit(3)
     error = unexpected_error(stop)
     assert (type(error), error.sent, error.retries) == (APIConnectionError, True, 0)
+    assert str(error) == "The request was interrupted."
     assert error.__cause__ is not None

@@ -19,13 +19,14 @@ def test_vectors_of_another_length_than_the_cached_ones_have_no_place():
 
 
 def test_vectors_of_the_same_length_are_decoded_in_place():
-    """The rows that are handed out are rows of the result."""
+    """The rows that are handed out are rows of the result, which is float32."""
     output = VectorOutput(prepare_texts(["cached", "sent"]), as_lists=False)
     output.put_known(np.zeros((1, 2), np.float32))
     rows = output.place(1, 2, 2)
     rows[:] = 1
     output.put(1, 2, rows)
     assert output.result().tolist() == [[0, 0], [1, 1]]
+    assert output.result().dtype == np.float32
 
 
 def test_vectors_are_stored_while_others_are_looked_at():
@@ -46,14 +47,14 @@ def test_vectors_are_stored_while_others_are_looked_at():
 def test_equal_texts_have_equal_vectors_of_their_own():
     """In lists and in an array: changing one does not change the other."""
     for as_lists in (False, True):
-        output = VectorOutput(prepare_texts(["a", "b", "a"]), as_lists=as_lists)
+        output = VectorOutput(prepare_texts(["a", "b", "a", "a"]), as_lists=as_lists)
         assert (output.place(0, 2, 1) is None) == as_lists
         output.put(0, 2, np.array([[1], [2]], np.float32))
         vectors = output.result()
-        assert [list(vector) for vector in vectors] == [[1.0], [2.0], [1.0]]
-        vectors[0][0] = 9.0
-        assert vectors[2][0] == 1.0
-        assert list(output.partial()) == [0, 1, 2]
+        assert [list(vector) for vector in vectors] == [[1.0], [2.0], [1.0], [1.0]]
+        vectors[2][0] = 9.0
+        assert [list(vector) for vector in vectors] == [[1.0], [2.0], [9.0], [1.0]]
+        assert list(output.partial()) == [0, 1, 2, 3]
 
 
 def test_lists_are_of_python_floats():

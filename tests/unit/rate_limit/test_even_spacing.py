@@ -2,7 +2,7 @@
 
 import pytest
 
-from electronhub_embeddings._rate_limit.even_spacing import INTERACTIVE_MEMORY
+from electronhub_embeddings._rate_limit.even_spacing import INTERACTIVE_MEMORY, EvenSpacing
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._rate_limit.wait_queue import MAX_WAITERS, RECHECK_INTERVAL, WAITER_TTL
@@ -225,3 +225,28 @@ def test_what_others_spend_is_taken_off_the_limit(cap, others, share):
     window.foreign.leave(others, 1000.0)
     begun = [window.acquire(0.0, str(i), max_duration=70.0, cap=cap) is None for i in range(31)]
     assert begun.count(True) == share
+
+
+@pytest.mark.parametrize(
+    ("now", "interactive", "documents", "applies"),
+    [
+        (19.9, True, 0, True),
+        (20.0, True, 0, False),
+        (19.9, False, 1, True),
+        (20.0, False, 1, False),
+        (29.9, False, 2, True),
+        (30.0, False, 2, False),
+        (10.0, False, 0, False),
+    ],
+)
+def test_who_keeps_the_distance_and_until_when(now, interactive, documents, applies):
+    """Interactive calls while documents are expected back, and documents while interactive calls are expected."""
+    spacing = EvenSpacing(interactive_until=30.0, documents_until=20.0)
+    assert spacing.applies(now, interactive=interactive, documents=documents) is applies
+
+
+def test_another_clock():
+    """All times move."""
+    spacing = EvenSpacing(10.0, 20.0, 30.0)
+    spacing.shift_clock(-2.0)
+    assert spacing == EvenSpacing(8.0, 18.0, 28.0)

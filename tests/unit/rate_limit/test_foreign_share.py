@@ -38,6 +38,10 @@ def test_the_largest_number_seen_counts_as_long_as_it_holds():
     assert [count for _, count in share.sightings] == [8, 3, 2]
     share.leave(3, 250.0)
     assert share.sightings == [(100.0, 8), (250.0, 3)]
+    share.leave(4, 200.0)
+    assert share.sightings == [(100.0, 8), (200.0, 4), (250.0, 3)]
+    share.leave(4, 250.0)
+    assert share.sightings == [(100.0, 8), (250.0, 4)]
 
 
 def test_a_sighting_ends_at_the_first_answer_after_its_time():
@@ -48,7 +52,7 @@ def test_a_sighting_ends_at_the_first_answer_after_its_time():
     assert share.sightings == [(ends, 8)]
     share.observe(ends - 0.1, 1, **TIMES)
     assert [count for _, count in share.sightings] == [8, 1]
-    share.observe(ends + 0.1, 1, **TIMES)
+    share.observe(ends, 1, **TIMES)
     assert [count for _, count in share.sightings] == [1]
 
 
@@ -57,10 +61,10 @@ def test_others_are_gone_when_every_answer_of_two_periods_shows_nobody():
     share = ForeignShare()
     share.leave(5, 1000.0)
     share.observe(0.0, 0, **TIMES)
-    share.observe(ABSENCE_PERIODS * PERIOD - 0.1, 0, **TIMES)
+    share.observe(ABSENCE_PERIODS * PERIOD, 0, **TIMES)
     assert share.reserve(20)
     share.observe(ABSENCE_PERIODS * PERIOD + 0.1, 0, **TIMES)
-    assert not share.reserve(20)
+    assert share.sightings == []
 
 
 def test_one_answer_that_shows_others_begins_the_two_periods_again():
@@ -87,7 +91,7 @@ def test_a_sighting_expires_without_any_answer():
     share = ForeignShare([(100.0, 5)])
     share.expire(99.9 + FOREIGN_EXPIRY_PERIODS * PERIOD, PERIOD)
     assert share.sightings
-    share.expire(100.1 + FOREIGN_EXPIRY_PERIODS * PERIOD, PERIOD)
+    share.expire(100.0 + FOREIGN_EXPIRY_PERIODS * PERIOD, PERIOD)
     assert not share.sightings
 
 

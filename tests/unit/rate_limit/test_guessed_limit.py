@@ -63,42 +63,55 @@ def test_what_was_refused_is_approached_by_a_tenth_after_half_an_hour():
     assert [*values, guess.value] == [20, 22, 23, 24]
 
 
-def test_a_ceiling_that_has_worked_for_long_is_no_ceiling():
+@pytest.mark.parametrize(
+    ("value", "ceiling", "raised"), [(15, 30, 16), (9, 30, 10), (25, 30, 27), (30, 33, 32), (30, 31, 31)]
+)
+def test_a_step_towards_a_ceiling(value, ceiling, raised):
+    """A tenth in whole numbers, one at least, and up to just below the ceiling if there is room."""
+    guess = GuessedLimit(value=value, proven=value, ceiling=ceiling)
+    use_in_full(guess, RETRY_AFTER)
+    assert (guess.value, type(guess.value)) == (raised, int)
+
+
+@pytest.mark.parametrize(("value", "raised"), [(24, 30), (27, 33), (3, 4)])
+def test_a_ceiling_that_has_worked_for_long_is_no_ceiling(value, raised):
     """A limit that was raised is followed in quick steps."""
-    guess = GuessedLimit(value=24, proven=23, ceiling=24, failures=1)
+    guess = GuessedLimit(value=value, proven=value - 1, ceiling=value, failures=1)
     use_in_full(guess, 2 * RETRY_AFTER - 1)
-    assert guess.value == 24
+    assert guess.value == value
     guess.note_full(1e3, 1.0)
-    assert (guess.value, guess.proven, guess.ceiling, guess.failures) == (30, 24, None, 0)
+    assert (guess.value, guess.proven, guess.ceiling, guess.failures) == (raised, value, None, 0)
 
 
 @pytest.mark.parametrize(("answered", "in_flight", "ceiling"), [(20, 0, 21), (16, 4, 20), (24, 0, 23), (30, 0, 23)])
 def test_a_trial_that_fails_is_taken_back(answered, in_flight, ceiling):
     """A failed trial returns to what has worked, even with calls in flight; the next trial waits longer."""
-    guess = GuessedLimit(value=23, proven=19)
+    guess = GuessedLimit(value=23, proven=19, failures=1)
     assert guess.lower(answered, in_flight, share_is_left=False)
-    assert (guess.value, guess.proven, guess.ceiling, guess.failures) == (19, 19, ceiling, 1)
+    assert (guess.value, guess.proven, guess.ceiling, guess.failures) == (19, 19, ceiling, 2)
 
 
-@pytest.mark.parametrize(("answered", "value"), [(19, 18), (11, 11), (30, 18)])
-def test_a_refusal_of_what_has_worked_lowers_the_guess_a_little(answered, value):
-    """If more than half was used, the guess drops to a tenth below the used number."""
-    guess = GuessedLimit(value=20, proven=20)
+@pytest.mark.parametrize(
+    ("tried", "answered", "value"), [(20, 19, 18), (20, 11, 11), (20, 30, 18), (23, 19, 18), (2, 1, 1)]
+)
+def test_a_refusal_of_what_has_worked_lowers_the_guess_a_little(tried, answered, value):
+    """If more than half was used, the guess drops to a tenth below the used number, during a trial as well."""
+    guess = GuessedLimit(value=tried, proven=min(tried, 20), failures=1)
     assert guess.lower(answered, 0, share_is_left=False)
     assert (guess.value, guess.proven, guess.ceiling) == (value, value, min(answered + 1, 20))
-    assert guess.failures == 1
+    assert guess.failures == 2
 
 
-@pytest.mark.parametrize(("share_is_left", "value"), [(False, 20), (True, 10)])
+@pytest.mark.parametrize(("share_is_left", "value"), [(False, 21), (True, 10)])
 def test_a_refusal_of_a_few_is_laid_on_others_first(share_is_left, value):
     """If a share is already left to others, the guess is halved, and raised quickly if that was wrong."""
-    guess = GuessedLimit(value=20, proven=20, ceiling=21, failures=3)
+    guess = GuessedLimit(value=21, proven=21, ceiling=22, failures=3)
     assert guess.lower(9, 0, share_is_left=share_is_left) == share_is_left
-    assert (guess.value, guess.proven, guess.ceiling, guess.failures) == (value, 20, 21, 3)
+    assert (guess.value, guess.proven, guess.ceiling, guess.failures) == (value, 21, 22, 3)
     if share_is_left:
         for step in range(4):
             use_in_full(guess, RAISE_AFTER, start=100.0 * step)
-        assert (guess.value, guess.failures) == (20, 3)
+        assert (guess.value, guess.failures) == (21, 3)
 
 
 def test_a_lone_call_refused_is_never_the_limits_fault():

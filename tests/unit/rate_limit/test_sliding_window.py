@@ -19,6 +19,7 @@ from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeade
 from electronhub_embeddings._rate_limit.safety_margin import HALVE_AFTER, MAX_SAFETY_MARGIN, SAFETY_MARGIN, MarginGrowth
 from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
 from electronhub_embeddings._rate_limit.slots import LATE_ARRIVAL
+from electronhub_embeddings._rate_limit.wait_queue import WAITER_TTL
 from electronhub_embeddings._rate_limit.window_merge import merge, note_time, shift_clock
 from electronhub_embeddings._rate_limit.window_state import decode, encode
 from support.child_processes import slow_except
@@ -788,6 +789,14 @@ def test_what_cost_a_cooldown_to_learn_is_adopted():
         assert (window.guess, window.margin_growth) == (careful["guess"], careful["margin_growth"])
 
 
+def test_of_two_that_have_learned_the_same_each_keeps_its_own():
+    """An equal guess or margin of another window is no news, and the count of full or good periods goes on."""
+    window, alone = told(guess=GuessedLimit(value=3)), told(guess=GuessedLimit(value=3))
+    window.guess.failures = window.margin_growth.failures = 1
+    merge(window, alone, 0.0)
+    assert (window.guess.failures, window.margin_growth.failures) == (1, 1)
+
+
 @pytest.mark.parametrize(("here", "alone", "probing"), [(True, True, True), (True, False, False), (False, True, False)])
 def test_a_good_answer_in_either_window_is_enough(here, alone, probing):
     """One call at a time is sent only if neither window has had an answer."""
@@ -818,6 +827,14 @@ def test_a_clock_started_anew_changes_nothing(used, shift, starts):
     assert (begun is None) == (again is None)
     assert {slot: pytest.approx(end + shift) for slot, end in window.slots.held.items()} == moved.slots.held
     assert set(window.slots.in_flight) == set(moved.slots.in_flight)
+
+
+def test_a_clock_started_anew_changes_no_order():
+    """The calls that wait keep their place, and are waited for as long as before."""
+    window = told(5)
+    window.wait_queue.add(100.0, "first")
+    shift_clock(window, -90.0)
+    assert window.wait_queue.waiting == {"first": 10.0 + WAITER_TTL}
 
 
 def test_a_window_that_is_not_trusted_starts_nothing_for_a_period():

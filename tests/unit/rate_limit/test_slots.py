@@ -55,6 +55,13 @@ def test_when_the_last_of_several_calls_can_start(share, calls, start):
     assert slots.next_start(5.0, share, HOLD, calls) == pytest.approx(start)
 
 
+def test_nothing_is_held():
+    """Nothing is forgotten either."""
+    slots = Slots()
+    slots.expire(0.0, HOLD, is_limited=True)
+    assert slots == Slots()
+
+
 def test_a_lost_call_holds_its_slot():
     """From when its time was over: it may have been counted until then."""
     slots = Slots({"a": (0.0, 70.0), "b": (0.0, 80.0)})

@@ -172,6 +172,14 @@ def test_a_damaged_state_is_refused(data):
             decode(damaged)
 
 
+@pytest.mark.parametrize(("state", "why"), [(b"", "empty"), (encode(WINDOW)[:-1], "damaged")])
+def test_the_error_says_why_a_state_is_refused(state, why):
+    """The warning about a state that is replaced quotes it."""
+    with pytest.raises(UnreadableStateError) as caught:
+        decode(state)
+    assert str(caught.value) == why
+
+
 @given(st.binary())
 def test_whatever_is_no_state_is_refused(state):
     """Arbitrary bytes raise no other error."""

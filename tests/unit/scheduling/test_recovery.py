@@ -334,6 +334,26 @@ def test_a_call_with_many_texts_at_fault_is_given_up():
     assert (len(driver.accepted), many.error.index, other.error) == (5, 0, None)
 
 
+def test_a_text_that_is_named_during_the_search_ends_it():
+    """The service may say more about a smaller request: its other texts, and all others, are sent in one."""
+    driver = large()
+    named, other = driver.submit(2), driver.submit(2)
+    driver.finish(driver.send(linger=0.0), refusal(UNCLEAR))
+    driver.finish(driver.send(linger=0.0), refusal("Invalid 'input[1]': refused."))
+    driver.drive(lambda *_: None)
+    assert (named.error.index, other.error, [len(request) for request in driver.requests]) == (1, None, [3])
+
+
+def test_a_size_that_is_refused_during_the_search_ends_it():
+    """The request was too large, and no text was at fault: the search has learned how many may travel together."""
+    driver = large()
+    call = driver.submit(8)
+    driver.finish(driver.send(), refusal(UNCLEAR))
+    driver.finish(driver.send(), refusal("Too many inputs."))
+    driver.drive(lambda *_: None)
+    assert (call.error, [len(request) for request in driver.requests]) == (None, [2, 2, 2, 2])
+
+
 def test_one_answer_is_hope():
     """Once a probe was accepted, refusals are the fault of texts, however many were refused before."""
     driver = Driver(Config(batch_size=16))

@@ -77,6 +77,19 @@ def test_closing_while_a_probe_is_on_the_wire_ends_the_search():
     assert (driver.ended, driver.unused) == ([call], [driver.config])
 
 
+def test_withdrawing_the_call_of_a_probe_on_the_wire_ends_the_search():
+    """Its texts are not tried one by one, and the others are sent again as if nothing had been refused."""
+    driver = Driver()
+    gone, other = driver.submit(4), driver.submit(4)
+    driver.finish(driver.send(linger=0.0), refusal())
+    probe = driver.send(linger=0.0)
+    driver.withdraw(gone)
+    driver.finish(probe, refusal())
+    assert driver.ended == [gone]
+    again = driver.send(linger=0.0)
+    assert (texts_of(again.slices), again.is_probe) == ([(other.number, i) for i in range(4)], False)
+
+
 def test_a_closed_clients_texts_are_not_tried_again():
     """Texts in flight of a detached client are not resent, although other clients share the configuration."""
     driver = Driver()
@@ -354,6 +367,17 @@ def test_a_slot_comes_when_nothing_is_left_to_send():
     assert isinstance(driver.action(), AcquireSlot)
     driver.withdraw(call)
     assert driver.grant() is None
+
+
+def test_without_the_limiter_nothing_is_sent():
+    """All calls that wait fail, with the error of the store as the cause."""
+    driver = Driver()
+    calls = [driver.submit(), driver.submit(cache=object())]
+    failure = OSError("disk full")
+    driver.scheduler.limiter_failed(failure, driver.now)
+    assert driver.scheduler.take_effects().complete == calls
+    assert [str(call.error) for call in calls] == ["The rate limit store failed: disk full"] * 2
+    assert [call.error.__cause__ for call in calls] == [failure] * 2
 
 
 def test_a_bug_in_the_handling_of_a_failure_costs_one_batch(monkeypatch, caplog):

@@ -1,0 +1,105 @@
+"""The checks of one argument: what is kept, and what the error tells the caller to write instead."""
+
+from functools import partial
+
+import pytest
+
+from electronhub_embeddings._config.checks import (
+    check_api_key,
+    check_count,
+    check_encoding_format,
+    check_flag,
+    check_hook,
+    check_id,
+    check_max_wait,
+    check_price,
+    check_text,
+    check_timeout,
+    describe,
+)
+
+
+async def later(_):
+    """Do nothing, later."""
+
+
+class Later:
+    """An object that is called like an async function."""
+
+    async def __call__(self, _):
+        """Do nothing, later."""
+
+
+NOT_AWAITED = "x must be a plain function, not an async one: nothing would await it."
+REFUSED = [
+    (check_api_key, b"ek", "x must be a str, not bytes."),
+    (check_api_key, None, "No API key: pass api_key or set ELECTRONHUB_API_KEY."),
+    (check_api_key, " ek", "x has characters that cannot stand in a header; was it copied whole?"),
+    (check_id, "", "x must be a str that is not empty, not ''."),
+    (check_id, "a\ud800", "x has half of a surrogate pair at position 1, which cannot be encoded as UTF-8."),
+    (check_text, None, "x must be a str, not None."),
+    (check_text, 5, "x must be a str, not int."),
+    (check_encoding_format, "hex", "x must be 'base64' or 'float', not str."),
+    (check_count, "5", "x must be an int from 1 to 1000000, not str."),
+    (partial(check_count, least=0, most=9), -1, "x must be an int from 0 to 9, not -1."),
+    (check_timeout, 86_400.5, "x must be a number of seconds above 0, at most 86400, not 86400.5."),
+    (check_max_wait, float("nan"), "x must be None or a number of seconds, at least 0, not nan."),
+    (check_price, -0.1, "x must be None or a number, at least 0, not -0.1."),
+    (check_price, float("inf"), "x must be None or a number, at least 0, not inf."),
+    (check_price, True, "x must be None or a number, at least 0, not True."),
+    (check_flag, 1, "x must be True or False, not 1."),
+    (check_hook, "print", "x must be callable, not str."),
+    (check_hook, later, NOT_AWAITED),
+    (check_hook, Later(), NOT_AWAITED),
+]
+
+
+@pytest.mark.parametrize(("check", "value", "message"), REFUSED)
+def test_the_error_says_what_to_write(check, value, message):
+    """It names the argument and what it may be, and quotes no more of the value than is harmless."""
+    with pytest.raises(ValueError, match=r"^") as caught:
+        check("x", value)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [
+        (check_id, "model"),
+        (check_text, ""),
+        (check_encoding_format, "base64"),
+        (check_encoding_format, "float"),
+        (check_count, 1_000_000),
+        (check_timeout, 86_400.0),
+        (check_max_wait, None),
+        (check_max_wait, 5),
+        (check_price, None),
+        (check_price, 0),
+        (check_price, 0.13),
+        (check_flag, False),
+        (check_hook, None),
+        (check_hook, print),
+    ],
+)
+def test_a_good_value_is_kept(check, value):
+    """As it is: nothing is converted."""
+    assert check("x", value) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "None"),
+        (True, "True"),
+        (0.5, "0.5"),
+        ("", "''"),
+        ("words", "str"),
+        (-7, "-7"),
+        (10**12, "1000000000000"),
+        (10**12 + 1, "int"),
+        ([], "list"),
+    ],
+)
+def test_a_value_is_quoted_if_it_is_short_and_harmless(value, shown):
+    """Text may be confidential, and a number may have thousands of digits: of those, only the type is named."""
+    assert describe(value) == shown

@@ -1,0 +1,38 @@
+"""The waiting texts: which of them make up the next batch."""
+
+from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+from electronhub_embeddings._scheduling.waiting_texts import WaitingTexts
+from support.scheduler_driver import make_call, texts_of
+
+
+def waiting(*calls):
+    """Return the waiting texts of calls."""
+    texts = WaitingTexts()
+    for call in calls:
+        texts.add(call)
+    return texts
+
+
+def batches(texts, *, limited=False, hold_documents=False):
+    """Take all texts, batch by batch, as for four connections; return the number of texts in each."""
+    counts = []
+    while texts.documents or texts.queries:
+        taken = texts.take(BatchLimits(2048), limited=limited, connections=4, hold_documents=hold_documents)
+        counts.append(len(texts_of(taken)))
+    return counts
+
+
+def test_documents_are_divided_among_the_connections():
+    """Without a limit: each batch is a connection's share of what is left, but at least half of its share of all."""
+    assert batches(waiting(make_call(1003))) == [251, 188, 141, 125, 125, 125, 48]
+
+
+def test_small_batches_are_not_divided():
+    """A request of 64 texts takes hardly longer than one of 16."""
+    assert batches(waiting(make_call(100))) == [64, 36]
+
+
+def test_where_requests_are_scarce_they_are_full():
+    """With a limit, a query takes as many documents along as fit."""
+    assert batches(waiting(make_call(3000), make_call(2, is_query=True)), limited=True) == [2048, 954]
+    assert batches(waiting(make_call(100), make_call(2, is_query=True))) == [2, 64, 36]
