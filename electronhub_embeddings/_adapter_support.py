@@ -1,4 +1,4 @@
-"""Support for both adapters: a client cache that follows the model's fields, and errors that quote no argument."""
+"""Support for both adapters: the client behind them and what they show of it, and errors that quote no argument."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from electronhub_embeddings._config.secret import HIDDEN, drop_frames, reveal, without_frames
+from electronhub_embeddings._session.closeable import Closeable
 from electronhub_embeddings.client import EmbeddingsClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from electronhub_embeddings.estimate import Estimate
+    from electronhub_embeddings.usage import Usage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,6 +63,38 @@ class ClientCache:
 
     def __reduce__(self) -> tuple[type[ClientCache], tuple[()]]:
         return ClientCache, ()
+
+
+class ClientMethods(Closeable):
+    """A base class of both adapters: what they have in common with the client beside embedding."""
+
+    _client_cache: ClientCache
+
+    def _client(self) -> EmbeddingsClient:
+        raise NotImplementedError
+
+    @property
+    def usage(self) -> Usage:
+        """A snapshot of this object's usage counters: requests, tokens, waiting times."""
+        return self._client().usage
+
+    def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
+        """Estimate what embedding documents would take; sends nothing. The same as `EmbeddingsClient.estimate`."""
+        return self._client().estimate(texts, price=price, with_prices=with_prices)
+
+    async def aestimate(
+        self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False
+    ) -> Estimate:
+        """Estimate without blocking the event loop; otherwise the same as `estimate`."""
+        return await self._client().aestimate(texts, price=price, with_prices=with_prices)
+
+    def close(self) -> None:
+        """Close the connections: waiting calls fail, requests in flight are finished. The next call opens new ones."""
+        self._client_cache.close()
+
+    async def aclose(self) -> None:
+        """Close the connections without blocking the event loop; otherwise the same as `close`."""
+        await self._client_cache.aclose()
 
 
 def without_inputs(function: Callable[P, R]) -> Callable[P, R]:

@@ -11,18 +11,15 @@ from langchain_core.load.serializable import Serializable
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from typing_extensions import Self, override
 
-from electronhub_embeddings._adapter_support import ClientCache
+from electronhub_embeddings._adapter_support import ClientCache, ClientMethods
 from electronhub_embeddings._config.storage_options import check_cache, check_rate_limit_store
-from electronhub_embeddings._session.closeable import Closeable
 from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from electronhub_embeddings import EmbeddingsClient, Estimate, Usage
+    from electronhub_embeddings import EmbeddingsClient
 
 
-class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddings):
+class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Embeddings):
     """Embeds documents and queries with any embedding model of Electron Hub.
 
     Setup:
@@ -154,31 +151,6 @@ class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddi
         """Embed a query without blocking the event loop."""
         row: list[float] = (await self._client().aembed_query(text)).tolist()
         return row
-
-    def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
-        """Estimate what embedding documents would take; sends nothing. The same as `EmbeddingsClient.estimate`."""
-        return self._client().estimate(texts, price=price, with_prices=with_prices)
-
-    async def aestimate(
-        self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False
-    ) -> Estimate:
-        """Estimate without blocking the event loop; otherwise the same as `estimate`."""
-        return await self._client().aestimate(texts, price=price, with_prices=with_prices)
-
-    @property
-    def usage(self) -> Usage:
-        """A snapshot of this object's usage counters: requests, tokens, waiting times."""
-        return self._client().usage
-
-    @override
-    def close(self) -> None:
-        """Close the connections: waiting calls fail, requests in flight are finished. The next call opens new ones."""
-        self._client_cache.close()
-
-    @override
-    async def aclose(self) -> None:
-        """Close the connections without blocking the event loop; otherwise the same as `close`."""
-        await self._client_cache.aclose()
 
     @classmethod
     @override

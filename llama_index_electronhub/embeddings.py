@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 
-from electronhub_embeddings._adapter_support import ClientCache, without_inputs
+from electronhub_embeddings._adapter_support import ClientCache, ClientMethods, without_inputs
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE, check_count
 from electronhub_embeddings._config.options import DECLARED, DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import conceal, reveal
-from electronhub_embeddings._session.closeable import Closeable
 from llama_index_electronhub._coalesced_call import aembed, coalesced, embed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     import httpx
     import httpx2
     from typing_extensions import Self
 
-    from electronhub_embeddings import EmbeddingsClient, Estimate, RequestInfo, Usage
+    from electronhub_embeddings import EmbeddingsClient, RequestInfo
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
 
 Model = TypeVar("Model", bound="ElectronHubEmbedding")
@@ -42,7 +41,7 @@ def _declared(name: str) -> Any:
     return Field(default=option.default, description=option.metadata["description"])
 
 
-class ElectronHubEmbedding(Closeable, BaseEmbedding):
+class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
     """Embeds nodes and queries with any embedding model of Electron Hub.
 
     Use:
@@ -190,29 +189,6 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
     def model(self) -> str:
         """The model id; the same as `model_name`."""
         return self.model_name
-
-    @property
-    def usage(self) -> Usage:
-        """A snapshot of this object's usage counters: requests, tokens, waiting times."""
-        return self._client().usage
-
-    def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
-        """Estimate what embedding documents would take; sends nothing. The same as `EmbeddingsClient.estimate`."""
-        return self._client().estimate(texts, price=price, with_prices=with_prices)
-
-    async def aestimate(
-        self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False
-    ) -> Estimate:
-        """Estimate without blocking the event loop; otherwise the same as `estimate`."""
-        return await self._client().aestimate(texts, price=price, with_prices=with_prices)
-
-    def close(self) -> None:
-        """Close the connections: waiting calls fail, requests in flight are finished. The next call opens new ones."""
-        self._client_cache.close()
-
-    async def aclose(self) -> None:
-        """Close the connections without blocking the event loop; otherwise the same as `close`."""
-        await self._client_cache.aclose()
 
     def _client(self) -> EmbeddingsClient:
         client_cache: ClientCache = self._client_cache

@@ -10,7 +10,6 @@ Invariants:
 from __future__ import annotations
 
 import logging
-import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts, give_up_reference
@@ -109,16 +108,6 @@ class RequestQueue:
         """List the calls with waiting texts, each once."""
         searched = self._search.slices if self._search is not None else []
         return list(dict.fromkeys(part.call for part in (*searched, *self.waiting)))
-
-    def batches_until_last(self, call: Call) -> int:
-        """Return the minimum number of batches until the last waiting text of a call has been sent."""
-        limits, inputs, size, last = self.learned.limits, 0, 0, 0
-        for part in self.waiting.queries if call.is_query else self.waiting.documents:
-            inputs, size = inputs + len(part), size + part.size
-            if part.call is call:
-                by_size = size / limits.max_bytes if limits.observed else 0.0
-                last = math.ceil(max(inputs / limits.max_inputs, by_size))
-        return last
 
     def form_batch(self, now: float, slot: str, *, limited: bool, blocked: float) -> Batch:
         """Form a batch from the waiting texts; `urgency` has found that some can be sent.

@@ -67,6 +67,11 @@ class RequestQueues:
         """Return the calls with waiting texts."""
         return [call for queue in self for call in queue.calls()]
 
+    def batches_until_last(self, call: Call) -> int:
+        """Return the minimum number of batches until the last waiting text of a call has been sent."""
+        queue = self.of(call)
+        return queue.waiting.batches_until_last(call, queue.learned.limits)
+
     def slot_for(self, queue: RequestQueue) -> AcquireSlot:
         """Return the slot to ask for, before the batch is formed: most likely from the most urgent queue."""
         spread = [queue for queue in self._queues.values() if queue.config.spread_documents]

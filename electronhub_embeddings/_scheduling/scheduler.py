@@ -125,7 +125,7 @@ class Scheduler:
         if now < ready_at and not queue.is_full:
             return self._wait(now, ready_at)
         if calls := self._forecasts.to_ask():
-            requests = [self._queues.of(call).batches_until_last(call) for call in calls]
+            requests = [self._queues.batches_until_last(call) for call in calls]
             return Forecast(requests, self._queues.cap)
         if now < self._limit_wait.ask_again_at:
             return self._wait(now, self._limit_wait.ask_again_at)
@@ -161,7 +161,7 @@ class Scheduler:
             now: The time.
         """
         for call, wait in self._forecasts.answered(waits):
-            reason = f"rate limit, {self._queues.of(call).batches_until_last(call)} requests"
+            reason = f"rate limit, {self._queues.batches_until_last(call)} requests"
             if error := self._limit_wait.check_wait(call, wait, reason, now):
                 self._fail(call, error, now)
 

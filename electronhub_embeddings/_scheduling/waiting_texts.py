@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING
@@ -77,6 +78,16 @@ class WaitingTexts:
                 position += 1
             queue.insert(position, part)
             self._measure([part], 1)
+
+    def batches_until_last(self, call: Call, limits: BatchLimits) -> int:
+        """Return the minimum number of batches until the last waiting text of a call has been sent."""
+        inputs, size, last = 0, 0, 0
+        for part in self.queries if call.is_query else self.documents:
+            inputs, size = inputs + len(part), size + part.size
+            if part.call is call:
+                by_size = size / limits.max_bytes if limits.observed else 0.0
+                last = math.ceil(max(inputs / limits.max_inputs, by_size))
+        return last
 
     def copy(self) -> WaitingTexts:
         """Return the same texts, those that pause with their pauses ended, so that they can be taken for a forecast."""
