@@ -7,7 +7,7 @@ divided by the length of the first one. What is known of them (docs/caching.md h
     0.00000003     numbers rounded to float32; to 7 digits: 0.0000001
     0.0002         numbers rounded to float16; to bfloat16: 0.002
     0.001 - 0.008  the same text embedded again, alone or in another batch
-    0.03           the worst case of that which was reported, for a text of two words
+    0.035          the worst case of that which was reported, for a text of two words
     0.14           a model whose weights were quantized to 8 bits
     0.4            the next version of the same model
     1.4            an unrelated model
