@@ -103,7 +103,7 @@ def _decode_all(
             array = allocate(len(vectors), length // FLOAT32.itemsize)
             flat = array.data.cast("B")
         if len(raw) != length or not length:
-            other_length = len(raw) // FLOAT32.itemsize
+            other_length = len(raw) // FLOAT32.itemsize if other_length is None else other_length
         elif array is not None:
             flat[index * length : index * length + length] = raw
     _reject(invalid)

@@ -133,6 +133,7 @@ DEFECTS = {
     "an empty vector": answer(row(0, GOOD), row(1, [])),
     "empty base64": answer(row(0, encode(GOOD)), row(1, "")),
     "only empty vectors": answer(row(0, []), row(1, [])),
+    "an empty vector first": answer(row(0, []), row(1, GOOD)),
     "bytes that are no float32s": answer(row(0, encode(GOOD)), row(1, base64.b64encode(b"1234567").decode())),
     "base64 with foreign characters": answer(row(0, encode(GOOD)), row(1, "AAAA!AAAAAAA=")),
     "base64 with a newline": answer(row(0, encode(GOOD)), row(1, encode(GOOD)[:4] + "\n" + encode(GOOD)[4:])),
@@ -198,6 +199,7 @@ def test_a_defect_says_where_it_is_and_whether_to_ask_again(defect, index, retri
         ("NaN in base64", "A vector has a number that is not finite."),
         ("bytes that are no float32s", "A vector is not readable: 7 bytes are no whole float32s."),
         ("only empty vectors", "A vector has 0 dimensions, at least 1 expected."),
+        ("an empty vector first", "A vector has 0 dimensions, at least 1 expected."),
     ],
 )
 def test_a_defect_is_told_in_plain_words(defect, words):
