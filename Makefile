@@ -16,6 +16,7 @@
 # make bench          how fast, and in how much memory, beside its peers (10 minutes; benchmarks/results)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes (3 minutes)
+# make bench-forecast  how right an estimate is: 200 jobs of real text, ten of them in real minutes (15 minutes)
 # make bench-company  the limit in company: another client, four processes, and a RAG application with an ingestion, chat
 #                     and searches on one key (36 minutes; table and picture in benchmarks/results)
 # make kills          200 kills at random moments of jobs of 20,000 texts (5 minutes)
@@ -43,7 +44,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis matrix dist mutants bench bench-limit bench-pacing bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -176,6 +177,9 @@ bench: .venv-bench/ready
 
 bench-pacing: .venv/ready
 	$(BIN)/python benchmarks/pacing.py
+
+bench-forecast: .venv/ready
+	PYTHONPATH=.:tests $(BIN)/python benchmarks/forecast.py
 
 bench-company: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/company.py

@@ -18,6 +18,7 @@ LINKED = {
     "benchmarks/results/limit.json": "figures/limit.json",
     "benchmarks/results/company.json": "figures/company.json",
     "benchmarks/results/speed.json": "figures/speed.json",
+    "benchmarks/results/forecast.json": "figures/forecast.json",
     "examples/fastapi_server.py": "examples/fastapi_server.py",
 }
 """Where a file is -> where it is on the site."""

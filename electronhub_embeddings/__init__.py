@@ -19,6 +19,8 @@ from electronhub_embeddings.errors import (
     InputError,
     InsufficientBalanceError,
     InvalidResponseError,
+    ModelChangedError,
+    ModelChangedWarning,
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -26,6 +28,7 @@ from electronhub_embeddings.errors import (
     ServerError,
     StoreConflictError,
 )
+from electronhub_embeddings.estimate import Estimate
 from electronhub_embeddings.usage import RequestInfo, Usage
 
 if TYPE_CHECKING:
@@ -48,9 +51,12 @@ __all__ = [  # without the transports for httpx2, which cannot be imported every
     "CheckResult",
     "ElectronHubError",
     "EmbeddingsClient",
+    "Estimate",
     "InputError",
     "InsufficientBalanceError",
     "InvalidResponseError",
+    "ModelChangedError",
+    "ModelChangedWarning",
     "NotFoundError",
     "PermissionDeniedError",
     "QuotaExceededError",

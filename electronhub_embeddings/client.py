@@ -18,19 +18,22 @@ from electronhub_embeddings._session.async_embedding import AsyncEmbeddingMethod
 from electronhub_embeddings._session.check import check
 from electronhub_embeddings._session.closeable import Closeable
 from electronhub_embeddings._session.embedding import EmbeddingMethods
+from electronhub_embeddings._session.estimation import aestimate, estimate
 from electronhub_embeddings._session.lifecycle import Lifecycle
 from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import httpx
     import httpx2
     from typing_extensions import Self
 
+    from electronhub_embeddings._config.options import OnModelChange
     from electronhub_embeddings._config.request_config import EncodingFormat
     from electronhub_embeddings._session.check import CheckResult
+    from electronhub_embeddings.estimate import Estimate
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
 
@@ -73,6 +76,8 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
             permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
+        on_model_change: What to do when another model answers than the one that filled the cache: "warn" and leave the
+            cache alone, "raise" a ModelChangedError, or "ignore" it and do not look.
         rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
             processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
             in an SQLite file of your choice. "redis://…": for many machines.
@@ -107,6 +112,7 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
         query_prefix: str = "",
         document_prefix: str = "",
         cache: str | os.PathLike[str] | None = None,
+        on_model_change: OnModelChange = "warn",
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | httpx2.Client | None = None,
@@ -121,6 +127,40 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
     def _reset(self) -> None:
         self._usage = Usage()
         self._lifecycle = Lifecycle(self._options, self._usage)
+
+    def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
+        """Estimate what embedding documents would take; sends nothing, and changes nothing.
+
+        Equal texts, the cache, the prefix and the batches are those of `embed`. The rate limit is taken as it is now:
+        the limit, or `requests_per_minute`, what others with the same key spend, and whoever waits before.
+
+        Args:
+            texts: Any iterable of strings. It is read once; of each text, only a hash and its size are kept.
+            price: The price of a million tokens, for `cost`.
+            with_prices: Ask the service for the price of the model if none is given. That is one request without the
+                key, which takes a slot of the limit.
+
+        Returns:
+            Texts, tokens, requests, seconds and cost; `str()` of it is one sentence.
+
+        Raises:
+            InputError: A text is not a string, is empty or not encodable, as in `embed`.
+            ElectronHubError: The cache or the rate limit store cannot be read, or the service cannot be asked.
+
+        Example:
+            ```python
+            print(client.estimate(texts))
+            # 3,000 texts (2,871 distinct, 120 from the cache), about 410,000 tokens, 2 requests, about 2 s
+            # (5 requests a minute)
+            ```
+        """
+        return estimate(self._lifecycle, texts, price=price, with_prices=with_prices)
+
+    async def aestimate(
+        self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False
+    ) -> Estimate:
+        """Estimate without blocking the event loop; otherwise the same as `estimate`."""
+        return await aestimate(self._lifecycle, texts, price=price, with_prices=with_prices)
 
     def list_models(self) -> list[str]:
         """Return the ids of the service's embedding models; sends no key and does not count against the rate limit.

@@ -3,6 +3,7 @@
 ElectronHubError                  base class; also raised itself, for example when a closed client is used
 ├── InputError                    a text was rejected before anything was sent (also a ValueError)
 ├── CacheError                    the cache cannot be read; nothing was sent
+├── ModelChangedError             another model answers than the one that filled the cache
 ├── StoreConflictError            two clients of an account name two stores; nothing was sent (also a ValueError)
 ├── APIConnectionError            no response: refused, reset, no route, no TLS
 │   └── APITimeoutError           no response in time
@@ -87,6 +88,29 @@ class CacheError(ElectronHubError):
     """The file of the option `cache` cannot be opened or read, or is not a cache; nothing was sent."""
 
     next_step = "Name another file, or delete this one if it is damaged: only vectors are lost."
+
+
+class ModelChangedError(ElectronHubError):
+    """Another model answers under this name than the one that filled the file of the option `cache`.
+
+    Raised with `on_model_change="raise"`; no vector of the other model is returned or in the cache.
+    """
+
+    next_step = (
+        "Name a new file in cache, and embed again what is compared with new vectors, such as the content of a vector "
+        "store."
+    )
+
+
+class ModelChangedWarning(UserWarning):
+    """Another model answers under this name than the one that filled the file of the option `cache`.
+
+    The vectors that were returned are those of the other model, and none of them is in the cache.
+    """
+
+    def __str__(self) -> str:
+        left_alone = "From now on this process returns new vectors, and leaves the cache alone."
+        return f"{super().__str__()} {left_alone} {ModelChangedError.next_step}"
 
 
 class StoreConflictError(ElectronHubError, ValueError):

@@ -17,7 +17,9 @@ from electronhub_embeddings._session.closeable import Closeable
 from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields
 
 if TYPE_CHECKING:
-    from electronhub_embeddings import EmbeddingsClient, Usage
+    from collections.abc import Iterable
+
+    from electronhub_embeddings import EmbeddingsClient, Estimate, Usage
 
 
 class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddings):
@@ -76,6 +78,9 @@ class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddi
     cache: Any = Field(default=None, exclude=True, repr=False)
     """A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with permission
     0600, holds neither texts nor keys, and any number of clients and processes may share it."""
+    on_model_change: str = "warn"
+    """What to do when another model answers than the one that filled the cache: "warn" and leave the cache alone,
+    "raise" a ModelChangedError, or "ignore" it and do not look."""
     rate_limit_store: Any = Field(default=None, exclude=True, repr=False)
     """Where the rate limiter keeps its window. None: in a file in your state folder, for all of your processes on this
     machine, and for a script that is started again. "memory": in this process alone. A path: in an SQLite file of your
@@ -149,6 +154,16 @@ class ElectronHubEmbeddings(Closeable, ConfidentialFields, Serializable, Embeddi
         """Embed a query without blocking the event loop."""
         row: list[float] = (await self._client().aembed_query(text)).tolist()
         return row
+
+    def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
+        """Estimate what embedding documents would take; sends nothing. The same as `EmbeddingsClient.estimate`."""
+        return self._client().estimate(texts, price=price, with_prices=with_prices)
+
+    async def aestimate(
+        self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False
+    ) -> Estimate:
+        """Estimate without blocking the event loop; otherwise the same as `estimate`."""
+        return await self._client().aestimate(texts, price=price, with_prices=with_prices)
 
     @property
     def usage(self) -> Usage:

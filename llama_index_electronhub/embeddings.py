@@ -20,13 +20,13 @@ from llama_index_electronhub._coalesced_call import aembed, coalesced, embed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import httpx
     import httpx2
     from typing_extensions import Self
 
-    from electronhub_embeddings import EmbeddingsClient, RequestInfo, Usage
+    from electronhub_embeddings import EmbeddingsClient, Estimate, RequestInfo, Usage
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
 
 Model = TypeVar("Model", bound="ElectronHubEmbedding")
@@ -92,6 +92,8 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
             permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
+        on_model_change: What to do when another model answers than the one that filled the cache: "warn" and leave the
+            cache alone, "raise" a ModelChangedError, or "ignore" it and do not look.
         rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
             processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
             in an SQLite file of your choice. "redis://…": for many machines.
@@ -120,6 +122,7 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
     spread_documents: bool = _declared("spread_documents")
     query_prefix: str = _declared("query_prefix")
     document_prefix: str = _declared("document_prefix")
+    on_model_change: str = _declared("on_model_change")
 
     _secret: Any = PrivateAttr(default=None)
     _confidential: Any = PrivateAttr(default=None)
@@ -151,6 +154,7 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
         query_prefix: str = "",
         document_prefix: str = "",
         cache: str | os.PathLike[str] | None = None,
+        on_model_change: str = "warn",
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | httpx2.Client | None = None,
@@ -160,8 +164,7 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
         if model_name is not None and model is not None and model_name != model:
             raise ValueError(f"model_name={model_name!r} and model={model!r} name the same option, but differ.")
         model = next((name for name in (model_name, model) if name is not None), DEFAULT_MODEL)
-        arguments = locals()
-        options = {name: arguments[name] for name in DECLARED}
+        options = {name: value for name, value in locals().items() if name in DECLARED}
         checked = Options(**options)  # checks the original values: pydantic converts "5" and 5
         check_count("embed_batch_size", embed_batch_size, most=MAX_BATCH_SIZE)
         super().__init__(
@@ -192,6 +195,16 @@ class ElectronHubEmbedding(Closeable, BaseEmbedding):
     def usage(self) -> Usage:
         """A snapshot of this object's usage counters: requests, tokens, waiting times."""
         return self._client().usage
+
+    def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
+        """Estimate what embedding documents would take; sends nothing. The same as `EmbeddingsClient.estimate`."""
+        return self._client().estimate(texts, price=price, with_prices=with_prices)
+
+    async def aestimate(
+        self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False
+    ) -> Estimate:
+        """Estimate without blocking the event loop; otherwise the same as `estimate`."""
+        return await self._client().aestimate(texts, price=price, with_prices=with_prices)
 
     def close(self) -> None:
         """Close the connections: waiting calls fail, requests in flight are finished. The next call opens new ones."""
@@ -291,8 +304,7 @@ def _supported(**arguments: Any) -> dict[str, Any]:
     """Return the given arguments; raise for those unknown to the installed core, which would ignore them silently."""
     core: Any = BaseEmbedding
     known = core.model_fields if hasattr(core, "model_fields") else core.__fields__  # pydantic 2, pydantic 1
-    given = _given(**arguments)
-    for name in given:
+    for name in (given := _given(**arguments)):
         if name not in known:
             raise ValueError(f"{name} is not supported by the installed llama-index-core: update it or leave it out.")
     return given

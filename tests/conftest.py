@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from electronhub_embeddings import ElectronHubError, EmbeddingsClient
 from electronhub_embeddings._scheduling import retry_policy
+from electronhub_embeddings._scheduling.drift_guard import DriftGuard
+from electronhub_embeddings._workers import drift_check
 from electronhub_embeddings.emulator import Emulator, faults
 from support.entry_points import ENTRY_POINTS, EntryPoint
 from support.recording_server import RecordingServer
@@ -100,6 +102,24 @@ def _no_thread_left(until):
 def quick_retries(monkeypatch):
     """Make the pause between two attempts almost zero."""
     monkeypatch.setattr(retry_policy, "INITIAL_PAUSE", 0.001)
+
+
+@pytest.fixture
+def without_reference_text(monkeypatch):
+    """Send no reference text, for tests that count what is sent or what is in a cache."""
+    monkeypatch.setattr(DriftGuard, "is_due", lambda *_: False)
+
+
+@pytest.fixture
+def forget_checks():
+    """Return a function that lets the process forget which models it has checked, as a new process has not."""
+    return drift_check._guards.clear
+
+
+@pytest.fixture
+def cache_path(tmp_path):
+    """Return the path of a cache."""
+    return tmp_path / "vectors.db"
 
 
 @pytest.fixture

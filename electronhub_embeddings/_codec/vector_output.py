@@ -64,14 +64,18 @@ class VectorOutput:
         self.agree(vectors.shape[1])
         self._put(0, len(vectors), vectors)
 
-    def put(self, start: int, stop: int, vectors: np.ndarray) -> None:
-        """Store the vectors of texts `start` to `stop`; with a cache, they are written to disk first.
+    def forget_known(self) -> None:
+        """Forget the cached vectors: those of the same texts are put again."""
+        del self._done[0]
+
+    def put(self, start: int, stop: int, vectors: np.ndarray, *, keep: bool = True) -> None:
+        """Store the vectors of texts `start` to `stop`; with a cache and `keep`, they are written to disk first.
 
         Raises:
             InvalidResponseError: The cached vectors have another length.
         """
         self.agree(vectors.shape[1])
-        if self._keep is not None:
+        if self._keep is not None and keep:
             self._keep(start, stop, vectors)
         self._put(start, stop, vectors)
 

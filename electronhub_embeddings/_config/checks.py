@@ -103,6 +103,13 @@ def check_flag(name: str, value: Any) -> bool:
     return value
 
 
+def check_on_model_change(name: str, value: Any) -> str:
+    """Check that a value says what to do about another model."""
+    if not isinstance(value, str) or value not in {"warn", "raise", "ignore"}:
+        raise ValueError(f"{name} must be 'warn', 'raise' or 'ignore', not {describe(value)}.")
+    return value
+
+
 def check_hook(name: str, value: Any) -> Any:
     """Check that a value is callable and not an async function."""
     if value is not None and not callable(value):

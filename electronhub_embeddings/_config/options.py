@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.base_url import check_scheme, resolve_base_url
@@ -23,6 +23,7 @@ from electronhub_embeddings._config.checks import (
     check_hook,
     check_id,
     check_max_wait,
+    check_on_model_change,
     check_text,
     check_timeout,
 )
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from electronhub_embeddings.usage import RequestInfo
 
 DEFAULT_MODEL = "text-embedding-3-small"
+
+OnModelChange = Literal["warn", "raise", "ignore"]
 
 Check = Callable[[str, Any], Any]
 """Takes the name and the value of an option, and returns what to keep of it, or raises a ValueError."""
@@ -156,6 +159,12 @@ class Options:
         "0600, holds neither texts nor keys, and any number of clients and processes may share it.",
         check_cache,
         confidential=True,
+    )
+    on_model_change: OnModelChange = option(
+        "warn",
+        'What to do when another model answers than the one that filled the cache: "warn" and leave the cache alone, '
+        '"raise" a ModelChangedError, or "ignore" it and do not look.',
+        check_on_model_change,
     )
     rate_limit_store: Secret[RateLimitStore | str] | None = option(
         None,

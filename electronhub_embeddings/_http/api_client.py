@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from electronhub_embeddings._codec.models_list import read_models
+from electronhub_embeddings._codec.models_list import read_models, read_price
 from electronhub_embeddings._codec.request_body import write_request
 from electronhub_embeddings._codec.response_parser import parse_response
 from electronhub_embeddings._codec.result import Result, unexpected_error
@@ -26,11 +26,16 @@ from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     import numpy as np
 
     from electronhub_embeddings._config.account import Account
     from electronhub_embeddings._config.request_config import RequestConfig
+    from electronhub_embeddings._http.transport import ApiResponse
+    from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+
+T = TypeVar("T")
 
 MAX_VECTOR_BYTES = 200_000
 """Longest vector in a response, in bytes: 8,000 decimal numbers, more dimensions than any model has."""
@@ -132,10 +137,27 @@ class ApiClient:
         Raises:
             ElectronHubError: As for any request; never retried.
         """
+        return self._get(self._transport.get_models(), read_models)
+
+    @without_frames
+    def model_price(self) -> float | None:
+        """Return the price of a million tokens of the configured model; the key is not sent. None: none is named.
+
+        Raises:
+            ElectronHubError: As for any request; never retried.
+        """
+        return self._get(self._transport.get_model(), read_price)
+
+    def _get(
+        self,
+        request: AbstractContextManager[ApiResponse],
+        read: Callable[[int, bytes | memoryview, RateLimitHeaders], T],
+    ) -> T:
+        """Send a request for public information, and read the answer."""
         try:
-            with self._transport.get_models() as answer:
+            with request as answer:
                 headers = read_rate_limit_headers(answer.headers, time.time())
-                return read_models(answer.status, answer.read(MAX_MODELS_BYTES), headers)
+                return read(answer.status, answer.read(MAX_MODELS_BYTES), headers)
         except ElectronHubError as error:
             self._clean(error)
             raise

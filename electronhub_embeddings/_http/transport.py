@@ -13,6 +13,7 @@ import time
 from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -100,6 +101,7 @@ class Transport:
     def __init__(self, account: Account, config: RequestConfig) -> None:
         self._url = httpx.URL(f"{account.base_url}/embeddings")
         self._models_url = httpx.URL(f"{account.base_url}/models")
+        self._model_url = httpx.URL(f"{account.base_url}/models/{quote(config.model, safe='')}")
         self._timeout = AttemptTimeout(config.timeout)
         timeout = httpx.Timeout(config.timeout, connect=min(config.timeout, MAX_CONNECT))
         self._extensions = {"timeout": timeout.as_dict(), OWN_REQUEST: True}
@@ -120,6 +122,10 @@ class Transport:
     def get_models(self) -> AbstractContextManager[ApiResponse]:
         """Request the list of models, without the key; raises the errors of `_send`."""
         return self._send("GET", self._models_url, self._get_headers, b"")
+
+    def get_model(self) -> AbstractContextManager[ApiResponse]:
+        """Request the description of the configured model, without the key; raises the errors of `_send`."""
+        return self._send("GET", self._model_url, self._get_headers, b"")
 
     def _connected(self) -> httpx.HTTPTransport:
         """Return the connection pool, created at the first request: reading certificates and proxies takes 0.1 s.

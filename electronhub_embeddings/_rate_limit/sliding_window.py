@@ -85,7 +85,7 @@ class SlidingWindow:
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
             documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
         """
-        self._expire(now)
+        self.expire(now)
         if slot in self.slots.in_flight:  # a store may repeat a change whose success it could not confirm
             return None
         pause = self._pause(now, slot, cap, interactive=interactive, documents=documents)
@@ -184,7 +184,7 @@ class SlidingWindow:
 
     def idle(self, now: float) -> bool:
         """Return whether a new window would know as much after its first answer."""
-        self._expire(now)
+        self.expire(now)
         known = self.slots.in_flight or self.slots.held or self.foreign.sightings or self.guess.value is not None
         return not (known or now < max(self.cooldown.until, self.unknown_until))
 
@@ -230,7 +230,8 @@ class SlidingWindow:
         share = self.share(cap)
         return self.hold / share if share else 0.0
 
-    def _expire(self, now: float) -> None:
+    def expire(self, now: float) -> None:
+        """Drop what counts no longer."""
         self.slots.expire(now, self.hold, is_limited=self.effective_limit(None) is not None)
         self.wait_queue.expire(now)
         self.foreign.expire(now, self.period)

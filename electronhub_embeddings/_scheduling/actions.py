@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from electronhub_embeddings._config.request_config import RequestConfig
     from electronhub_embeddings._scheduling.call import Call
+    from electronhub_embeddings._scheduling.inquiry import Inquiry
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class LookAhead:
+    """Ask the limiter what it allows from now on, and report `looked_ahead`."""
+
+    cap: int | None
+
+
+@dataclass(frozen=True)
 class AcquireSlot:
     """Ask the limiter for a slot, and report `slot_granted` or `slot_denied`."""
 
@@ -52,5 +60,7 @@ class Effects:
 
     complete: list[Call] = field(default_factory=list["Call"])
     """Calls that have ended."""
+    answered: list[Inquiry] = field(default_factory=list["Inquiry"])
+    """Inquiries that have been answered."""
     unused: list[RequestConfig] = field(default_factory=list["RequestConfig"])
     """Configurations whose connections can be closed."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES, REFERENCE_TEXT
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from electronhub_embeddings._config.request_config import RequestConfig
     from electronhub_embeddings._scheduling.call import Call
@@ -59,20 +61,43 @@ class Batch:
     """Seconds for which the scheduler had been blocked by the limit when the batch was formed."""
     is_probe: bool = False
     """Whether the batch was sent to find out which text is at fault."""
+    reference_for: Slice | None = None
+    """The slice because of which the reference text travels as well, as the last input; None: it does not."""
+    is_unchecked: bool = False
+    """Whether the reference text should travel, but has no room; the vectors are not written to a cache."""
 
     @property
     def texts(self) -> list[str]:
-        """The texts in the order in which they are sent."""
-        return [text for part in self.slices for text in part.call.inputs.texts[part.start : part.stop]]
+        """The inputs of the request, in the order in which they are sent."""
+        texts = [text for part in self.slices for text in part.call.inputs.texts[part.start : part.stop]]
+        return texts if self.reference_for is None else [*texts, REFERENCE_TEXT]
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs of the request."""
+        return sum([part.stop - part.start for part in self.slices]) + (self.reference_for is not None)
 
     @property
     def size(self) -> int:
-        """Bytes of all texts."""
-        return sum(part.size for part in self.slices)
+        """Bytes of all inputs."""
+        return sum(part.size for part in self.slices) + (self.reference_for is not None) * REFERENCE_BYTES
+
+    def is_reference(self, position: int | None) -> bool:
+        """Return whether the input at a position is the reference text."""
+        return self.reference_for is not None and position == count_texts(self.slices)
 
     def shares(self, tokens: int) -> list[int]:
         """Divide tokens among the slices in proportion to their size (largest remainder method)."""
-        return [tokens] if len(self.slices) == 1 else divide(tokens, [part.size for part in self.slices])
+        if len(self.slices) == 1:
+            return [tokens]
+        return divide(tokens, [part.size + (part is self.reference_for) * REFERENCE_BYTES for part in self.slices])
+
+
+def give_up_reference(slices: Iterable[Slice]) -> None:
+    """Do not send the reference text again for the clients of these texts."""
+    for part in slices:
+        if part.call.guard is not None:
+            part.call.guard.give_up()
 
 
 def count_texts(slices: Sequence[Slice]) -> int:

@@ -45,12 +45,17 @@ class Bisection:
     """Splits what was refused until one text is found.
 
     Args:
-        slices: The refused batch, of two texts at least.
+        slices: The refused batch, of two inputs at least.
         error: The refusal.
         blames_text: Whether its words say that a text is at fault, so that the request itself cannot be.
+        suspects_reference: Whether the reference text was in it. If no text is at fault, that one is.
     """
 
-    def __init__(self, slices: list[Slice], error: BadRequestError, *, blames_text: bool) -> None:
+    def __init__(
+        self, slices: list[Slice], error: BadRequestError, *, blames_text: bool, suspects_reference: bool = False
+    ) -> None:
+        self.suspects_reference = suspects_reference
+        """Whether the reference text may be at fault: until it was accepted."""
         self.accepted = False
         """Whether the service has accepted a part, so that the request itself is not at fault."""
         self.probe: list[Slice] = []

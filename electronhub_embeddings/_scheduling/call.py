@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
-from electronhub_embeddings.errors import ElectronHubError
+from electronhub_embeddings._config.caller_warning import warn_caller
+from electronhub_embeddings.errors import ElectronHubError, ModelChangedWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.request_config import RequestConfig
     from electronhub_embeddings._progress_bar import Progress
+    from electronhub_embeddings._scheduling.drift_guard import DriftGuard, ModelChange
     from electronhub_embeddings.usage import RequestInfo, Usage
 
 _numbers = count()
@@ -27,8 +29,12 @@ class Output(Protocol):
         """Return the rows of texts `start` to `stop` (exclusive), to decode into; None: decode into a new array."""
         ...
 
-    def put(self, start: int, stop: int, vectors: np.ndarray) -> None:
-        """Store the vectors of texts `start` to `stop` (exclusive)."""
+    def put(self, start: int, stop: int, vectors: np.ndarray, *, keep: bool = True) -> None:
+        """Store the vectors of texts `start` to `stop` (exclusive), in the cache as well if `keep` is set."""
+        ...
+
+    def forget_known(self) -> None:
+        """Forget the cached vectors: those of the same texts are put again."""
         ...
 
     def result(self) -> Any:
@@ -46,8 +52,12 @@ class NoOutput:
     def place(self, start: int, stop: int, dimensions: int) -> None:
         """Return None."""
 
-    def put(self, start: int, stop: int, vectors: np.ndarray) -> None:
+    def put(self, start: int, stop: int, vectors: np.ndarray, *, keep: bool = True) -> None:
         """Raise an error: such a call never receives vectors."""
+        raise NotImplementedError
+
+    def forget_known(self) -> None:
+        """Raise an error: such a call has no cached vectors."""
         raise NotImplementedError
 
     def result(self) -> None:
@@ -64,11 +74,17 @@ class Attachment:
     Args:
         config: The request configuration of the client.
         usage: The client's usage counters.
+        guard: Tells whether the model is still the one that filled the client's cache; None: nobody looks.
+        raises_on_change: Whether calls fail if it is not; otherwise they warn, and go on without the cache.
     """
 
-    def __init__(self, config: RequestConfig, usage: Usage) -> None:
+    def __init__(
+        self, config: RequestConfig, usage: Usage, guard: DriftGuard | None = None, *, raises_on_change: bool = False
+    ) -> None:
         self.config = config
         self.usage = usage
+        self.guard = guard
+        self.raises_on_change = raises_on_change
         self.closed = False
         """Set before the workers are notified, so that they accept no later call of the client."""
 
@@ -111,6 +127,7 @@ class Call:
         self.number = next(_numbers)
         self.inputs = inputs
         self.attachment = attachment
+        self.guard = attachment.guard
         self.is_query = is_query
         self.max_wait = max_wait
         self.progress = progress
@@ -137,6 +154,8 @@ class Call:
         """Seconds that the call has waited for the limit; set when the call ends."""
         self.was_warned = False
         """Whether a long wait of the call was logged as a warning."""
+        self.requests_in_flight = 0
+        """Slices in flight; few batches hold more than one of a call."""
         self._in_flight = 0
         """Texts in flight."""
         self._blocked_when_sent = 0.0
@@ -154,6 +173,24 @@ class Call:
         """Whether no further texts of the call are sent, not even for `.partial`."""
         return self.abandoned or self.withdrawn or self.attachment.closed
 
+    @property
+    def model_change(self) -> ModelChange | None:
+        """The change of the model that was noticed with the client's cache; None: none, or nobody looks."""
+        return None if self.guard is None else self.guard.change
+
+    @property
+    def mixes_models(self) -> bool:
+        """Whether cached vectors of another model stand beside those that the service sends now."""
+        return self.known > 0 and self.model_change is not None and not self.failed
+
+    def forget_known(self) -> int:
+        """Count the texts with cached vectors as outstanding again; return their number."""
+        known, self.known = self.known, 0
+        self.output.forget_known()
+        self.progress.advance(-known)
+        self.outstanding += known
+        return known
+
     def fail(self, error: ElectronHubError) -> None:
         """Record the error of the call, unless it has one; it is raised when none of its texts is outstanding."""
         if self.error is None:
@@ -163,6 +200,7 @@ class Call:
     def note_sent(self, texts: int, blocked: float) -> None:
         """Record that texts were sent, when the scheduler had been blocked for `blocked` seconds in total."""
         self._in_flight += texts
+        self.requests_in_flight += 1
         self._blocked_when_sent = blocked
 
     def note_returned(self, texts: int, blocked: float) -> None:
@@ -171,6 +209,7 @@ class Call:
             self.blocked_before += blocked - self._blocked_when_sent
             self._blocked_when_sent = blocked
         self._in_flight -= texts
+        self.requests_in_flight -= 1
 
     def finish(self, texts: int) -> bool:
         """Record that `texts` texts are finished; return whether the call is complete."""
@@ -197,10 +236,11 @@ class Call:
         return None if self._is_resolved else received  # looked at last: the output is dropped after it is set
 
     def result(self) -> Any:
-        """Return the vectors, or raise the error that the call ended with.
+        """Return the vectors, or raise the error that the call ended with; warn if another model has made them.
 
         Raises:
             ElectronHubError: Any error in `electronhub_embeddings.errors`.
+            ModelChangedWarning: The filters of `warnings` turn it into an exception.
         """
         if self.error is not None:
             error, self.error = self.error, None
@@ -208,4 +248,6 @@ class Call:
                 raise error
             finally:
                 del error  # breaks a reference cycle with this frame that would keep all vectors alive
+        if self.guard is not None and (change := self.guard.change) is not None:
+            warn_caller(ModelChangedWarning(change.message))
         return self._result

@@ -74,11 +74,12 @@ class LimitWait:
         self._since = now if self._since is None else self._since
 
     def _log(self, waiting: Iterable[Call]) -> None:
-        """Log the current pause if it is long: as a warning if it is the first long one of a call."""
+        """Log the current pause if it is long: as a warning if it is the first long one of a call without a bar."""
         pause = self._pause
         if pause is None or pause.seconds is None:
             return
-        if pause.seconds >= WARNED_WAIT and not all(call.was_warned for call in waiting):
+        unaware = any(not (call.was_warned or call.progress.is_shown) for call in waiting)
+        if pause.seconds >= WARNED_WAIT and unaware:
             for call in waiting:
                 call.was_warned = True
             logger.warning("%s: next request in %.0f s (%s)", pause.reason, pause.seconds, HOW_TO_SEE_MORE)
@@ -95,7 +96,7 @@ class LimitWait:
         """Report to a call's progress why it waits; return the error to fail it with if `max_wait` is too short."""
         if self._pause is None or self._pause.seconds is None or call.failed:
             return None
-        call.progress.wait(f"{self._pause.reason}: next request", self._until)
+        call.progress.wait(self._pause.reason, self._until)
         return self.check_wait(call, max(0.0, self._until - now), self._pause.reason, now)
 
     def check_wait(self, call: Call, wait: float, reason: str, now: float) -> RateLimitError | None:

@@ -4,7 +4,8 @@ Invariants:
 - A text fails only with its own error or with an error of the request as a whole. If one text is at fault, the others
   are resent without it; if the service does not name the text, a bisection finds it.
 - A refusal for size lowers the limits of later batches, and only the refused texts are resent.
-- Recovery terminates: a resent batch is smaller, encoded differently, or has one attempt less.
+- Recovery terminates: a resent batch is smaller, encoded differently, without the reference text, or has one attempt
+  less.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.bad_request_cause import Cause, find_cause, same_words
-from electronhub_embeddings._scheduling.batch import count_texts
+from electronhub_embeddings._scheduling.batch import give_up_reference
 from electronhub_embeddings._scheduling.bisection import Bisection, Findings
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
 
@@ -51,9 +52,12 @@ class Recovery:
 
 def recover(batch: Batch, error: ElectronHubError, policy: RetryPolicy, learned: Learned) -> Recovery:
     """Decide what happens to each text of a failed batch; `learned` is updated."""
-    if not isinstance(error, BadRequestError):
+    cause = find_cause(error, batch.inputs) if isinstance(error, BadRequestError) else None
+    if batch.is_reference(error.index if cause is None else cause.index):
+        give_up_reference(batch.slices)
+        return _send_again(batch.slices)
+    if not isinstance(error, BadRequestError) or cause is None:
         return _after_failure(batch.slices, error, policy)
-    cause = find_cause(error, count_texts(batch.slices))
     if cause.cause is Cause.ENCODING and batch.encoding_format == "base64":
         learned.encoding_format = "float"
         return _send_again(batch.slices)
@@ -62,8 +66,8 @@ def recover(batch: Batch, error: ElectronHubError, policy: RetryPolicy, learned:
 
 def is_about_some_text(batch: Batch, error: BadRequestError) -> bool:
     """Return whether a refusal leaves open which text is at fault, or whether any text is."""
-    cause = find_cause(error, count_texts(batch.slices))
-    return cause.cause in {Cause.TEXT, Cause.UNKNOWN} and (cause.index is None or count_texts(batch.slices) == 1)
+    cause = find_cause(error, batch.inputs)
+    return cause.cause in {Cause.TEXT, Cause.UNKNOWN} and (cause.index is None or batch.inputs == 1)
 
 
 def _after_failure(slices: list[Slice], error: ElectronHubError, policy: RetryPolicy) -> Recovery:
@@ -100,13 +104,13 @@ def _slice_at(slices: list[Slice], position: int) -> Slice | None:
 
 
 def _after_refusal(batch: Batch, error: BadRequestError, cause: BadRequestCause, learned: Learned) -> Recovery:
-    slices, count = batch.slices, count_texts(batch.slices)
+    slices, inputs = batch.slices, batch.inputs
     if cause.cause in {Cause.REQUEST, Cause.ENCODING}:
         return _fail_all(slices, error)
-    if count == 1 or cause.index is not None:
+    if inputs == 1 or cause.index is not None:
         return _without(slices, cause.index or 0, error)
     if cause.cause is Cause.SIZE:
-        _learn_size(cause, learned.limits, count, batch.size)
+        _learn_size(cause, learned.limits, inputs, batch.size)
         return _send_again(slices)
     is_known = learned.request_refusal is not None and same_words(error, learned.request_refusal)
     if is_known or all(part.call.failed for part in slices):
@@ -114,7 +118,9 @@ def _after_refusal(batch: Batch, error: BadRequestError, cause: BadRequestCause,
     if gone := [part for part in slices if part.call.is_over]:  # the others may have been refused because of these
         again = [(0.0, part) for part in slices if part not in gone]
         return Recovery(again, [(part, error.for_caller()) for part in gone])
-    return Recovery(search=Bisection(slices, error, blames_text=cause.cause is Cause.TEXT))
+    suspects_reference = batch.reference_for is not None
+    blames_text = cause.cause is Cause.TEXT
+    return Recovery(search=Bisection(slices, error, blames_text=blames_text, suspects_reference=suspects_reference))
 
 
 def _send_again(slices: list[Slice]) -> Recovery:

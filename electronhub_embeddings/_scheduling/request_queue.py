@@ -13,8 +13,9 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
-from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts, give_up_reference
+from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT, BatchLimits
+from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
     Recovery,
@@ -52,9 +53,15 @@ class RequestQueue:
         self.config = config
         self.attachments: set[Attachment] = set()
         """The clients that use this configuration."""
+        self.has_guards = False
+        """Whether any of them has had a guard."""
+        self.connections = max(1, config.max_concurrency - 1)
+        """Requests with documents that may be on the wire at once: one more place is kept for queries."""
         self.in_flight = 0
         """Batches in flight."""
         self.learned = Learned(BatchLimits(config.batch_size), config.encoding_format)
+        self.round_trip: float | None = None
+        """Seconds that requests with documents take, on average; None: none has been answered."""
         self.waiting = WaitingTexts()
         self._policy = RetryPolicy(config.max_retries)
         self._search: Bisection | None = None
@@ -88,10 +95,9 @@ class RequestQueue:
     def urgency(self, now: float) -> tuple[int, int] | None:
         """Rank the next batch: queries above documents, older calls above younger ones; None: none can be sent."""
         self.waiting.end_pauses(now)
-        connections = self.config.max_concurrency
-        if self.waiting.queries and self.in_flight < connections:
+        if self.waiting.queries and self.in_flight < self.config.max_concurrency:
             return 1, -self.waiting.queries[0].call.number
-        if self.in_flight >= max(1, connections - 1):
+        if self.in_flight >= self.connections:
             return None
         if self._search is not None and self._probe_is_due(now):
             return 0, -min(part.call.number for part in self._search.probe)
@@ -123,30 +129,43 @@ class RequestQueue:
             limited: Whether a limit is in force.
             blocked: Seconds for which the limit has blocked the scheduler so far.
         """
+        to_check = clients_to_check(self.attachments, now) if self.has_guards else []
         probe = self._search if self._probe_is_due(now) and not self.waiting.queries else None
         if probe is not None:
             slices, self._probe_due = probe.probe, None
         else:
-            connections = max(1, self.config.max_concurrency - 1)
             slices = self.waiting.take(
-                self.learned.limits, limited=limited, connections=connections, hold_documents=self._holds_documents
+                self.learned.limits,
+                limited=limited,
+                connections=self.connections,
+                hold_documents=self._holds_documents,
+                reserve=bool(to_check) and first_of(self.waiting, to_check) is not None,
             )
         self.in_flight += 1
-        return Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
+        batch = Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
+        return add_reference(batch, to_check, self.learned.limits) if to_check else batch
 
-    def accept(self, batch: Batch, prompt_tokens: int) -> list[Call]:
-        """Record that the vectors of a batch are stored, and learn from the tokens charged."""
+    def accept(self, batch: Batch, prompt_tokens: int, seconds: float) -> list[Call]:
+        """Record that the vectors of a batch are stored; learn from the tokens charged and the seconds that it took."""
         self.in_flight -= 1
-        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
+        if seconds and not batch.slices[-1].call.is_query:
+            before = seconds if self.round_trip is None else self.round_trip
+            self.round_trip = before + EWMA_WEIGHT * (seconds - before)
+        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens, batch.inputs)
         self.learned.request_refusal = None
         complete: list[Call] = []
+        counted: Call | None = None
         for part in batch.slices:
             part.call.progress.advance(len(part))
+            part.call.progress.requests += part.call is not counted
+            counted = part.call
             complete += _finish([part])
             if part.call.error is not None:  # its cached vectors have another length: the rest would be wasted
                 complete += self._fail(part.call, part.call.error)
         if batch.is_probe and self._search is not None:
-            complete += self._continue_search(self._search.probe_accepted())
+            if batch.reference_for is not None:
+                self._search.suspects_reference = False
+            complete += self._continue_search(batch, self._search.probe_accepted())
         return complete
 
     def take_back(self, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
@@ -192,7 +211,7 @@ class RequestQueue:
     def _take_back_probe(self, search: Bisection, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
         is_over = any(part.call.is_over for part in batch.slices)
         if isinstance(error, BadRequestError) and is_about_some_text(batch, error) and not is_over:
-            return self._continue_search(search.probe_refused(batch.slices, error))
+            return self._continue_search(batch, search.probe_refused(batch.slices, error))
         recovery = recover(batch, error, self._policy, self.learned)
         if recovery.again and not recovery.failed and not isinstance(error, BadRequestError):
             search.probe = [part for _, part in recovery.again]
@@ -201,8 +220,10 @@ class RequestQueue:
         complete = self._end_search(search.probe_failed())
         return complete + self._apply(recovery, now)
 
-    def _continue_search(self, findings: Findings | None) -> list[Call]:
+    def _continue_search(self, batch: Batch, findings: Findings | None) -> list[Call]:
         if findings is not None:
+            if self._search is not None and self._search.suspects_reference and not findings.guilty:
+                give_up_reference([*batch.slices, *findings.innocent])
             return self._end_search(findings)
         self._probe_due = float("-inf")
         return []
@@ -244,7 +265,7 @@ def _announce_retry(recovery: Recovery, error: ElectronHubError, max_retries: in
     what = f"{_failure(error)}: attempt {part.attempts + 1} of {retries + 1}"
     logger.info("%s in %.0f s", what, pause)
     for _, part in recovery.again:
-        part.call.progress.wait(what, now + pause)
+        part.call.progress.wait_to_retry(what, now + pause)
 
 
 def _failure(error: ElectronHubError) -> str:

@@ -36,7 +36,9 @@ class RequestQueues:
         config = attachment.config
         if config not in self._queues:
             self._queues[config] = RequestQueue(config)
-        self._queues[config].attachments.add(attachment)
+        queue = self._queues[config]
+        queue.attachments.add(attachment)
+        queue.has_guards |= attachment.guard is not None
 
     def of(self, call: Call) -> RequestQueue:
         """Return the queue of a call whose client is attached."""

@@ -3,8 +3,8 @@
 Events go in, actions come out, and time is an argument. The workers call `next_action`, perform the action without
 holding a lock, and report its result:
 
-    submit, withdraw, detach                      requests of callers
-    looked_up, forecast, slot_granted, slot_denied, limiter_failed, finished     results of actions
+    submit, inquire, withdraw, detach             requests of callers
+    looked_up, looked_ahead, forecast, slot_granted, slot_denied, limiter_failed, finished     results of actions
     take_effects                                  calls to wake, and configurations that are no longer used
 
 Invariants:
@@ -17,19 +17,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._scheduling.actions import AcquireSlot, Effects, Forecast, LookUp, Wait
+from electronhub_embeddings._scheduling.actions import AcquireSlot, Effects, Forecast, LookAhead, LookUp, Wait
+from electronhub_embeddings._scheduling.batch import Slice
 from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
 from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
 from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
+from electronhub_embeddings._scheduling.watchers import Watchers
 from electronhub_embeddings._usage_tracking import add_usage
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
     from electronhub_embeddings._codec.result import Result
+    from electronhub_embeddings._rate_limit.outlook import Outlook
     from electronhub_embeddings._rate_limit.sliding_window import Pause
     from electronhub_embeddings._scheduling.batch import Batch
     from electronhub_embeddings._scheduling.call import Attachment, Call
+    from electronhub_embeddings._scheduling.inquiry import Inquiry
     from electronhub_embeddings._scheduling.request_queue import RequestQueue
 
 
@@ -41,6 +45,7 @@ class Scheduler:
         self._lookups = CacheLookups()
         self._limit_wait = LimitWait()
         self._forecasts = WaitForecasts()
+        self._watchers = Watchers()
         self._last_start = float("-inf")
         self._linger: float | None = None
         """Seconds for which a batch that is not full lingers after the previous one; None: no limit applies."""
@@ -53,8 +58,12 @@ class Scheduler:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether any text is waiting."""
-        return self._lookups.is_waiting or any(queue.is_waiting for queue in self._queues)
+        """Whether any text, or anybody who has inquired, is waiting."""
+        return (
+            bool(self._watchers.inquiries)
+            or self._lookups.is_waiting
+            or any(queue.is_waiting for queue in self._queues)
+        )
 
     def depths(self) -> list[tuple[str, int]]:
         """Return the model and the number of waiting texts of each queue; may be called without the lock."""
@@ -81,6 +90,10 @@ class Scheduler:
         else:
             self._enqueue(call, now)
 
+    def inquire(self, inquiry: Inquiry, _: float) -> None:
+        """Take an inquiry, which is answered at once."""
+        self._watchers.inquire(inquiry)
+
     def withdraw(self, call: Call, now: float) -> None:
         """Withdraw the unsent texts of a call; texts in flight are finished."""
         self._fail(call, ElectronHubError("The call was withdrawn."), now)
@@ -98,8 +111,10 @@ class Scheduler:
 
     # The next action.
 
-    def next_action(self, now: float) -> Wait | LookUp | Forecast | AcquireSlot:
+    def next_action(self, now: float) -> Wait | LookUp | LookAhead | Forecast | AcquireSlot:  # noqa: PLR0911
         """Return the next action; must be called again after each event."""
+        if self._watchers.is_due and (question := self._watchers.ask(self._queues.cap)) is not None:
+            return question
         if (call := self._lookups.start_next()) is not None:
             return LookUp(call)
         queue = self._queues.most_urgent(now)
@@ -133,6 +148,10 @@ class Scheduler:
             self._enqueue(call, now)
         else:
             self._complete([call], now)
+
+    def looked_ahead(self, outlook: Outlook, now: float) -> None:
+        """Tell those who want to know it what the limiter allows from now on."""
+        self._effects.answered += self._watchers.tell(self._queues, outlook, now)
 
     def forecast(self, waits: list[float] | None, now: float) -> None:
         """Fail the calls that cannot be finished within their `max_wait`.
@@ -183,7 +202,8 @@ class Scheduler:
         self.fail_all(reason, now)
 
     def fail_all(self, error: ElectronHubError, now: float) -> None:
-        """Fail all waiting calls."""
+        """Fail all waiting calls, and all inquiries."""
+        self._effects.answered += self._watchers.fail(error)
         for call in [*self._queues.calls(), *self._lookups.calls()]:
             self._fail(call, error, now)
 
@@ -193,15 +213,25 @@ class Scheduler:
         _count_usage(batch, result)
         for part in batch.slices:
             part.call.note_returned(len(part), self._limit_wait.total(now))
+            if part.call.known and part.call.mixes_models:
+                self._embed_again(part.call, queue)
         self._limit_wait.ask_again()
         self._forecasts.note_answer()
+        if self._watchers.calls:
+            self._watchers.is_due = True
         if result.error is None:
-            self._complete(queue.accept(batch, result.prompt_tokens), now)
+            self._complete(queue.accept(batch, result.prompt_tokens, result.seconds), now)
         else:
             self._complete(queue.take_back(batch, result.error, now), now)
         self._retire(queue)
 
     # Internal methods.
+
+    def _embed_again(self, call: Call, queue: RequestQueue) -> None:
+        """Queue the texts whose vectors came from the cache, and are of another model than those received."""
+        known = call.forget_known()
+        add_usage(call.usages, cache_hits=-known)
+        queue.waiting.put_back(Slice(call, 0, known))
 
     def _enqueue(self, call: Call, now: float) -> None:
         waiting = self._queues.of(call).waiting
@@ -210,8 +240,11 @@ class Scheduler:
         waiting.add(call)
         if error := self._limit_wait.check(call, now):
             self._fail(call, error, now)
-        elif call.max_wait is not None:
+            return
+        if call.max_wait is not None:
             self._forecasts.add(call)
+        if not call.is_query:
+            self._watchers.watch(call, self._queues.of(call).learned.limits)
 
     def _fail(self, call: Call, error: ElectronHubError, now: float) -> None:
         if not call.outstanding:  # it has ended, and its caller may already be reading the result
@@ -228,6 +261,8 @@ class Scheduler:
             call.waited = self._limit_wait.total(now) - call.blocked_before
             add_usage(call.usages, seconds_waited=call.waited)
         self._effects.complete += calls
+        if self._watchers.calls:
+            self._watchers.forget(calls)
 
     def _wait(self, now: float, until: float | None = None) -> Wait:
         due = self._queues.next_due(now)

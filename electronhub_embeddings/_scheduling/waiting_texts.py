@@ -7,6 +7,7 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES
 from electronhub_embeddings._scheduling.batch import Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits, take, take_one
 
@@ -77,6 +78,19 @@ class WaitingTexts:
             queue.insert(position, part)
             self._measure([part], 1)
 
+    def copy(self) -> WaitingTexts:
+        """Return the same texts, those that pause with their pauses ended, so that they can be taken for a forecast."""
+        copied = WaitingTexts()
+        copied.queries, copied.documents = deque(self.queries), deque(self.documents)
+        copied._paused = list(self._paused)
+        copied._inputs, copied._size = self._inputs, self._size
+        copied.end_pauses(float("inf"))
+        return copied
+
+    def last_due(self, call: Call) -> float:
+        """Return when the last pause of a call's texts ends; minus infinity: none pauses."""
+        return max((due for due, _, part in self._paused if part.call is call), default=float("-inf"))
+
     def fills(self, limits: BatchLimits) -> bool:
         """Say whether what waits fills a batch."""
         return self._inputs >= limits.max_inputs or self._size >= limits.max_bytes
@@ -86,7 +100,9 @@ class WaitingTexts:
         exceeds = self._inputs > limits.max_inputs or self._size > limits.max_bytes
         return (2 if exceeds else 1) if self.documents else 0
 
-    def take(self, limits: BatchLimits, *, limited: bool, connections: int, hold_documents: bool) -> list[Slice]:
+    def take(
+        self, limits: BatchLimits, *, limited: bool, connections: int, hold_documents: bool, reserve: bool = False
+    ) -> list[Slice]:
         """Take the texts of the next batch: queries first, filled up with documents where requests are scarce.
 
         Args:
@@ -96,8 +112,10 @@ class WaitingTexts:
                 text stay together all the same: their call has failed, and speed is of no use to it.
             connections: Requests with documents that can be on the wire at once.
             hold_documents: Whether documents must wait.
+            reserve: Whether to leave room for the reference text.
         """
-        inputs, size = limits.max_inputs, limits.max_bytes
+        inputs = limits.max_inputs - reserve
+        size = limits.max_bytes - reserve * REFERENCE_BYTES
         documents = deque[Slice]() if hold_documents else self.documents
         slices = take(self.queries, inputs, size)
         if limited and slices:

@@ -98,7 +98,7 @@ class AsyncEmbeddingMethods:
         inputs = prepare(self._lifecycle.options, texts, is_query=is_query)
         if not inputs.texts:
             return no_vectors(self._lifecycle, as_lists=as_lists)
-        progress = Progress()
+        progress = Progress(len(inputs.texts), is_shown=show_progress)
         pending = self._lifecycle.connection().submit_async(
             inputs, progress, is_query=is_query, as_lists=as_lists, max_wait=max_wait, timeout=timeout
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts
-from electronhub_embeddings._progress_bar import Progress, ProgressBar
+from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings._session.streaming import read_batch
 from electronhub_embeddings.errors import ElectronHubError
@@ -32,8 +33,9 @@ async def aembed_iterable(
     """Yield a vector for each text; the arguments are those of `embed_iterable`."""
     if isinstance(texts, (str, bytes)):
         prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
-    progress = Progress()
-    stream = astream(
+    progress = Progress(is_shown=show_progress)
+    stream_with = partial(
+        astream,
         texts,
         submit=lambda batch: lifecycle.connection().submit_async(
             prepare_texts(batch, lifecycle.options.document_prefix), progress, max_wait=max_wait, timeout=timeout
@@ -41,14 +43,16 @@ async def aembed_iterable(
         batch_size=lifecycle.options.batch_size,
         ahead=lifecycle.options.max_concurrency,
     )
-    async with aclosing(stream) as vectors:  # so that leaving this generator withdraws the batches at once
-        if not show_progress:
+    # With `aclosing`, leaving this generator withdraws the batches at once.
+    if not show_progress:
+        async with aclosing(stream_with()) as vectors:
             async for vector in vectors:
                 yield vector
-            return
-        with ProgressBar(progress, None) as bar:
+        return
+    with ProgressBar(progress, None) as bar:
+        async with aclosing(stream_with(look=bar.draw)) as vectors:
             async for vector in vectors:
-                bar.draw()
+                bar.draw_now_and_then()
                 yield vector
 
 
@@ -58,6 +62,7 @@ async def astream(
     submit: Callable[[list[str]], AsyncPendingCall],
     batch_size: int,
     ahead: int,
+    look: Callable[[], None] | None = None,
 ) -> AsyncGenerator[np.ndarray, None]:
     """Yield a vector for each text; the arguments are those of `stream`."""
     source = aiter(texts) if isinstance(texts, AsyncIterable) else iter(texts)
@@ -70,7 +75,9 @@ async def astream(
                 break
             offset, call = oldest
             try:
-                rows: Iterable[np.ndarray] = await call.result()
+                rows: Iterable[np.ndarray] = await (
+                    call.result() if look is None else call.result(look, REDRAW_INTERVAL)
+                )
             except ElectronHubError as error:
                 raise await _add_later_vectors(shift_positions(offset, error), batches) from error.__cause__
             for row in rows:

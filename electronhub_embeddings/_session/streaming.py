@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts
-from electronhub_embeddings._progress_bar import Progress, ProgressBar
+from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings.errors import ElectronHubError
 
@@ -38,8 +39,9 @@ def embed_iterable(
     """
     if isinstance(texts, (str, bytes)):
         prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
-    progress = Progress()
-    vectors = stream(
+    progress = Progress(is_shown=show_progress)
+    stream_with = partial(
+        stream,
         texts,
         submit=lambda batch: lifecycle.connection().submit(
             prepare_texts(batch, lifecycle.options.document_prefix), progress, max_wait=max_wait, timeout=timeout
@@ -48,11 +50,11 @@ def embed_iterable(
         ahead=lifecycle.options.max_concurrency,
     )
     if not show_progress:
-        yield from vectors
+        yield from stream_with()
         return
     with ProgressBar(progress, None) as bar:
-        for vector in vectors:
-            bar.draw()
+        for vector in stream_with(look=bar.draw):
+            bar.draw_now_and_then()
             yield vector
 
 
@@ -62,6 +64,7 @@ def stream(
     submit: Callable[[list[str]], PendingCall],
     batch_size: int,
     ahead: int,
+    look: Callable[[], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield a vector for each text.
 
@@ -70,6 +73,7 @@ def stream(
         submit: Checks a batch and submits it to the workers.
         batch_size: Texts in a batch.
         ahead: Batches in flight in addition to the one whose vectors are being yielded.
+        look: Called every `REDRAW_INTERVAL` seconds while waiting for vectors, to draw a progress bar.
     """
     source = iter(texts)
     batches = BatchesInFlight(submit, ahead)
@@ -81,7 +85,7 @@ def stream(
                 break
             offset, call = oldest
             try:
-                rows: Iterable[np.ndarray] = call.result()
+                rows: Iterable[np.ndarray] = call.result() if look is None else call.result(look, REDRAW_INTERVAL)
             except ElectronHubError as error:
                 raise _add_later_vectors(shift_positions(offset, error), batches) from error.__cause__
             yield from rows

@@ -6,6 +6,7 @@ Invariants:
   length or has a number that is not finite is a miss.
 - If the cache cannot be read, an error is raised before anything is sent. If the cache cannot be written, a warning is
   logged and the vectors are returned.
+- The vector of the reference text, by which another model is noticed, is an entry like any other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from electronhub_embeddings._codec.reference_vector import REFERENCE_TEXT
 from electronhub_embeddings._codec.text_preparation import CachedInputs
 from electronhub_embeddings._codec.vector_decoding import FLOAT32
 from electronhub_embeddings._storage.database import Database
@@ -64,7 +66,7 @@ class VectorCache:
     def __init__(
         self, path: str | os.PathLike[str], *namespace: str | int | None, dimensions: int | None = None
     ) -> None:
-        self._path = os.path.abspath(path)  # noqa: PTH100 - a relative path must mean the same after a chdir
+        self.path = os.path.abspath(path)  # noqa: PTH100 - a relative path must mean the same after a chdir
         self._namespace = hashlib.blake2b(msgspec.json.encode(namespace), digest_size=32)
         self._dimensions = dimensions
         self._service_length: int | None = None
@@ -72,8 +74,8 @@ class VectorCache:
         self._is_announced = False
         """Whether a warning was logged that the file cannot be written, and no write has succeeded since."""
         self._is_read_only = False
-        self._reading = Database(self._path, lambda: BUSY_TIMEOUT, FORMAT, allow_read_only=True)
-        self._writing = Database(self._path, lambda: BUSY_TIMEOUT, FORMAT)  # separate: lookups do not wait for writes
+        self._reading = Database(self.path, lambda: BUSY_TIMEOUT, FORMAT, allow_read_only=True)
+        self._writing = Database(self.path, lambda: BUSY_TIMEOUT, FORMAT)  # separate: lookups do not wait for writes
 
     def recall(self, inputs: TextInputs) -> CachedInputs:
         """Look up the texts of a call.
@@ -82,18 +84,50 @@ class VectorCache:
             CacheError: The file cannot be opened or read, or is not a cache.
         """
         keys = [self._key(text) for text in inputs.texts]
-        try:
-            found = self._read(keys)
-        except ForeignFileError as error:
-            raise self._foreign(error) from error
-        except (sqlite3.Error, OSError) as error:
-            raise CacheError(f"The cache {self._path} cannot be read: {error}.") from error
+        found = self._read(keys)
         known, rows = self._valid_rows(keys, found)
         if not known:
             return CachedInputs(inputs, None, partial(self._write, keys))
         is_known = set(known)
         order = known + [index for index in range(len(keys)) if index not in is_known]
         return CachedInputs(inputs.reordered(order), rows, partial(self._write, [keys[index] for index in order]))
+
+    @property
+    def identity(self) -> tuple[str, bytes]:
+        """The file, and a hash of what determines a vector besides its text."""
+        return self.path, self._namespace.digest()
+
+    def recall_reference(self) -> np.ndarray | None:
+        """Return the vector of the reference text, float32 of shape (d,); None: the cache has none that is valid.
+
+        Raises:
+            CacheError: As in `recall`.
+        """
+        found = self._read([key := self._key(REFERENCE_TEXT)])
+        if key not in found:
+            return None
+        vector = np.frombuffer(found[key], FLOAT32)
+        has_length = len(vector) == (self._dimensions or len(vector))
+        return vector if has_length and np.isfinite(vector).all() else None
+
+    def keep_reference(self, vector: np.ndarray) -> None:
+        """Write the vector of the reference text, of shape (d,)."""
+        self._write([self._key(REFERENCE_TEXT)], 0, 1, vector[np.newaxis])
+
+    def stop_writing(self, reason: CacheError) -> None:
+        """Write nothing until the cache was closed, because its content cannot be checked."""
+        self._announce(reason)
+        self._is_read_only = True
+
+    def count_known(self, inputs: TextInputs) -> tuple[int, TextInputs]:
+        """Return how many of the texts have a vector, and the inputs with these texts first; raises as `recall`.
+
+        Unlike a lookup, this creates no file.
+        """
+        if not os.path.exists(self.path):  # noqa: PTH110 - a str
+            return 0, inputs
+        recalled = self.recall(inputs)
+        return 0 if recalled.rows is None else len(recalled.rows), recalled.inputs
 
     def _valid_rows(self, keys: Sequence[bytes], found: Mapping[bytes, bytes]) -> tuple[list[int], np.ndarray]:
         """Return the positions of the keys with valid vectors, and these vectors, of shape (known, d)."""
@@ -114,7 +148,19 @@ class VectorCache:
         return digest.digest()
 
     def _read(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the vectors found; damaged entries are left out."""
+        """Return the vectors found; damaged entries are left out.
+
+        Raises:
+            CacheError: The file cannot be opened or read, or is not a cache.
+        """
+        try:
+            return self._select(keys)
+        except ForeignFileError as error:
+            raise self._foreign(error) from error
+        except (sqlite3.Error, OSError) as error:
+            raise CacheError(f"The cache {self.path} cannot be read: {error}.") from error
+
+    def _select(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
         for start in range(0, len(keys), MAX_KEYS_PER_QUERY):
             some = keys[start : start + MAX_KEYS_PER_QUERY]
@@ -150,7 +196,7 @@ class VectorCache:
 
     def _may_be_written(self) -> bool:
         """Return whether permissions allow writing; if not, no write is attempted until the cache was closed."""
-        path = Path(self._path).resolve()
+        path = Path(self.path).resolve()
         return all(os.access(needed, os.W_OK) for needed in (path, path.parent) if needed.exists())
 
     def _announce(self, reason: object) -> None:
@@ -159,7 +205,7 @@ class VectorCache:
         self._is_announced = True
 
     def _foreign(self, reason: ForeignFileError) -> CacheError:
-        error = CacheError(f"{self._path} cannot be a cache: the file is {reason}, and was left as it was.")
+        error = CacheError(f"{self.path} cannot be a cache: the file is {reason}, and was left as it was.")
         if reason.is_database:
             error.next_step = "Name another file."  # do not suggest deleting another program's data
         return error

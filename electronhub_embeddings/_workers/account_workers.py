@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._config.account import Account
     from electronhub_embeddings._scheduling.call import Attachment, Call
+    from electronhub_embeddings._scheduling.inquiry import Inquiry
     from electronhub_embeddings._workers.event_inbox import Event
     from electronhub_embeddings._workers.rate_limiter import RateLimiter
 
@@ -68,6 +69,10 @@ class AccountWorkers:
             RuntimeError: The system cannot start a thread.
         """
         self._post_and_start(partial(self._take_in, call))
+
+    def inquire(self, inquiry: Inquiry) -> None:
+        """Have an inquiry answered; raises as `submit`."""
+        self._post_and_start(partial(self._loop.scheduler.inquire, inquiry))
 
     def withdraw(self, call: Call) -> None:
         """Remove the unsent texts of a call."""

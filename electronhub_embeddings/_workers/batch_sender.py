@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import Result, unexpected_error
 from electronhub_embeddings._config.import_lock import importing
+from electronhub_embeddings._workers.drift_check import check_model, uses_cache
 from electronhub_embeddings._workers.metrics import IS_MEASURED
 from electronhub_embeddings._workers.telemetry import Telemetry
-from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
+from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError, ModelChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +34,7 @@ class BatchSender:
         self._api_clients: dict[RequestConfig, ApiClient] = {}
 
     def send(self, batch: Batch) -> Result:
-        """Send a batch, complete its slot and store its vectors; never raises."""
+        """Send a batch, complete its slot, check the model and store the vectors; never raises."""
         result = Result()
         try:
             allocate = _Allocation(batch)
@@ -54,7 +55,7 @@ class BatchSender:
             self._telemetry.metrics.record_waits(calls)
 
     def prepare(self, call: Call) -> None:
-        """Create the output of a call that has no cache."""
+        """Create the output of a call that uses no cache."""
         from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - numpy: at the first text
 
         call.output = VectorOutput(call.inputs, as_lists=call.as_lists)
@@ -64,6 +65,9 @@ class BatchSender:
         try:
             from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - as above
 
+            if not uses_cache(call):
+                self.prepare(call)
+                return None
             recalled = call.cache.recall(call.inputs)
             call.inputs = recalled.inputs
             call.output = output = VectorOutput(recalled.inputs, as_lists=call.as_lists, keep=recalled.keep)
@@ -98,7 +102,7 @@ class BatchSender:
 
 
 class _Allocation:
-    """Chooses the array to decode a batch into: the output of its call, or a new array if it serves several calls."""
+    """Chooses the array to decode a batch into: the output of its call, or a new one if it is not all of the batch."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -107,21 +111,29 @@ class _Allocation:
         from electronhub_embeddings._codec.vector_decoding import new_array  # noqa: PLC0415 - as above
 
         first, *others = self._batch.slices
-        rows = None if others else first.call.output.place(first.start, first.stop, dimensions)
+        is_shared = others or self._batch.reference_for is not None
+        rows = None if is_shared else first.call.output.place(first.start, first.stop, dimensions)
         return new_array(count, dimensions) if rows is None else rows
 
 
 def _store_vectors(batch: Batch, result: Result) -> None:
-    """Store the vectors of a batch in the outputs of its calls.
+    """Store the vectors of a batch in the outputs of its calls, after the model was checked.
 
     If vectors of a call do not match those in its cache, only that call fails.
     """
     if result.vectors is None or result.error is not None:
         return
+    if batch.reference_for is not None:
+        result.vectors = check_model(batch, result.vectors)
     position = 0
     for part in batch.slices:
-        try:
-            part.call.output.put(part.start, part.stop, result.vectors[position : position + len(part)])
-        except InvalidResponseError as error:
-            part.call.fail(error)
+        call, vectors = part.call, result.vectors[position : position + len(part)]
         position += len(part)
+        change = None if call.guard is None else call.guard.change
+        if change is not None and call.attachment.raises_on_change:
+            call.fail(ModelChangedError(change.message))
+            continue
+        try:
+            call.output.put(part.start, part.stop, vectors, keep=change is None and not batch.is_unchecked)
+        except InvalidResponseError as error:
+            call.fail(error)

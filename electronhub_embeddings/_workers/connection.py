@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.checks import check_max_wait
+from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.secret import reveal, without_frames
 from electronhub_embeddings._scheduling.call import Attachment, Call
+from electronhub_embeddings._scheduling.inquiry import Inquiry
 from electronhub_embeddings._usage_tracking import tracked_usages
 from electronhub_embeddings._workers.account_registry import workers_of
 from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
+from electronhub_embeddings._workers.drift_check import guard_of
 from electronhub_embeddings._workers.pending_call import AsyncPendingCall, PendingCall, wake
+from electronhub_embeddings._workers.price_request import ask_price
 from electronhub_embeddings._workers.telemetry import current_context
 from electronhub_embeddings._workers.worker_threads import is_worker
 from electronhub_embeddings.errors import ElectronHubError
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._progress_bar import Progress
     from electronhub_embeddings._rate_limit.limit_status import LimitStatus
+    from electronhub_embeddings._scheduling.job_forecast import JobForecast
     from electronhub_embeddings._storage.vector_cache import VectorCache
     from electronhub_embeddings._workers.account_workers import AccountWorkers
     from electronhub_embeddings.usage import Usage
@@ -45,7 +51,9 @@ class Connection:
     def __init__(self, options: Options, usage: Usage, cache: VectorCache | None) -> None:
         self._options = options
         self._cache = cache
-        self._attachment = Attachment(options.request_config, usage)
+        guard = None if cache is None or options.on_model_change == "ignore" else guard_of(cache)
+        raises = options.on_model_change == "raise"
+        self._attachment = Attachment(options.request_config, usage, guard, raises_on_change=raises)
         self._workers = _find_workers(options)
 
     def close_with(self, owner: object) -> None:
@@ -109,6 +117,38 @@ class Connection:
         pending.submit()
         return pending
 
+    def forecast(self, inputs: TextInputs) -> JobForecast:
+        """Return what texts would need if they were submitted now; the calling thread waits.
+
+        Raises:
+            ElectronHubError: The rate limiter's store failed, or the current thread is a worker.
+            RuntimeError: The system cannot start a thread.
+        """
+        if is_worker():
+            raise _own_worker()
+        done = threading.Lock()
+        done.acquire()
+        inquiry = Inquiry(inputs, self._attachment.config, done.release)
+        self._workers.inquire(inquiry)
+        while not done.acquire(timeout=SIGNAL_INTERVAL):
+            pass
+        return inquiry.result()
+
+    def price(self) -> float | None:
+        """Ask the service for the price of a million tokens; None: it names none. Raises as `ask_price`."""
+        with importing:
+            from electronhub_embeddings._http.api_client import ApiClient  # noqa: PLC0415 - httpx is slow to import
+
+        options, config = self._options, self._attachment.config
+        with closing(ApiClient(options.account, config)) as api_client:
+            return ask_price(
+                api_client.model_price,
+                self._workers.limiter,
+                max_duration=config.max_duration,
+                cap=config.requests_per_minute,
+                max_wait=options.max_wait,
+            )
+
     def limit_status(self) -> LimitStatus:
         """Return what is known of the limit; reads the store in this thread, and raises its exceptions."""
         return self._workers.limiter.status(cap=self._options.requests_per_minute)
@@ -135,10 +175,7 @@ class Connection:
         self, inputs: TextInputs, progress: Progress, *, is_query: bool, as_lists: bool, max_wait: float | None
     ) -> Call:
         if is_worker():
-            raise ElectronHubError(
-                "A text cannot be embedded inside on_request: the worker that calls it would wait for itself. "
-                "Hand the text over to another thread, and do not wait for it there."
-            )
+            raise _own_worker()
         return Call(
             inputs,
             self._attachment,
@@ -151,6 +188,13 @@ class Connection:
             trace_context=current_context(),
             tracked=tracked_usages.get(),
         )
+
+
+def _own_worker() -> ElectronHubError:
+    return ElectronHubError(
+        "A text cannot be embedded inside on_request: the worker that calls it would wait for itself. "
+        "Hand the text over to another thread, and do not wait for it there."
+    )
 
 
 @without_frames

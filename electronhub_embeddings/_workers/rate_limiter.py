@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from electronhub_embeddings._rate_limit.limit_status import read_status
+from electronhub_embeddings._rate_limit.outlook import look_ahead
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings.errors import RateLimitError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._codec.result import Result
     from electronhub_embeddings._rate_limit.limit_status import LimitStatus
+    from electronhub_embeddings._rate_limit.outlook import Outlook
     from electronhub_embeddings._rate_limit.sliding_window import Pause, SlidingWindow
     from electronhub_embeddings._workers.window_keeper import WindowKeeper
 
@@ -111,6 +113,10 @@ class RateLimiter:
             return None if window.probing else [window.delay(now, cap=cap, calls=number) for number in requests]
 
         return self.keeper.update(forecast, cap=cap)
+
+    def look_ahead(self, cap: int | None) -> Outlook:
+        """Return what the window allows from now on; exceptions of the store are raised to the caller."""
+        return self.keeper.update(partial(look_ahead, cap=cap), cap=cap)
 
     def status(self, *, cap: int | None) -> LimitStatus:
         """Return what is known of the limit, and what is left of it; exceptions of the store are raised."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import unexpected_error
 from electronhub_embeddings._config.secret import drop_frames
-from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
+from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookAhead, LookUp, Wait
 from electronhub_embeddings._scheduling.scheduler import Scheduler
 from electronhub_embeddings._workers.rate_limiter import new_slot
 
@@ -111,8 +111,8 @@ class WorkerLoop:
                 batch = self._acquire_slot(action)
                 if batch is not None:
                     return partial(self._send, batch)
-            elif isinstance(action, Forecast):
-                event = self._forecast(action)
+            elif isinstance(action, (Forecast, LookAhead)):
+                event = self._ask_limiter(action)
             elif is_over:
                 return None
             else:
@@ -168,12 +168,14 @@ class WorkerLoop:
             self._limiter.release(slot)
         return batch
 
-    def _forecast(self, action: Forecast) -> Event:
+    def _ask_limiter(self, action: Forecast | LookAhead) -> Event:
+        """Ask the limiter what is to come, without taking a slot."""
         try:
-            waits = self._limiter.forecast(action.requests, cap=action.cap)
+            if isinstance(action, LookAhead):
+                return partial(self.scheduler.looked_ahead, self._limiter.look_ahead(action.cap))
+            return partial(self.scheduler.forecast, self._limiter.forecast(action.requests, cap=action.cap))
         except Exception as error:  # noqa: BLE001 - as above
             return partial(self.scheduler.limiter_failed, drop_frames(error))
-        return partial(self.scheduler.forecast, waits)
 
     def _send(self, batch: Batch) -> None:
         self._find_successor()
@@ -199,6 +201,8 @@ class WorkerLoop:
         waking = [call.resolve for call in effects.complete]
         if waking:  # first the report: a caller that looks at it afterwards finds its call there
             waking.insert(0, partial(self._sender.report_waits, effects.complete))
+        if effects.answered:
+            waking += [inquiry.resolve for inquiry in effects.answered]
         return waking + self._sender.forget(effects.unused) if effects.unused else waking
 
 

@@ -52,6 +52,7 @@ class App:
                 Route(EMBEDDINGS_PATH, self._serve_call, methods=["POST"]),
                 Route(CHAT_PATH, self._serve_call, methods=["POST"]),
                 Route("/v1/models", self._models, methods=["GET"]),
+                Route("/v1/models/{model:path}", self._model, methods=["GET"]),
                 Route("/v1/user/me", self._user, methods=["GET"]),
             ],
             exception_handlers={404: self._not_found, 405: self._method_not_allowed},
@@ -127,6 +128,12 @@ class App:
         return self._respond(
             request, json_response(200, {"object": "list", "data": [m.row() for m in MODELS.values()]})
         )
+
+    async def _model(self, request: Request) -> Response:
+        model = MODELS.get(request.path_params["model"])
+        if model is None:
+            return self._respond(request, _responses.unknown_model(request.path_params["model"]).response())
+        return self._respond(request, json_response(200, model.description()))
 
     async def _user(self, request: Request) -> Response:
         try:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 EMBEDDINGS_PATH: Final = "/v1/embeddings"
 CHAT_PATH: Final = "/v1/chat/completions"
+MAX_INPUT_TOKENS: Final = 8192
 
 _TOKEN: Final = re.compile(
     r"[A-Za-z]{1,7}"  # most English words are one token, long ones two or three
@@ -62,6 +63,10 @@ class Model:
     """Whether a request may set `dimensions`: "text-embedding-3 models only"."""
     owned_by: str = "openai"
     endpoints: tuple[str, ...] = (EMBEDDINGS_PATH,)
+    price: float = 0.1
+    """The price of a million tokens: the vendor's own at the time of writing, for what the service asks may change."""
+    version: int = 1
+    """Another one makes other vectors, and shows nowhere else."""
 
     @property
     def embeds(self) -> bool:
@@ -77,12 +82,17 @@ class Model:
             "endpoints": list(self.endpoints),
         }
 
+    def description(self) -> dict[str, Any]:
+        """Return what `GET /v1/models/{model}` sends."""
+        pricing = {"type": "per_million_tokens", "input": self.price}
+        return {**self.row(), "pricing": pricing, "tokens": MAX_INPUT_TOKENS, "premium_model": False}
+
 
 MODELS: Final = {
     model.id: model
     for model in (
-        Model("text-embedding-3-small", 1536, accepts_dimensions=True),
-        Model("text-embedding-3-large", 3072, accepts_dimensions=True),
+        Model("text-embedding-3-small", 1536, accepts_dimensions=True, price=0.02),
+        Model("text-embedding-3-large", 3072, accepts_dimensions=True, price=0.13),
         Model("text-embedding-ada-002", 1536),
         Model("codestral-embed", 1536, owned_by="mistral"),
         Model("mistral-embed", 1024, owned_by="mistral"),
@@ -109,7 +119,7 @@ def embed(text: str, model: Model, dimensions: int | None = None) -> NDArray[np.
     total *= 2
     exact = int(_EXACT_TEXT_SHARE * _norm(total) / math.sqrt(width)) | 1
     total += exact * _hash_signs(text.encode("utf-8", "surrogatepass"), width).astype(np.int32)
-    total *= _model_signs(model.id, width)
+    total *= _model_signs(model.id if model.version == 1 else f"{model.id} version {model.version}", width)
     shortened = total[:dimensions]
     return (shortened / _norm(shortened)).astype(np.float32)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from electronhub_embeddings.emulator._app import App
@@ -140,6 +141,15 @@ class Emulator:
         """A copy of the calls to embeddings and chat completions so far, in the order in which they were counted."""
         return list(self._app.calls)
 
+    @property
+    def model_version(self) -> int:
+        """The version of all models, 1 at first. Set another one, and other vectors come under the same names."""
+        return self._app.processor.rules.model_version
+
+    @model_version.setter
+    def model_version(self, version: int) -> None:
+        self._app.processor.rules.model_version = version
+
     def vector(
         self, text: str, model: str = "text-embedding-3-small", dimensions: int | None = None
     ) -> NDArray[np.float32]:
@@ -148,7 +158,7 @@ class Emulator:
         Raises:
             KeyError: `model` is unknown.
         """
-        return embed(text, MODELS[model], dimensions)
+        return embed(text, replace(MODELS[model], version=self.model_version), dimensions)
 
     def script(self, *faults: Fault | None) -> None:
         """Append faults to the queue. Each applies to one admitted call; None: no fault."""

@@ -6,7 +6,7 @@ a field only when it is set.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 from electronhub_embeddings.emulator import _responses
@@ -31,7 +31,7 @@ class EmbeddingsRequest:
     prompt_tokens: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class RequestRules:
     """The limits of one request; `Emulator` documents each."""
 
@@ -41,6 +41,7 @@ class RequestRules:
     refuse: Callable[[str], bool] | None = None
     names_offender: bool = True
     base64: bool | Literal["ignore"] = True
+    model_version: int = 1
 
     def validate(self, body: JSON) -> EmbeddingsRequest:
         """Return the request in the JSON `body`.
@@ -50,7 +51,7 @@ class RequestRules:
         """
         if not isinstance(body, dict):
             raise _responses.invalid_field("$")
-        model = _validate_model(body)
+        model = replace(_validate_model(body), version=self.model_version)
         texts = self._validate_texts(body)
         base64 = self._validate_encoding(body)
         dimensions = _validate_dimensions(body, model)

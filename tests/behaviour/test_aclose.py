@@ -115,6 +115,7 @@ def test_an_error_in_a_block(kind, emulator, until_ended):
     until_ended()
 
 
+@pytest.mark.usefixtures("without_reference_text")
 async def test_a_call_that_waits_fails(kind, emulator, tmp_path, until):
     """A call that waits for the limit fails at once, with its finished vectors, which are in the cache as well."""
     service = emulator(rpm=1)

@@ -88,6 +88,26 @@ def test_figures_of_the_application_are_those_of_the_run():
     assert [figure for figure in figures if figure not in said] == []
 
 
+def test_figures_of_forecasts_are_those_of_the_run():
+    """What the page says of forecasts, in jobs of so many, was counted."""
+    said = " ".join(read("benchmarks.md").split("## Forecasts")[1].split("\n## ")[0].split())
+    results = ROOT / "benchmarks" / "results"
+    jobs, tokens = (
+        {row[0]: row[1:] for row in (line.strip("| ").split(" | ") for line in table_rows(text)[1:])}
+        for text in ((results / name).read_text(encoding="utf-8") for name in ("forecast.md", "forecast-tokens.md"))
+    )
+    alone, unrefused, full = jobs["alone"], jobs["of these without a refused request"], tokens["as many as fit"]
+    figures = [
+        *(f"{alone[column]} of {alone[0]}" for column in (1, 3)),
+        *(f"{unrefused[column]} of {unrefused[0]}" for column in (1, 3)),
+        *(f"{jobs[name][5]} of {jobs[name][0]}" for name in ("beside a timer", "beside people")),
+        f"{full[1]} of {full[0]}",
+        f"{sum(int(row[2]) for row in tokens.values())} of {jobs['all'][0]}",
+    ]
+    assert [figure for figure in figures if figure not in said] == []
+    assert sorted(set(re.findall(r"\d+ of \d+", said))) == sorted(set(figures))
+
+
 def test_every_page_is_in_the_menu():
     """Every page is in the navigation of mkdocs.yml."""
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")

@@ -240,7 +240,6 @@ def test_each_wait_is_measured(entry_point, emulator, measured):
     (waits,) = measured(service)["electronhub.rate_limit.wait.duration"]
     assert (waits.count, waits.min) == (2, 0)
     assert waits.sum == pytest.approx(model.usage.seconds_waited)
-    assert waits.bucket_counts[0] == 1
 
 
 def test_waiting_texts_are_measured(client, emulator, measured, *, hold, until, waiting):
@@ -360,7 +359,7 @@ def test_a_model_goes_on_counting_when_it_is_used_again(entry_point, emulator):
 def test_what_a_fault_of_ours_cost_is_counted(entry_point, emulator, monkeypatch):
     """If vectors cannot be returned, for example for lack of memory, the call fails and its usage is counted."""
 
-    def fail(*_):
+    def fail(*_, **__):
         raise MemoryError("no room")
 
     infos = []

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import electronhub_embeddings
-from electronhub_embeddings import EmbeddingsClient
+from electronhub_embeddings import ElectronHubError, EmbeddingsClient
 from electronhub_embeddings.emulator import Emulator
 from support.readme import errors, measured, parameters, rows, snippets
 
@@ -34,7 +34,7 @@ def test_tree_has_every_error():
     real = {
         name: len([base for base in kind.__mro__ if base.__module__ == "electronhub_embeddings.errors"]) - 1
         for name, kind in exported.items()
-        if inspect.isclass(kind) and issubclass(kind, Exception)
+        if inspect.isclass(kind) and issubclass(kind, ElectronHubError)
     }
     assert errors() == real
 

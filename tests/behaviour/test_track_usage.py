@@ -66,10 +66,11 @@ def test_waiting_and_cached_texts_are_counted(entry_point, emulator, tmp_path):
     store = MemoryStore(SlidingWindow(period=0.3, margin=0.01))
     model = entry_point.make(service, rate_limit_store=store, cache=tmp_path / "cache")
     entry_point.embed(model, ["one"])
+    before = model.usage.seconds_waited
     with track_usage(price=2) as usage:
         entry_point.embed(model, ["one", "two"])
     assert (usage.cache_hits, usage.texts, usage.requests) == (1, 1, 1)
-    assert 0 < usage.seconds_waited <= model.usage.seconds_waited
+    assert usage.seconds_waited == pytest.approx(model.usage.seconds_waited - before)
     assert usage.cost == service.calls[1].prompt_tokens * 2 / 1_000_000
 
 

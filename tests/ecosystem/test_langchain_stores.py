@@ -68,7 +68,8 @@ async def test_built_again_with_a_cache(kind, call, asynchronous, tmp_path, *, s
         await call(store, "add_texts", TEXTS, ids=store_case.ids, **store_case.adding)
         rows.append(store_case.rows(store))
         store_case.close(store)
-    assert sent() == [1] * store_case.probes + [len(TEXTS)]
+    first, *others = [1] * store_case.probes + [len(TEXTS)]
+    assert sent() == [first + 1, *others]  # with the sentence by which another model is noticed
     expected = expected_vectors(service, TEXTS)
     assert [same(vectors, expected) for vectors in rows] == [True, True]
 

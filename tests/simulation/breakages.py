@@ -70,8 +70,8 @@ def _dropped_on_withdraw(_):
 
 
 def _sent_twice(accept):
-    def broken(self, batch, tokens):
-        complete = accept(self, batch, tokens)
+    def broken(self, batch, tokens, seconds):
+        complete = accept(self, batch, tokens, seconds)
         self.waiting.put_back(batch.slices[0])
         return complete
 
@@ -250,6 +250,9 @@ BREAKAGES = {
         "is_over",
         lambda _: property(lambda call: call.abandoned or call.withdrawn),
     ),
+    "no model is checked": (request_queue, "add_reference", lambda _: lambda batch, *_: batch),
+    "cached vectors of another model are returned": (Call, "mixes_models", lambda _: property(lambda _: False)),
+    "a reference text that is refused is sent for ever": (recovery, "give_up_reference", lambda _: lambda _: None),
     "a call that failed beside a text is finished twice": (
         request_queue,
         "_finish",
@@ -269,6 +272,9 @@ WHERE = {
     "documents of one request are spread": "few",
     "queries keep the distance beside documents that nothing held up": "few",
     "interactive calls have no order": "beside",
+    "no model is checked": "drift",
+    "cached vectors of another model are returned": "drift",
+    "a reference text that is refused is sent for ever": "drift",
 }
 """The family of scenarios that notices a breakage first, for those that take many seeds."""
 

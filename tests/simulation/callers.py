@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from electronhub_embeddings._scheduling.call import Call
-from electronhub_embeddings.errors import CacheError, InvalidResponseError
+from electronhub_embeddings.errors import CacheError, InvalidResponseError, ModelChangedError
+from simulation.service import vector_of
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,14 @@ class TextInputs:
 class Progress:
     """The progress of a call, which is never displayed."""
 
-    def __init__(self):
-        self.done = 0
+    def __init__(self, *, is_shown=False):
+        self.done = self.requests = 0
+        self.is_shown = is_shown
+        self.forecasts = []
+
+    def foresee(self, *forecast):
+        """Keep a forecast."""
+        self.forecasts.append(forecast)
 
     def advance(self, texts):
         """Count texts."""
@@ -52,6 +59,8 @@ class Progress:
 
     def wait(self, what, until):
         """Ignore why the call waits."""
+
+    wait_to_retry = wait
 
 
 class Output:
@@ -71,6 +80,11 @@ class Output:
                 place not in self.vectors, "each text ends once", "{} text {} got two vectors", self._record, place
             )
             self.vectors[place] = vector
+
+    def forget_known(self):
+        """Forget the vectors from the cache."""
+        for place in self._record.known:
+            del self.vectors[place]
 
     def result(self):
         """Return all vectors."""
@@ -95,6 +109,8 @@ class Record:
     max_wait: float | None = None
     known: tuple = ()
     """Positions of the texts that are in the cache."""
+    is_shown: bool = False
+    """Whether a progress bar is told a forecast after each answer."""
     has_cache: bool = False
     cache_fails: bool = False
     cache_is_stale: bool = False
@@ -119,7 +135,7 @@ class Record:
             self.client.attachment,
             is_query=self.is_query,
             max_wait=self.max_wait,
-            progress=Progress(),
+            progress=Progress(is_shown=self.is_shown),
             cache=object() if self.has_cache else None,
             on_done=self.end,
         )
@@ -128,13 +144,18 @@ class Record:
         return self.name
 
     def vector_in_cache(self, place):
-        """Return the texts in the cache."""
-        return self.world.vector_of(self.texts[place])
+        """Return the vector of a text that is in the cache."""
+        return vector_of(self.texts[place])
 
     def look_up(self):
         """Perform the call's lookup; return the error, if any."""
         if self.cache_fails:
             return CacheError("The cache is damaged.")
+        guard = self.call.guard
+        if guard is not None and guard.change is not None:
+            self.known = ()
+            if self.call.attachment.raises_on_change:
+                return ModelChangedError("Another model.")
         rest = [i for i in range(len(self.texts)) if i not in set(self.known)]
         self.call.inputs = TextInputs(self.texts, self.sizes, [*self.known, *rest])
         self.call.known = len(self.known)

@@ -7,6 +7,7 @@ seen from outside before it is too late. The world keeps the book of what was se
 from collections import Counter
 from dataclasses import dataclass
 
+from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES, REFERENCE_TEXT
 from electronhub_embeddings.errors import (
     APIConnectionError,
     APIStatusError,
@@ -14,6 +15,7 @@ from electronhub_embeddings.errors import (
     CacheError,
     ElectronHubError,
     InvalidResponseError,
+    ModelChangedError,
     RateLimitError,
     ServerError,
 )
@@ -181,7 +183,7 @@ def documents_wait_for_the_search(process, queue, batch):
 
 def batch_is_within_limits(process, queue, batch):
     """A batch has no more texts and bytes than the learned limits allow, unless it is a single text."""
-    limits, count = queue.learned.limits, sum(map(len, batch.slices))
+    limits, count = queue.learned.limits, batch.inputs
     fits = count <= limits.max_inputs and batch.size <= limits.max_bytes
     process.world.require(
         fits or count == 1 or batch.is_probe, "a batch keeps the limits", "{} texts, {} bytes", count, batch.size
@@ -199,7 +201,7 @@ def batch_lingers_for_company(process):
 
 def batch_is_smaller_than_refused_ones(process, batch):
     """After a refusal for size, no batch of the same or a larger size is sent."""
-    count = sum(map(len, batch.slices))
+    count = batch.inputs
     refused = [one for one in process.too_large.get(batch.config, ()) if count >= one[0] and batch.size >= one[1]]
     process.world.require(
         not refused or batch.is_probe,
@@ -215,15 +217,18 @@ def batch_is_full(process, queue, batch):
     """Under a limit, no text is left waiting that would have fitted into the batch."""
     if batch.is_probe:
         return
-    limits, count = queue.learned.limits, sum(map(len, batch.slices))
+    limits, count = queue.learned.limits, batch.inputs
+    reserve = batch.reference_for is None and any(
+        client.guard is not None and client.guard.is_due(process.world.clock.now) for client in queue.attachments
+    )
     held = queue._search is not None and not queue._search.accepted
     heads = [queue.waiting.queries, *([] if held else [queue.waiting.documents])]
     for head in heads:
-        if head and count < limits.max_inputs:
+        if head and count < limits.max_inputs - reserve:
             start = head[0].start
             text = head[0].call.inputs.ends[start] - (head[0].call.inputs.ends[start - 1] if start else 0)
             process.world.require(
-                batch.size + text > limits.max_bytes,
+                batch.size + text > limits.max_bytes - reserve * REFERENCE_BYTES,
                 "a batch is full when the limit is scarce",
                 "{} of {} texts leave, and others wait that fit",
                 count,
@@ -388,7 +393,10 @@ def max_wait_is_kept_when_denied(process, pause, waiting):
 def call_gets_its_own(world, record):
     """A call ends with all its vectors, or with its own error and the vectors that were charged."""
     vectors = record.outcome or {}
-    wrong = [i for i, vector in vectors.items() if vector != world.vector_of(record.texts[i])]
+    right = {i: world.vector_of(text) for i, text in enumerate(record.texts)}
+    if record.call.known:
+        right.update({i: record.vector_in_cache(i) for i in record.known})
+    wrong = [i for i, vector in vectors.items() if vector != right[i]]
     world.require(not wrong, "right vector, right text", "{} has wrong vectors at {}", record, wrong)
     if record.error is None:
         missing = len(record.texts) - len(vectors)
@@ -404,6 +412,33 @@ def call_gets_its_own(world, record):
             not lost or record.is_closed or record.known, "nothing paid for is lost", "{} lost {}", record, lost
         )
     error_is_the_calls_own(world, record)
+
+
+def models_are_not_mixed(process, batch):
+    """Once another model was noticed, no call goes on with cached vectors of the first."""
+    mixed = [part.call for part in batch.slices if part.call.known and part.call.guard and part.call.guard.change]
+    process.world.require(
+        all(call.failed for call in mixed), "models are not mixed", "{} keeps cached vectors", batch.slices
+    )
+
+
+def no_other_model_is_kept(record, *, keep):
+    """No vector of another model than that of the cached ones is written to a cache."""
+    world = record.world
+    world.require(
+        not (keep and record.call.guard is not None) or world.scenario.rules.version == 1 or _cannot_check(record),
+        "no vector of another model is kept",
+        "{} keeps some",
+        record,
+    )
+
+
+def _cannot_check(record):
+    """Return whether a request of a call's configuration has no place for the reference text, or it was refused."""
+    rules = record.world.scenario.rules
+    limits = [queue.learned.limits for queue in record.process.scheduler._queues]
+    is_refused = REFERENCE_TEXT in rules.guilty | rules.unusable
+    return is_refused or any(limit.max_inputs == 1 for limit in limits)
 
 
 def error_is_the_calls_own(world, record):
@@ -427,6 +462,9 @@ def error_is_the_calls_own(world, record):
         reason = None if record.client.config.model in world.refused or looks_like_it else "the request is not at fault"
     elif isinstance(error, APIStatusError):
         reason = None if error.status_code in world.key_statuses else "the key was not refused"
+    elif isinstance(error, ModelChangedError):
+        raises = record.client.attachment.raises_on_change
+        reason = None if raises and world.scenario.rules.version != 1 else "the model is the same"
     elif isinstance(error, CacheError):
         reason = None if record.cache_fails else "its cache is fine"
     elif "rate limit store" in error.message:

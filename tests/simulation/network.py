@@ -117,6 +117,7 @@ class Network:
             headers=headers(answer.limit, answer.remaining, answer.reset, answer.retry_after),
             status=answer.status,
             headers_at=exchange.headers_at,
+            seconds=exchange.ends_at - exchange.sent_at,
         )
         if answer.status != 200:
             result.error = _status_error(answer)

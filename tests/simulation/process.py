@@ -8,13 +8,14 @@ from collections import deque
 from functools import partial
 from itertools import count
 
-from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp
+from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookAhead, LookUp
+from electronhub_embeddings._scheduling.drift_guard import ModelChange
 from electronhub_embeddings._scheduling.scheduler import Scheduler
-from electronhub_embeddings.errors import InvalidResponseError
+from electronhub_embeddings.errors import InvalidResponseError, ModelChangedError
 from simulation import invariants
 from simulation.callers import Output
 from simulation.limiter import limiter_of
-from simulation.service import is_too_large, vector_of
+from simulation.service import is_too_large
 
 
 class Sleep:
@@ -86,6 +87,10 @@ class Process:
         """Submit a call."""
         self.post(partial(self._take_in, record))
 
+    def inquire(self, inquiry):
+        """Ask what the texts of a call would need."""
+        self.post(partial(self.scheduler.inquire, inquiry))
+
     def withdraw(self, call):
         """Withdraw the unsent texts of a call."""
         self.post(partial(self._take_back, call))
@@ -153,9 +158,9 @@ class Process:
                 invariants.batch_lingers_for_company(self)
                 yield world.ask_store()
                 yield from self._acquire_slot(action)
-            elif isinstance(action, Forecast):
+            elif isinstance(action, (Forecast, LookAhead)):
                 yield world.ask_store()
-                event = self._forecast(action)
+                event = self._ask_limiter(action)
                 yield world.ask_store()
             elif is_over:
                 invariants.ends_with_nothing_left(self)
@@ -237,8 +242,10 @@ class Process:
         self.limiter.release(slot)
         self.world.slots_taken.pop(slot)
 
-    def _forecast(self, action):
+    def _ask_limiter(self, action):
         try:
+            if isinstance(action, LookAhead):
+                return partial(self.scheduler.looked_ahead, self.limiter.look_ahead(action.cap))
             waits = self.limiter.forecast(action.requests, cap=action.cap)
         except Exception as error:  # noqa: BLE001 - as above
             return partial(self.scheduler.limiter_failed, error)
@@ -248,35 +255,53 @@ class Process:
     # The workers.
 
     def _send(self, batch):
-        world, texts = self.world, batch.texts
+        world = self.world
+        texts = batch.texts if batch.reference_for is None else batch.texts[:-1]
         exchange = world.send(self, batch, texts)
         yield exchange.ends_at - world.clock.now
-        result = world.network.result(exchange, texts)
+        result = world.network.result(exchange, batch.texts)
         world.answered(self, batch, exchange.sent_at, result)
         yield world.pause()
         self.limiter.complete(batch.slot, result)
         world.completed(self, batch.slot, result)
         yield world.pause()
         if result.error is None:
+            if batch.reference_for is not None:
+                self._check_model(batch)
             position = 0
             for part in batch.slices:
-                self._hand_out(part, texts[position : position + len(part)])
+                self._hand_out(batch, part, texts[position : position + len(part)])
                 position += len(part)
             yield world.pause()
         now = world.clock.now
         world.finished(self, batch, texts, result)
         self.scheduler.finished(batch, result, now)
-        if is_too_large(result.error) and len(texts) > 1:
-            self.too_large.setdefault(batch.config, []).append((len(texts), batch.size))
+        invariants.models_are_not_mixed(self, batch)
+        if is_too_large(result.error) and batch.inputs > 1:
+            self.too_large.setdefault(batch.config, []).append((batch.inputs, batch.size))
         del self.in_flight[batch.slot]
         self.denied = False
         yield from self._report()
 
-    def _hand_out(self, part, texts):
+    def _check_model(self, batch):
+        for guard in {part.call.guard for part in batch.slices} - {None}:
+            if self.world.scenario.rules.version == 1:
+                guard.confirm(self.world.clock.now)
+            else:
+                guard.report(ModelChange("Another model.", b""))
+
+    def _hand_out(self, batch, part, texts):
+        call = part.call
+        has_changed = call.guard is not None and call.guard.change is not None
+        if has_changed and call.attachment.raises_on_change:
+            call.fail(ModelChangedError("Another model."))
+            return
+        keep = not has_changed and not batch.is_unchecked
+        invariants.no_other_model_is_kept(self.world.records[call], keep=keep)
         try:
-            part.call.output.put(part.start, part.stop, [vector_of(text) for text in texts])
+            call.output.put(part.start, part.stop, [self.world.vector_of(text) for text in texts])
         except InvalidResponseError as error:
-            part.call.fail(error)
+            call.fail(error)
 
     def _look_up(self, call):
         record = self.world.records[call]
@@ -310,6 +335,8 @@ class Process:
     def _take_effects(self):
         """Take the scheduler's effects; return the calls that have ended."""
         effects = self.scheduler.take_effects()
+        for inquiry in effects.answered:
+            self.world.clock.after(0.0, inquiry.resolve)
         for config in effects.unused:
             invariants.unused_once(self, config)
             self.configs_in_use.discard(config)

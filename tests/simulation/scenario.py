@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from random import Random
 
+from electronhub_embeddings._codec.reference_vector import REFERENCE_TEXT
 from simulation.callers import Config
 from simulation.network import NetworkConditions
 from simulation.service import KNOWN_WORDS, PERIOD, UNKNOWN_WORDS, Rules
@@ -27,6 +28,8 @@ class Scenario:
     never_refused: bool = False
     """Whether a 429 is a fault of the package."""
     store_failures: bool = False
+    has_guards: bool = False
+    """Whether clients check that the model is the one that filled their cache."""
     max_requests: int | None = None
     """Total requests that the run may cost."""
     longest_job: float | None = None
@@ -497,6 +500,34 @@ def _few(seed, family, dice):
     return scenario
 
 
+def _drift(seed, family, dice):
+    """Caches whose model has been replaced, or not; the text that tells may be refused, or have no usable vector."""
+    rules = Rules(
+        dice.choice((None, 5, 10, 30)),
+        guilt=dice.choice(("named", "unknown", "text")),
+        max_inputs=dice.choice((2048, 2048, 6)),
+        max_tokens=dice.choice((300_000, 300_000, 300)),
+        names_numbers=dice.random() < 0.5,
+        version=dice.choice((1, 2)),
+    )
+    scenario = Scenario(seed, family, rules, _conditions(dice, 0.0, 0.2), has_guards=True)
+    scenario.configs = [_config(dice, f"m{i}") for i in range(dice.randint(1, 2))]
+    _one_window(dice, scenario)
+    _callers(dice, scenario, clients=dice.randint(1, 4), cache=1.0)
+    if dice.random() < 0.4:
+        _guilty(dice, scenario, 0.02)
+    trouble, share = dice.choice(("none", "none", "guilty", "unusable")), dice.random()
+
+    def arrange(world):
+        if trouble != "none":
+            getattr(world.scenario.rules, trouble).add(REFERENCE_TEXT)
+
+    scenario.plan.append(arrange)
+    if share < 0.3:
+        _changes_of_mind(dice, scenario, 0.2)
+    return scenario
+
+
 FAMILIES = {
     "calm": _calm,
     "scarce": _scarce,
@@ -510,4 +541,5 @@ FAMILIES = {
     "everything": _everything,
     "beside": _beside,
     "few": _few,
+    "drift": _drift,
 }

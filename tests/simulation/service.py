@@ -38,6 +38,8 @@ class Rules:
     """Whether base64 is refused."""
     unusable: set = field(default_factory=set)
     """Texts whose vector is never finite."""
+    version: int = 1
+    """The version of all models; the caches have vectors of the first."""
     key_errors: list = field(default_factory=list)
     """(from, until, status): when the key is refused with 401 or 402."""
 
@@ -107,7 +109,7 @@ class Service:
     def is_at_fault(self, text):
         """Return whether a text alone would be refused, or cannot be embedded."""
         rules = self.rules
-        return text in rules.guilty or text in rules.unusable or self._tokens([text]) > rules.max_tokens
+        return text in rules.guilty or text in rules.unusable or self.count_tokens([text]) > rules.max_tokens
 
     def _key_error(self, now):
         for start, stop, status in self.rules.key_errors:
@@ -129,7 +131,7 @@ class Service:
         if len(texts) > rules.max_inputs:
             numbers = f" Expected an array with maximum length {rules.max_inputs}." if rules.names_numbers else ""
             return Answer(400, f"Invalid 'input': array too long.{numbers}")
-        tokens = self._tokens(texts)
+        tokens = self.count_tokens(texts)
         if tokens > rules.max_tokens:
             if rules.names_numbers:
                 return Answer(400, f"Requested {tokens} tokens, max {rules.max_tokens} tokens per request")
@@ -143,9 +145,10 @@ class Service:
 
     def _vectors(self, texts):
         wrong = next((position for position, text in enumerate(texts) if text in self.rules.unusable), None)
-        return Answer(200, tokens=self._tokens(texts), wrong_row=wrong)
+        return Answer(200, tokens=self.count_tokens(texts), wrong_row=wrong)
 
-    def _tokens(self, texts):
+    def count_tokens(self, texts):
+        """Count the tokens of texts."""
         return sum(1 + self._sizes[text] // BYTES_PER_TOKEN for text in texts)
 
 
@@ -155,6 +158,6 @@ def is_too_large(error):
     return error is not None and any(part in error.message for part in words)
 
 
-def vector_of(text):
+def vector_of(text, version=1):
     """Return the correct vector of a text."""
-    return f"vector of {text}"
+    return f"vector of {text} by version {version}"

@@ -4,7 +4,9 @@ import random as global_random
 from collections import Counter, deque
 from random import Random
 
+from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES, REFERENCE_TEXT
 from electronhub_embeddings._scheduling.call import Attachment
+from electronhub_embeddings._scheduling.drift_guard import DriftGuard
 from electronhub_embeddings.errors import (
     APIConnectionError,
     BadRequestError,
@@ -34,10 +36,10 @@ MAX_STEPS = 100_000
 class Client:
     """A client of the package: one attachment."""
 
-    def __init__(self, process, config):
+    def __init__(self, process, config, guard=None, *, raises_on_change=False):
         self.process = process
         self.config = config
-        self.attachment = Attachment(config, Usage())
+        self.attachment = Attachment(config, Usage(), guard, raises_on_change=raises_on_change)
 
 
 class World:
@@ -47,13 +49,11 @@ class World:
         scenario: What happens.
     """
 
-    vector_of = staticmethod(vector_of)
-
     def __init__(self, scenario):
         self.scenario = scenario
         self.random = Random(scenario.seed)
         self.clock = Clock()
-        self.sizes = {}
+        self.sizes = {REFERENCE_TEXT: REFERENCE_BYTES}
         self.service = Service(scenario.rules, self.sizes)
         self.network = Network(self.clock, self.random, self.service, scenario.conditions)
         self.trace = deque(maxlen=KEPT_EVENTS)
@@ -68,6 +68,8 @@ class World:
         self._expected = 0
         """Events after which more calls come."""
         self.records = {}
+        self.guards = {}
+        """(Process, configuration) -> the guard that its clients share."""
         # The book.
         self.sent = []
         """(process, texts) of each request."""
@@ -162,7 +164,11 @@ class World:
 
     def add_client(self, process, config):
         """Make a client."""
-        self.clients.append(Client(process, config))
+        guard = None
+        if self.scenario.has_guards:
+            guard = self.guards.setdefault((process, config), DriftGuard())
+        raises = guard is not None and self.random.random() < 0.5
+        self.clients.append(Client(process, config, guard, raises_on_change=raises))
         return self.clients[-1]
 
     def add_call(self, client, sizes, **options):
@@ -170,7 +176,7 @@ class World:
         name = f"c{len(self.calls)}"
         texts = [f"{name}.{i}" for i in range(len(sizes))]
         self.sizes.update(zip(texts, sizes, strict=True))
-        record = Record(self, name, client.process, client, texts, sizes, **options)
+        record = Record(self, name, client.process, client, texts, sizes, is_shown=len(self.calls) % 3 == 0, **options)
         self.calls.append(record)
         self.records[record.call] = record
         return record
@@ -219,15 +225,19 @@ class World:
 
     # What processes tell.
 
+    def vector_of(self, text):
+        """Return the vector that the service makes of a text."""
+        return vector_of(text, self.scenario.rules.version)
+
     def send(self, process, batch, texts):
-        """Send a batch."""
+        """Send a batch; `texts` are those of callers."""
         self.note(process, "sends", batch)
         invariants.attempts_are_counted(self, batch, texts)
         self.sent.append((process, texts))
         for part in batch.slices:
             record = self.records[part.call]
             record.sent_at = self.clock.now if record.sent_at is None else record.sent_at
-        return self.network.send(batch.config, texts, batch.encoding_format)
+        return self.network.send(batch.config, batch.texts, batch.encoding_format)
 
     def answered(self, process, batch, sent_at, result):
         """Record an answer."""
@@ -241,12 +251,14 @@ class World:
         error = result.error
         if error is None:
             self.accepted.update(dict.fromkeys(texts, process))
+        elif batch.is_reference(error.index):
+            return
         elif isinstance(error, InvalidResponseError) and error.index is not None:
             self._book_wrong_row(batch, texts, error)
         elif isinstance(error, invariants.RETRYABLE):
             self._book_failure(texts, error)
         elif isinstance(error, BadRequestError):
-            if len(texts) == 1 and error.message in UNKNOWN_WORDS:
+            if batch.inputs == 1 and error.message in UNKNOWN_WORDS:
                 self.refused_alone.update(texts)
         else:
             self.hopeless.update(texts)

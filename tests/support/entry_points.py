@@ -23,6 +23,7 @@ class EntryPointKind:
     cls: type
     embed: Callable[[Any, list[str]], Any]
     query: Callable[[Any, str], Any]
+    estimate: Callable[..., Any]
     row: type
     """The type of a vector."""
     number: type
@@ -34,6 +35,7 @@ ENTRY_POINTS = {
         EmbeddingsClient,
         lambda client, texts: client.embed(texts),
         lambda client, text: client.embed_query(text),
+        lambda client, texts, **options: client.estimate(texts, **options),
         np.ndarray,
         np.float32,
     ),
@@ -41,6 +43,7 @@ ENTRY_POINTS = {
         EmbeddingsClient,
         lambda client, texts: asyncio.run(client.aembed(texts)),
         lambda client, text: asyncio.run(client.aembed_query(text)),
+        lambda client, texts, **options: asyncio.run(client.aestimate(texts, **options)),
         np.ndarray,
         np.float32,
     ),
@@ -53,6 +56,7 @@ if find_spec("langchain_core"):
         ElectronHubEmbeddings,
         lambda model, texts: model.embed_documents(texts),
         lambda model, text: model.embed_query(text),
+        lambda model, texts, **options: model.estimate(texts, **options),
         list,
         float,
     )
@@ -60,6 +64,7 @@ if find_spec("langchain_core"):
         ElectronHubEmbeddings,
         lambda model, texts: asyncio.run(model.aembed_documents(texts)),
         lambda model, text: asyncio.run(model.aembed_query(text)),
+        lambda model, texts, **options: asyncio.run(model.aestimate(texts, **options)),
         list,
         float,
     )
@@ -73,6 +78,7 @@ if find_spec("llama_index") and find_spec("llama_index.core"):  # the namespace 
         ElectronHubEmbedding,
         lambda model, texts: model.get_text_embedding_batch(texts),
         lambda model, text: model.get_query_embedding(text),
+        lambda model, texts, **options: model.estimate(texts, **options),
         list,
         float,
     )
@@ -80,6 +86,7 @@ if find_spec("llama_index") and find_spec("llama_index.core"):  # the namespace 
         ElectronHubEmbedding,
         lambda model, texts: asyncio.run(model.aget_text_embedding_batch(texts)),
         lambda model, text: asyncio.run(model.aget_query_embedding(text)),
+        lambda model, texts, **options: asyncio.run(model.aestimate(texts, **options)),
         list,
         float,
     )
@@ -131,6 +138,10 @@ class EntryPoint:
     def query(self, thing, text):
         """Embed a query."""
         return self.kind.query(thing, text)
+
+    def estimate(self, thing, texts, **options):
+        """Estimate what embedding documents would take."""
+        return self.kind.estimate(thing, texts, **options)
 
 
 def expected_vectors(service, texts, dimensions=None):

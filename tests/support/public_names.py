@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 import httpx2
@@ -33,10 +34,13 @@ from electronhub_embeddings import (
     CheckResult,
     ElectronHubError,
     EmbeddingsClient,
+    Estimate,
     HTTPX2RateLimitedTransport,
     InputError,
     InsufficientBalanceError,
     InvalidResponseError,
+    ModelChangedError,
+    ModelChangedWarning,
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -112,6 +116,7 @@ def client(own: httpx.Client, headers: Mapping[str, str]) -> EmbeddingsClient:
         query_prefix="query: ",
         document_prefix="passage: ",
         cache="vectors.sqlite",
+        on_model_change="raise",
         rate_limit_store=store,
         default_headers=headers,
         http_client=own,
@@ -128,6 +133,7 @@ def client_methods(embeddings: EmbeddingsClient) -> Usage:
     rows: Iterator[np.ndarray] = embeddings.iter_embed((text for text in ("one", "two")), show_progress=True)
     assert_type(embeddings.embed_lists(["one"], show_progress=True, max_wait=10, timeout=5.0), list[list[float]])
     assert_type(embeddings.list_models(), list[str])
+    assert_type(embeddings.estimate(iter(["one"]), price=0.02, with_prices=True), Estimate)
     check_result(embeddings.check(send=True))
     embeddings.close()
     embeddings.reopen()
@@ -144,6 +150,7 @@ async def async_client_methods(embeddings: EmbeddingsClient) -> None:
     rows = [row async for row in embeddings.aiter_embed(["one"], show_progress=True, max_wait=10, timeout=5.0)]
     more: AsyncIterator[np.ndarray] = embeddings.aiter_embed(async_texts())
     assert_type(await embeddings.alist_models(), list[str])
+    estimate(await embeddings.aestimate(["one"], price=None, with_prices=False))
     check_result(await embeddings.acheck(send=True))
     await embeddings.aclose()
     del vectors, query, rows, more
@@ -161,6 +168,16 @@ async def async_texts() -> AsyncIterator[str]:
     yield "one"
 
 
+def estimate(job: Estimate) -> None:
+    assert_type(
+        (job.texts, job.distinct, job.cached, job.sent, job.tokens, job.requests), tuple[int, int, int, int, int, int]
+    )
+    assert_type(job.tokens_range, tuple[int, int])
+    assert_type((job.seconds, job.price, job.cost), tuple[float | None, float | None, float | None])
+    assert_type((job.requests_per_minute, job.left_to_others), tuple[int | None, int])
+    assert_type(job.limit_source, Literal["service", "guess", "option"] | None)
+
+
 def usage(total: Usage) -> None:
     counts = (total.requests, total.attempts, total.prompt_tokens, total.total_tokens, total.texts, total.cache_hits)
     assert_type(sum(counts), int)
@@ -171,9 +188,10 @@ def usage(total: Usage) -> None:
 
 
 def errors(embeddings: EmbeddingsClient) -> None:
+    warnings.simplefilter("error", ModelChangedWarning)
     try:
         embeddings.embed(["one"])
-    except (InputError, CacheError, StoreConflictError) as error:
+    except (InputError, CacheError, ModelChangedError, StoreConflictError) as error:
         assert_type(error.index, int | None)
     except (APITimeoutError, APIConnectionError) as error:
         assert_type(error.sent, bool)
@@ -213,6 +231,7 @@ def langchain() -> Embeddings:
         query_prefix="query: ",
         document_prefix="passage: ",
         cache="vectors.sqlite",
+        on_model_change="raise",
         rate_limit_store=Store(),
         default_headers={"X-Team": "search"},
         http_client=httpx.Client(),
@@ -224,6 +243,7 @@ def langchain() -> Embeddings:
     model.api_key = "ek-example"
     assert_type(model.api_key, SecretStr | None)
     assert_type(model.usage, Usage)
+    assert_type(model.estimate(["one"], price=0.02, with_prices=True), Estimate)
     assert_type(model.embed_documents(["one"]), list[list[float]])
     with model as entered:
         assert_type(entered.embed_query("one"), list[float])
@@ -233,6 +253,7 @@ def langchain() -> Embeddings:
 async def async_langchain(model: ElectronHubEmbeddings) -> None:
     async with model as entered:
         assert_type(await entered.aembed_documents(["one"]), list[list[float]])
+        estimate(await entered.aestimate(["one"], price=0.02, with_prices=True))
     assert_type(await model.aembed_query("one"), list[float])
     await model.aclose()
 
@@ -263,6 +284,7 @@ def llama_index() -> BaseEmbedding:
         query_prefix="query: ",
         document_prefix="passage: ",
         cache="vectors.sqlite",
+        on_model_change="raise",
         rate_limit_store=Store(),
         default_headers={"X-Team": "search"},
         http_client=httpx2.Client(),
@@ -271,6 +293,7 @@ def llama_index() -> BaseEmbedding:
     )
     assert_type(model.model, str)
     assert_type(model.usage, Usage)
+    assert_type(model.estimate(["one"], price=0.02, with_prices=True), Estimate)
     assert_type(model.get_text_embedding_batch(["one"], show_progress=True), list[list[float]])
     with model as entered:
         assert_type(entered.get_query_embedding("one"), list[float])

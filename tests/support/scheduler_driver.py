@@ -7,7 +7,9 @@ from itertools import accumulate
 from hypothesis import strategies as st
 
 from electronhub_embeddings._codec.result import Result
-from electronhub_embeddings._scheduling.actions import AcquireSlot
+from electronhub_embeddings._rate_limit.outlook import look_ahead
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
+from electronhub_embeddings._scheduling.actions import AcquireSlot, LookAhead
 from electronhub_embeddings._scheduling.batch import Slice
 from electronhub_embeddings._scheduling.call import Attachment, Call
 from electronhub_embeddings._scheduling.scheduler import Scheduler
@@ -45,10 +47,16 @@ class Inputs:
 
 
 class Progress:
-    """Counts texts and ignores reasons for waiting."""
+    """Counts texts, keeps forecasts, and ignores reasons for waiting."""
 
-    def __init__(self):
-        self.done = 0
+    def __init__(self, *, is_shown=False):
+        self.done = self.requests = 0
+        self.is_shown = is_shown
+        self.forecasts = []
+
+    def foresee(self, *forecast):
+        """Keep a forecast."""
+        self.forecasts.append(forecast)
 
     def advance(self, texts):
         """Count texts."""
@@ -57,14 +65,18 @@ class Progress:
     def wait(self, what, until):
         """Ignore why the call waits."""
 
+    wait_to_retry = wait
 
-def make_call(sizes=(1,), *, config=None, attachment=None, is_query=False, max_wait=None, cache=None, tracked=()):
+
+def make_call(
+    sizes=(1,), *, config=None, attachment=None, is_query=False, max_wait=None, cache=None, tracked=(), is_shown=False
+):
     """Return a call of texts of the given sizes."""
     sizes = [1] * sizes if isinstance(sizes, int) else list(sizes)
     inputs = Inputs([f"t{i}" for i in range(len(sizes))], list(accumulate(sizes)))
     attachment = attachment or Attachment(config or Config(), Usage())
     options = {"is_query": is_query, "max_wait": max_wait, "cache": cache, "tracked": tracked}
-    return Call(inputs, attachment, progress=Progress(), **options)
+    return Call(inputs, attachment, progress=Progress(is_shown=is_shown), **options)
 
 
 def texts_of(slices):
@@ -111,6 +123,8 @@ class Driver:
         self.config = config or Config()
         self.scheduler = Scheduler()
         self.now = 100.0
+        self.window = SlidingWindow(limit=5, probing=False)
+        """What the outlook is asked of; no slot is taken in it."""
         self.requests = []
         """The texts of each batch that `drive` sent."""
         self.accepted = []
@@ -133,8 +147,9 @@ class Driver:
         return call
 
     def action(self):
-        """Return the next action."""
-        action = self.scheduler.next_action(self.now)
+        """Return the next action, after questions for the outlook were answered."""
+        while isinstance(action := self.scheduler.next_action(self.now), LookAhead):
+            self.scheduler.looked_ahead(look_ahead(self.window, self.now, action.cap), self.now)
         self._take_effects()
         return action
 
@@ -151,10 +166,11 @@ class Driver:
         self._take_effects()
         return batch
 
-    def finish(self, batch, error=None, tokens=0):
+    def finish(self, batch, error=None, tokens=0, seconds=0.0):
         """Finish a batch, with vectors or with an error."""
         status = None if error is None else getattr(error, "status_code", None)
-        self.scheduler.finished(batch, Result(error=error, prompt_tokens=tokens, status=status), self.now)
+        result = Result(error=error, prompt_tokens=tokens, status=status, seconds=seconds)
+        self.scheduler.finished(batch, result, self.now)
         self._take_effects()
 
     def drive(self, service):

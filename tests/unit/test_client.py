@@ -469,7 +469,7 @@ def test_show_progress(client, emulator, capsys):
     asyncio.run(client(service).aembed(texts, show_progress=True))
     assert "3/3" in capsys.readouterr().err
     list(client(service).iter_embed(texts, show_progress=True))
-    assert "3text" in capsys.readouterr().err
+    assert "3 texts" in capsys.readouterr().err
 
 
 def test_no_bar_unless_asked_for(client, emulator, capsys):

@@ -90,3 +90,17 @@ def test_vectors_are_kept_before_they_are_handed_out():
 def test_nothing_was_stored():
     """A call that fails at its first request has an empty `.partial`."""
     assert VectorOutput(prepare_texts(["a"]), as_lists=False).partial() == {}
+
+
+def test_cached_vectors_are_forgotten():
+    """They are not part of `.partial` until the same texts have vectors again, which are not kept unless wanted."""
+    kept = []
+    for as_lists in (False, True):
+        output = VectorOutput(prepare_texts(["a", "b"]), as_lists=as_lists, keep=lambda *_: kept.append(True))
+        output.put_known(np.array([[1]], np.float32))
+        output.put(1, 2, np.array([[2]], np.float32), keep=False)
+        output.forget_known()
+        assert {index: vector.tolist() for index, vector in output.partial().items()} == {1: [2.0]}
+        output.put(0, 1, np.array([[3]], np.float32), keep=False)
+        assert [list(vector) for vector in output.result()] == [[3.0], [2.0]]
+    assert kept == []

@@ -105,6 +105,18 @@ def test_models_are_public_and_uncounted():
     assert rows[MODEL]["object"] == "model"
 
 
+def test_a_model_has_a_price():
+    """One model is described without a key and uncounted, and an unknown one is a 404, whatever its name."""
+    with Emulator(rpm=1) as service:
+        found, unknown = (httpx.get(f"{service.base_url}/models/{name}", verify=TLS) for name in (MODEL, "a%2Fb"))
+        assert found.headers["X-RateLimit-Remaining"] == "1"
+        assert service.calls == []
+    assert found.json()["pricing"] == {"type": "per_million_tokens", "input": 0.02}
+    assert found.json()["tokens"] == 8192
+    assert unknown.status_code == 404
+    assert "'a/b'" in unknown.json()["error"]["message"]
+
+
 def test_user_needs_the_key(service):
     """Plan and credits are shown only with the key."""
     url, good = f"{service.base_url}/user/me", {"Authorization": f"Bearer {service.api_key}"}

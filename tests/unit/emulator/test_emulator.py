@@ -104,3 +104,16 @@ def test_missing_dependencies_are_named():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert 'pip install "electronhub-embeddings[emulator]"' in done.stderr
+
+
+def test_another_version_of_the_models():
+    """Vectors of another version have only the length in common, and the first version can come back."""
+    service = Emulator()
+    before = service.vector("a text")
+    service.model_version = 2
+    after = service.vector("a text")
+    assert service.model_version == 2
+    assert before.shape == after.shape
+    assert abs(float(before @ after)) < 0.2
+    service.model_version = 1
+    assert service.vector("a text").tolist() == before.tolist()

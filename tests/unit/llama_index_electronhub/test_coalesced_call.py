@@ -98,7 +98,7 @@ def test_one_bar_for_the_whole_list(embed, model, emulator, capsys):
     """Progress is shown once, by this package, and advances with the vectors."""
     embed(model(emulator(rpm=0), embed_batch_size=10), TEXTS[:30], show_progress=True)
     shown = capsys.readouterr().err
-    assert "Embedding: 100%" in shown
+    assert "30/30 texts, 1 request in " in shown
     assert "Generating" not in shown
 
 

@@ -44,6 +44,17 @@ def test_the_warning_says_how_to_see_more(caplog):
     assert "show_progress=True" in record.getMessage()
 
 
+def test_a_bar_warns_of_a_long_wait_itself(lines):
+    """A warning would be printed into the line of the bar, and say nothing more."""
+    driver = Driver()
+    driver.submit(is_shown=True)
+    deny(driver, WARNED_WAIT)
+    assert lines() == [("INFO", "rate limit: next request in 10 s")]
+    driver.submit()
+    deny(driver, WARNED_WAIT)
+    assert lines()[1:] == [("WARNING", "rate limit: next request in 10 s")]
+
+
 def test_later_waits_of_a_call_are_at_info(lines):
     """A job that waits every minute warns once."""
     driver = Driver()
@@ -97,7 +108,7 @@ def test_a_retry_is_logged_and_shown(lines, error, words):
     driver = Driver(Config(max_retries=6))
     call = driver.submit()
     shown = []
-    call.progress.wait = lambda what, until: shown.append((what, until - driver.now))
+    call.progress.wait_to_retry = lambda what, until: shown.append((what, until - driver.now))
     driver.finish(driver.send(), error)
     ((what, pause),) = shown
     assert what == f"{words}: attempt 2 of {7 if error.retries is None else error.retries + 1}"

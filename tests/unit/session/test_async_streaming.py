@@ -93,4 +93,4 @@ async def test_one_string_is_no_iterable(client, emulator):
 async def test_a_bar(client, emulator, capsys):
     """`show_progress` draws a bar."""
     assert len([row async for row in client(emulator(rpm=0)).aiter_embed(["a", "b"], show_progress=True)]) == 2
-    assert "Embedding" in capsys.readouterr().err
+    assert "2 texts, 1 request" in capsys.readouterr().err

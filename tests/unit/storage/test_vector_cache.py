@@ -27,7 +27,7 @@ from electronhub_embeddings.emulator import faults
 from support.child_processes import begin, finish, release, slow_except
 from support.entry_points import expected_vectors, paired, same
 
-pytestmark = pytest.mark.usefixtures("quick_retries")
+pytestmark = pytest.mark.usefixtures("quick_retries", "without_reference_text")
 
 TEXTS = [f"text {number}" for number in range(40)]
 
@@ -36,7 +36,7 @@ import sys
 from electronhub_embeddings import EmbeddingsClient
 
 url, key, path, shift = sys.argv[1:]
-client = EmbeddingsClient(api_key=key, base_url=url, cache=path, dimensions=16, batch_size=50)
+client = EmbeddingsClient(api_key=key, base_url=url, cache=path, dimensions=16, batch_size=50, on_model_change="ignore")
 print("ready", flush=True)
 sys.stdin.readline()
 texts = [f"text {number}" for number in range(int(shift), int(shift) + 400)]

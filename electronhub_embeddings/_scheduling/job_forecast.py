@@ -1,0 +1,162 @@
+"""Forecasts what the texts of one call still need: requests, and seconds. Used by `estimate` and by the progress bar.
+
+The batches are formed by the scheduler's own rules, from copies of its queues, at the times at which the window's
+outlook lets requests start. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._rate_limit.outlook import Lane
+from electronhub_embeddings._scheduling.batch import count_texts
+from electronhub_embeddings._scheduling.batch_limits import ESTIMATE_MARGIN
+from electronhub_embeddings._scheduling.request_queue import RequestQueue
+
+if TYPE_CHECKING:
+    from electronhub_embeddings._rate_limit.outlook import LimitSource, Outlook
+    from electronhub_embeddings._scheduling.batch import Slice
+    from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+    from electronhub_embeddings._scheduling.call import Call
+    from electronhub_embeddings._scheduling.request_queues import RequestQueues
+
+ASSUMED_ROUND_TRIP = 1.0
+"""Seconds that a full request takes, until one was measured."""
+
+MAX_PLANNED = 100
+"""Batches that are formed in a forecast that is made after each answer; beyond, those to come are taken to be like
+them. This bounds the time of a forecast to about a millisecond."""
+
+
+@dataclass(frozen=True)
+class JobForecast:
+    """What the waiting texts of one call need."""
+
+    requests: int
+    """Requests that will carry waiting texts of the call."""
+    seconds: float | None
+    """Seconds until the last answer; None: no limit is known, nor that there is none."""
+    requests_per_minute: int | None
+    """Requests that are ours in a minute; None: no limit is known."""
+    source: LimitSource | None
+    """Who says what the limit is."""
+    others: int
+    """Requests per minute that are left to others with the same key."""
+    tokens: tuple[int, int, int]
+    """Tokens of the waiting texts: to expect, the fewest and the most that are likely."""
+
+
+def forecast_job(
+    queues: RequestQueues, call: Call, outlook: Outlook, now: float, *, is_new: bool = False, most: int = MAX_PLANNED
+) -> JobForecast:
+    """Forecast what a call needs.
+
+    Args:
+        queues: The queues of the account.
+        call: The call.
+        outlook: The window's.
+        now: The time.
+        is_new: Whether the call is in no queue, and would have to be added at the end of its own.
+        most: Batches to form one by one; beyond, the average of these is used.
+    """
+    queue = queues.get(call.attachment.config) or RequestQueue(call.attachment.config)
+    rehearsal = _Rehearsal(queue, outlook, reserve=call.guard is not None and call.guard.is_due(now))
+    if is_new and call.outstanding:
+        rehearsal.waiting.add(call)
+    parts = [part for part in rehearsal.waiting if part.call is call]
+    texts = count_texts(parts)
+    requests, seconds = 0, 0.0
+    if texts:
+        requests, seconds = rehearsal.run(call, texts, _batches_before(queues, queue, call), most)
+    seconds = max(seconds, queue.waiting.last_due(call) - now) + rehearsal.lane.round_trip
+    return JobForecast(
+        requests=requests,
+        seconds=seconds if outlook.is_known else None,
+        requests_per_minute=outlook.requests_per_minute,
+        source=outlook.source,
+        others=outlook.others,
+        tokens=queue.learned.limits.charged.expect(texts, sum(part.size for part in parts)),
+    )
+
+
+class _Rehearsal:
+    """Lets copies of a queue's texts leave, batch by batch.
+
+    Args:
+        queue: The queue, which is not changed.
+        outlook: When requests can start.
+        reserve: Whether batches leave room for the reference text until one is answered.
+    """
+
+    def __init__(self, queue: RequestQueue, outlook: Outlook, *, reserve: bool) -> None:
+        self.waiting = queue.waiting.copy()
+        self.lane = Lane(
+            connections=queue.connections,
+            busy=queue.in_flight,
+            round_trip=ASSUMED_ROUND_TRIP if queue.round_trip is None else queue.round_trip,
+            is_spread=queue.config.spread_documents,
+        )
+        self._outlook = outlook
+        self._reserve = reserve
+        self._limits = queue.learned.limits
+        self._later = _after_an_answer(self._limits)
+        self._is_limited = outlook.share is not None or outlook.is_probing
+
+    def run(self, call: Call, texts: int, before: int, most: int) -> tuple[int, float]:
+        """Let the texts of a call leave.
+
+        Args:
+            call: The call.
+            texts: The number of its waiting texts.
+            before: Requests of other queues that start before.
+            most: Batches to form one by one.
+
+        Returns:
+            The requests with texts of the call, and the seconds until the last one starts.
+        """
+        starts = islice(self._outlook.starts(self.lane), before, None)
+        requests, taken, sent, last = 0, 0, 0, 0.0
+        answered_at = self.lane.round_trip if self.lane.busy else math.inf
+        for last in islice(starts, most):
+            answered_at = min(answered_at, last + self.lane.round_trip)
+            is_answered = last >= answered_at
+            limits, reserve = (self._later, False) if is_answered else (self._limits, self._reserve)
+            batch = self._take(limits, reserve=reserve)
+            mine = count_texts([part for part in batch if part.call is call])
+            requests, taken, sent = requests + bool(mine), taken + count_texts(batch), sent + mine
+            if sent >= texts:
+                return requests, last
+        left = count_texts([part for part in self.waiting if part.call.number <= call.number])
+        more = math.ceil(left * most / taken)
+        skipped, seconds = self._outlook.after_many(self.lane, more)
+        *_, last = last, *islice(starts, more - skipped)
+        return requests + math.ceil((texts - sent) * most / taken), last + seconds
+
+    def _take(self, limits: BatchLimits, *, reserve: bool) -> list[Slice]:
+        return self.waiting.take(
+            limits, limited=self._is_limited, connections=self.lane.connections, hold_documents=False, reserve=reserve
+        )
+
+
+def _after_an_answer(limits: BatchLimits) -> BatchLimits:
+    """Return the limits to expect once the first batch was answered."""
+    if limits.observed:
+        return limits
+    return replace(limits, tokens_per_byte=min(1.0, ESTIMATE_MARGIN * limits.charged.tokens_per_byte))
+
+
+def _batches_before(queues: RequestQueues, own: RequestQueue, call: Call) -> int:
+    """Count the batches of other configurations that leave before the call's texts: queries, and older calls."""
+    batches = 0
+    for queue in queues:
+        if queue is own or not queue.waiting:
+            continue
+        waiting = queue.waiting.copy()
+        waiting.take_out(lambda part: part.call.number > call.number and not part.call.is_query)
+        while waiting and batches < MAX_PLANNED:
+            waiting.take(queue.learned.limits, limited=True, connections=queue.connections, hold_documents=False)
+            batches += 1
+    return batches

@@ -1,0 +1,105 @@
+"""Those who want to know how long it takes: callers of `estimate`, progress bars, and the log.
+
+A forecast is made after each answer, for calls whose progress is shown, and once for a long call, whose first forecast
+is logged. For any other call nothing is done.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._scheduling.actions import LookAhead
+from electronhub_embeddings._scheduling.job_forecast import forecast_job
+from electronhub_embeddings._wording import counted, in_words, limit_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from electronhub_embeddings._rate_limit.outlook import Outlook
+    from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+    from electronhub_embeddings._scheduling.call import Call
+    from electronhub_embeddings._scheduling.inquiry import Inquiry
+    from electronhub_embeddings._scheduling.job_forecast import JobForecast
+    from electronhub_embeddings._scheduling.request_queues import RequestQueues
+    from electronhub_embeddings.errors import ElectronHubError
+
+logger = logging.getLogger("electronhub_embeddings")
+
+LONG_JOB = 10.0
+"""Seconds from which a call is long: its first forecast is logged."""
+
+
+class Watchers:
+    """Keeps those who want to know it, and tells them what the limiter allows from now on."""
+
+    def __init__(self) -> None:
+        self.inquiries: list[Inquiry] = []
+        """Those that have not been answered."""
+        self.calls: list[Call] = []
+        """Calls to forecast after the next answer."""
+        self.is_due = False
+        """Whether the limiter has to be asked."""
+        self._unannounced: set[Call] = set()
+        """Calls of more than one request without a known forecast so far."""
+
+    def inquire(self, inquiry: Inquiry) -> None:
+        """Add an inquiry."""
+        self.inquiries.append(inquiry)
+        self.is_due = True
+
+    def watch(self, call: Call, limits: BatchLimits) -> None:
+        """Add a call with waiting documents, if its progress is shown or it needs more than one request."""
+        is_long = call.outstanding > limits.max_inputs or call.inputs.ends[-1] > limits.max_bytes
+        if is_long:
+            self._unannounced.add(call)
+        if is_long or call.progress.is_shown:
+            self.calls.append(call)
+            self.is_due = True
+
+    def ask(self, cap: int | None) -> LookAhead | None:
+        """Return what to ask the limiter; None: nobody is left who wants to know it.
+
+        Args:
+            cap: The limit of the clients that are attached, in requests per minute; those who inquire may have lower
+                ones.
+        """
+        self.is_due = False
+        if not (self.inquiries or self.calls):
+            return None
+        return LookAhead(min(filter(None, (cap, *(inquiry.cap for inquiry in self.inquiries))), default=None))
+
+    def tell(self, queues: RequestQueues, outlook: Outlook, now: float) -> list[Inquiry]:
+        """Tell what the limiter has answered; return the inquiries whose callers are to be woken."""
+        for inquiry in self.inquiries:
+            inquiry.answer(queues, outlook, now)
+        answered, self.inquiries = self.inquiries, []  # only now: after an internal error, `fail` is called
+        for call in list(self.calls):
+            self._tell(call, forecast_job(queues, call, outlook, now), now)
+        return answered
+
+    def _tell(self, call: Call, forecast: JobForecast, now: float) -> None:
+        ends_at = None if forecast.seconds is None else now + forecast.seconds
+        to_come = forecast.requests + call.requests_in_flight
+        call.progress.foresee(to_come, ends_at, forecast.requests_per_minute)
+        if forecast.seconds is None or call not in self._unannounced:
+            return
+        self._unannounced.remove(call)
+        if forecast.seconds >= LONG_JOB:
+            what = f"{counted(call.outstanding, 'text')} in {counted(to_come, 'request')}"
+            limit = limit_in_words(forecast.requests_per_minute, forecast.source, forecast.others)
+            logger.info("%s: about %s (%s)", what, in_words(forecast.seconds), limit)
+        if not call.progress.is_shown:
+            self.calls.remove(call)
+
+    def forget(self, ended: Collection[Call]) -> None:
+        """Forget calls that have ended."""
+        self._unannounced.difference_update(ended)
+        self.calls = [call for call in self.calls if call not in ended]
+
+    def fail(self, error: ElectronHubError) -> list[Inquiry]:
+        """Fail all inquiries; return them."""
+        failed, self.inquiries = self.inquiries, []
+        for inquiry in failed:
+            inquiry.fail(error)
+        return failed

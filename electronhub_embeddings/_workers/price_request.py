@@ -1,0 +1,78 @@
+"""Asks the service for the price of a model.
+
+No document says whether such a request counts against the limit of the key, which it does not carry: it takes a slot,
+and teaches the limiter nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from electronhub_embeddings._codec.result import Result
+from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
+from electronhub_embeddings._workers.rate_limiter import new_slot
+from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from electronhub_embeddings._workers.rate_limiter import RateLimiter
+
+ANSWER_INTERVAL = 0.05
+"""Seconds between two checks whether the answer has arrived that must come before any other request."""
+
+
+def ask_price(
+    ask: Callable[[], float | None],
+    limiter: RateLimiter,
+    *,
+    max_duration: float,
+    cap: int | None,
+    max_wait: float | None,
+) -> float | None:
+    """Wait for a slot, and ask; the calling thread does both.
+
+    Args:
+        ask: Sends the request.
+        limiter: The account's rate limiter.
+        max_duration: Seconds after which the request must have ended.
+        cap: The client's own limit, in requests per minute.
+        max_wait: Seconds to wait for the limit at most; None: as long as it takes.
+
+    Raises:
+        RateLimitError: The wait is longer than `max_wait`.
+        ElectronHubError: The store failed, or any error of `ask`.
+    """
+    slot = new_slot()
+    result = Result(error=ElectronHubError("The request was interrupted."))
+    try:
+        _wait(slot, limiter, max_duration=max_duration, cap=cap, max_wait=max_wait)
+    except BaseException:
+        limiter.release(slot)
+        raise
+    try:
+        price = ask()
+        result = Result()
+    except ElectronHubError as error:
+        result = Result(error=error)
+        raise
+    finally:
+        limiter.complete(slot, result)
+    return price
+
+
+def _wait(slot: str, limiter: RateLimiter, *, max_duration: float, cap: int | None, max_wait: float | None) -> None:
+    until = float("inf") if max_wait is None else time.monotonic() + max_wait
+    while True:
+        try:
+            pause, _ = limiter.acquire(slot, max_duration=max_duration, cap=cap, interactive=False)
+        except Exception as error:  # any exception of a third-party store
+            raise ElectronHubError(f"The rate limit store failed: {error}") from error
+        if pause is None:
+            return
+        needed, left = pause.seconds or ANSWER_INTERVAL, until - time.monotonic()
+        if needed > left:
+            message = f"The price has to wait for {needed:.1f} s ({pause.reason}), and max_wait is {max_wait:g} s."
+            raise RateLimitError(message, status_code=429, retry_after=pause.seconds)
+        time.sleep(min(needed, RECHECK_INTERVAL))

@@ -1,0 +1,27 @@
+"""Durations in words: the unit that a reader would choose, and no digit too many."""
+
+import pytest
+
+from electronhub_embeddings._wording import in_words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, "1 s"),
+        (1.4, "1 s"),
+        (56.0, "56 s"),
+        (119.9, "120 s"),
+        (120.0, "2 min"),
+        (99 * 60.0, "99 min"),
+        (100 * 60.0, "1 h 40 min"),
+        (119.6 * 60.0, "2 h"),
+        (200 * 60.0, "3 h 20 min"),
+        (47.9 * 3600.0, "47 h 50 min"),
+        (48 * 3600.0, "2 days"),
+        (100 * 3600.0, "4 days"),
+    ],
+)
+def test_the_unit_fits_the_length(seconds, words):
+    """Seconds up to two minutes, minutes up to a hundred, then hours and tens of minutes, and days from two on."""
+    assert in_words(seconds) == words
