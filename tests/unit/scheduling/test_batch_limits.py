@@ -51,6 +51,13 @@ def test_the_first_text_can_always_go(queue):
     assert before[1:] == texts_of(queue)
 
 
+def test_the_number_of_texts_is_bounded_over_several_calls():
+    """Whole calls and the beginning of the next, up to the bound."""
+    queue = deque([whole_slice(2), whole_slice(2), whole_slice(4)])
+    assert [len(part) for part in take(queue, 5, 100)] == [2, 2, 1]
+    assert [len(part) for part in queue] == [3]
+
+
 def test_no_empty_part_stays_behind():
     """A queue that was emptied is empty."""
     queue = deque([whole_slice(1), whole_slice(2)])

@@ -17,6 +17,11 @@ def test_one_lookup_of_each_kind_at_a_time_and_queries_first():
     lookups.end(query)
     assert lookups.start_next() is more
     assert not lookups.is_waiting
+    for call in (make_call(is_query=True), make_call(is_query=True)):
+        lookups.add(call)
+    lookups.end(more)
+    assert lookups.start_next()
+    assert lookups.start_next() is None
 
 
 def test_only_a_call_that_waits_can_be_removed():

@@ -2,8 +2,10 @@
 
 import pytest
 
+from electronhub_embeddings._scheduling.call import Attachment, Call
 from electronhub_embeddings.errors import ElectronHubError, ServerError
-from support.scheduler_driver import make_call
+from electronhub_embeddings.usage import Usage
+from support.scheduler_driver import Config, Progress, make_call
 
 
 class Output:
@@ -14,6 +16,18 @@ class Output:
         raise MemoryError("no room")
 
     partial = result
+
+
+def test_a_call_keeps_what_its_caller_has_asked_for():
+    """The workers read it when they send the texts, and when they collect the vectors."""
+    attachment, context = Attachment(Config(), Usage(), raises_on_change=True), object()
+    options = {"is_query": False, "max_wait": None, "progress": Progress()}
+    call = Call(make_call().inputs, attachment, as_lists=True, on_request=print, trace_context=context, **options)
+    assert (call.as_lists, call.on_request, call.trace_context) == (True, print, context)
+    assert attachment.raises_on_change is True
+    plain = make_call()
+    assert (plain.as_lists, plain.on_request, plain.trace_context) == (False, None, None)
+    assert plain.attachment.raises_on_change is False
 
 
 def test_a_result_that_cannot_be_assembled():
