@@ -7,7 +7,13 @@ import pytest
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling.actions import AcquireSlot
 from electronhub_embeddings._scheduling.max_wait import LOGGED_WAIT, WARNED_WAIT
-from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError, ServerError
+from electronhub_embeddings.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    InvalidResponseError,
+    RateLimitError,
+    ServerError,
+)
 from support.scheduler_driver import Config, Driver
 
 
@@ -74,6 +80,16 @@ def test_a_call_after_a_refused_one_asks_at_once():
     assert refused.error is not None
     driver.submit()
     assert isinstance(driver.action(), AcquireSlot)
+
+
+def test_a_call_that_would_wait_too_long_says_for_how_many_requests():
+    """At once, by the forecast for its last batch."""
+    driver = Driver(Config(batch_size=1))
+    call = driver.submit(3, max_wait=5.0)
+    driver.action()
+    driver.scheduler.forecast([61.04], driver.now)
+    assert call.error.message == "The call has to wait for 61.0 s (rate limit, 3 requests), and max_wait is 5 s."
+    assert (type(call.error), call.error.retry_after) == (RateLimitError, 61.04)
 
 
 def test_a_short_wait_is_not_logged(lines):

@@ -326,6 +326,42 @@ def test_a_search_ends_when_all_texts_of_its_next_probe_are_taken_back():
     assert (texts_of(again.slices), again.is_probe) == ([(other.number, 0), (other.number, 1)], False)
 
 
+def test_texts_that_wait_for_the_end_of_a_search_can_be_withdrawn():
+    """Their call ends at once."""
+    driver = Driver()
+    other, gone = driver.submit(2), driver.submit(2)
+    driver.finish(driver.send(linger=0.0), refusal())
+    driver.withdraw(gone)
+    assert driver.ended == [gone]
+    driver.finish(driver.send(linger=0.0))
+    assert (driver.ended, driver.action()) == ([gone, other], Wait(None))
+
+
+def test_nobody_asks_about_a_call_that_was_served():
+    """A forecast that comes too early is asked for again after an answer, for the calls that are left."""
+    driver = Driver()
+    call = driver.submit(max_wait=5.0)
+    assert isinstance(driver.action(), Forecast)
+    driver.scheduler.forecast(None, driver.now)
+    driver.finish(driver.send(linger=0.0))
+    assert (driver.ended, call.error) == ([call], None)
+    driver.submit()
+    assert isinstance(driver.action(), AcquireSlot)
+
+
+def test_a_call_is_withdrawn_before_its_lookup_while_the_limit_blocks():
+    """It has not waited for the limit: nothing of it was looked up yet."""
+    driver = Driver()
+    driver.submit()
+    driver.action()
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    first, second = driver.submit(cache=object()), driver.submit(cache=object())
+    assert driver.action() == LookUp(first)
+    driver.now += 2.0
+    driver.withdraw(second)
+    assert (driver.ended, second.waited) == ([second], 2.0)
+
+
 def test_a_client_is_closed_while_its_call_is_looked_up():
     """A call whose lookup ends after its client was closed fails, whatever the cache had."""
     driver = Driver()

@@ -36,3 +36,14 @@ def test_where_requests_are_scarce_they_are_full():
     """With a limit, a query takes as many documents along as fit."""
     assert batches(waiting(make_call(3000), make_call(2, is_query=True)), limited=True) == [2048, 954]
     assert batches(waiting(make_call(100), make_call(2, is_query=True))) == [2, 64, 36]
+
+
+def test_how_many_batches_leave_until_a_call_is_sent():
+    """By the number of texts, and by their size as soon as an answer has told what a byte costs."""
+    queued = make_call(7), make_call(3), make_call([100] * 5), make_call(is_query=True)
+    texts, careful = waiting(*queued), BatchLimits(10, max_tokens=100)
+    assert [texts.batches_until_last(call, careful) for call in (*queued, make_call())] == [1, 1, 2, 1, 0]
+    known = BatchLimits(10, max_tokens=100, observed=True)
+    assert [texts.batches_until_last(call, known) for call in queued] == [1, 1, 6, 1]
+    alone = make_call([100] * 5)
+    assert waiting(alone).batches_until_last(alone, known) == 5
