@@ -74,4 +74,4 @@ def _describe(cache: VectorCache, model: str, kept: np.ndarray, received: np.nda
         how = f"is {distance:.2g} away from the one in the cache, and {MAX_DISTANCE:g} would be noise"
     else:
         how = f"has {len(received)} dimensions, and {len(kept)} in the cache"
-    return f"{model!r} is not the model any more that filled {cache.path}: the vector of a fixed text {how}."
+    return f"{model!r} is no longer the model that filled {cache.path}: the vector of a fixed text {how}."
