@@ -16,7 +16,7 @@
 # make bench          how fast, and in how much memory, beside its peers (10 minutes; benchmarks/results)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes (3 minutes)
-# make bench-forecast  how right an estimate is: 200 jobs of real text, ten of them in real minutes (15 minutes)
+# make bench-forecast  how close an estimate comes: 200 jobs of real text, ten of them in real minutes (15 minutes)
 # make bench-company  the limit in company: another client, four processes, and a RAG application with an ingestion, chat
 #                     and searches on one key (36 minutes; table and picture in benchmarks/results)
 # make kills          200 kills at random moments of jobs of 20,000 texts (5 minutes)

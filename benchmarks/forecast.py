@@ -1,4 +1,4 @@
-"""How right is a forecast? 200 jobs of real text: what `estimate` says after the first answer, and what comes of it.
+"""How accurate is a forecast? 200 jobs of real text: what `estimate` says after the first answer, and what comes of it.
 
 A job is estimated when one full request of its texts has been answered, and is then begun at once. Half of the jobs
 have a stranger on their key, whom the client cannot know but by the headers. 190 jobs run in simulated time, with the

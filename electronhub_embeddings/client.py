@@ -75,9 +75,12 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
         query_prefix: Put before every query, for models that tell queries from documents.
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
-            permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
-        on_model_change: What to do when another model answers than the one that filled the cache: "warn" and leave the
-            cache alone, "raise" a ModelChangedError, or "ignore" it and do not look.
+            permission 0600, holds neither texts nor keys, and any number of clients and processes may share it. With
+            it, one fixed sentence is sent beside your texts: see `on_model_change`.
+        on_model_change: What to do when the model that answers is not the one that filled the cache: "warn" and leave
+            the cache alone, "raise" a ModelChangedError, or "ignore" it and do not look. To look, one fixed sentence is
+            sent beside your texts, in the first request of a process and once an hour; its ten tokens or so are
+            charged.
         rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
             processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
             in an SQLite file of your choice. "redis://…": for many machines.
@@ -129,7 +132,7 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
         self._lifecycle = Lifecycle(self._options, self._usage)
 
     def estimate(self, texts: Iterable[str], *, price: float | None = None, with_prices: bool = False) -> Estimate:
-        """Estimate what embedding documents would take; sends nothing, and changes nothing.
+        """Estimate what embedding documents would take; sends none of them, and without `with_prices` nothing at all.
 
         Equal texts, the cache, the prefix and the batches are those of `embed`. The rate limit is taken as it is now:
         the limit, or `requests_per_minute`, what others with the same key spend, and whoever waits before.
@@ -163,7 +166,7 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
         return await aestimate(self._lifecycle, texts, price=price, with_prices=with_prices)
 
     def list_models(self) -> list[str]:
-        """Return the ids of the service's embedding models; sends no key and does not count against the rate limit.
+        """Return the ids of the service's embedding models, from a public list: sends no key, and takes no slot.
 
         Raises:
             ElectronHubError: As for any request; this request is not retried.

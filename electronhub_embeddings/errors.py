@@ -3,7 +3,7 @@
 ElectronHubError                  base class; also raised itself, for example when a closed client is used
 ├── InputError                    a text was rejected before anything was sent (also a ValueError)
 ├── CacheError                    the cache cannot be read; nothing was sent
-├── ModelChangedError             another model answers than the one that filled the cache
+├── ModelChangedError             the model that answers is not the one that filled the cache
 ├── StoreConflictError            two clients of an account name two stores; nothing was sent (also a ValueError)
 ├── APIConnectionError            no response: refused, reset, no route, no TLS
 │   └── APITimeoutError           no response in time
@@ -91,7 +91,7 @@ class CacheError(ElectronHubError):
 
 
 class ModelChangedError(ElectronHubError):
-    """Another model answers under this name than the one that filled the file of the option `cache`.
+    """A different model now answers to this name: not the one that filled the file of the option `cache`.
 
     Raised with `on_model_change="raise"`; no vector of the other model is returned or in the cache.
     """
@@ -103,7 +103,7 @@ class ModelChangedError(ElectronHubError):
 
 
 class ModelChangedWarning(UserWarning):
-    """Another model answers under this name than the one that filled the file of the option `cache`.
+    """A different model now answers to this name: not the one that filled the file of the option `cache`.
 
     The vectors that were returned are those of the other model, and none of them is in the cache.
     """

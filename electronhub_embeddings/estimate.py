@@ -18,7 +18,8 @@ class Estimate:
     """What embedding some texts would take if it began now; `str()` of it is one sentence.
 
     Tokens are estimated from bytes, by what the service has charged this process for earlier texts of the same options,
-    or before the first answer by what is usual for English. `requests` and `seconds` follow from them.
+    or before the first answer by what is usual for English. `requests` and `seconds` follow from them. What was learned
+    is forgotten when the last client with these options is closed.
 
     `seconds` assumes that everything stays as it is: the limit, what others with the same key spend, and the searches
     of other programs.

@@ -90,9 +90,12 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         query_prefix: Put before every query, for models that tell queries from documents.
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with
-            permission 0600, holds neither texts nor keys, and any number of clients and processes may share it.
-        on_model_change: What to do when another model answers than the one that filled the cache: "warn" and leave the
-            cache alone, "raise" a ModelChangedError, or "ignore" it and do not look.
+            permission 0600, holds neither texts nor keys, and any number of clients and processes may share it. With
+            it, one fixed sentence is sent beside your texts: see `on_model_change`.
+        on_model_change: What to do when the model that answers is not the one that filled the cache: "warn" and leave
+            the cache alone, "raise" a ModelChangedError, or "ignore" it and do not look. To look, one fixed sentence is
+            sent beside your texts, in the first request of a process and once an hour; its ten tokens or so are
+            charged.
         rate_limit_store: Where the rate limiter keeps its window. None: in a file in your state folder, for all of your
             processes on this machine, and for a script that is started again. "memory": in this process alone. A path:
             in an SQLite file of your choice. "redis://…": for many machines.

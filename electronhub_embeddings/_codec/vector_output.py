@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,7 @@ class VectorOutput:
         self._arrays: dict[str, np.ndarray] = {}
         self._length: dict[str, int] = {}
         self._done: list[tuple[int, int]] = []
+        self._known: list[tuple[int, int]] = []
 
     def agree(self, dimensions: int) -> None:
         """Set the length of the call's vectors, at the first ones, or check it.
@@ -63,10 +65,15 @@ class VectorOutput:
         """Store the cached vectors, which belong to the first texts."""
         self.agree(vectors.shape[1])
         self._put(0, len(vectors), vectors)
+        self._known.append((0, len(vectors)))
 
     def forget_known(self) -> None:
-        """Forget the cached vectors: those of the same texts are put again."""
-        del self._done[0]
+        """Forget the cached vectors, and their length if there are no others: those of the same texts are put again."""
+        with suppress(IndexError):  # none are left: `pop` is atomic, and answers can come in two threads at once
+            self._done.remove(self._known.pop())
+            if not self._done:
+                self._length.clear()
+                self._arrays.clear()
 
     def put(self, start: int, stop: int, vectors: np.ndarray, *, keep: bool = True) -> None:
         """Store the vectors of texts `start` to `stop`; with a cache and `keep`, they are written to disk first.

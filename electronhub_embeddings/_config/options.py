@@ -156,14 +156,16 @@ class Options:
     cache: str | None = option(
         None,
         "A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with permission "
-        "0600, holds neither texts nor keys, and any number of clients and processes may share it.",
+        "0600, holds neither texts nor keys, and any number of clients and processes may share it. With it, one fixed "
+        "sentence is sent beside your texts: see `on_model_change`.",
         check_cache,
         confidential=True,
     )
     on_model_change: OnModelChange = option(
         "warn",
-        'What to do when another model answers than the one that filled the cache: "warn" and leave the cache alone, '
-        '"raise" a ModelChangedError, or "ignore" it and do not look.',
+        'What to do when the model that answers is not the one that filled the cache: "warn" and leave the cache '
+        'alone, "raise" a ModelChangedError, or "ignore" it and do not look. To look, one fixed sentence is sent '
+        "beside your texts, in the first request of a process and once an hour; its ten tokens or so are charged.",
         check_on_model_change,
     )
     rate_limit_store: Secret[RateLimitStore | str] | None = option(

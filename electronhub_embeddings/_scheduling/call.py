@@ -154,6 +154,8 @@ class Call:
         """Seconds that the call has waited for the limit; set when the call ends."""
         self.was_warned = False
         """Whether a long wait of the call was logged as a warning."""
+        self.was_sent = False
+        """Whether any text of the call was sent."""
         self.requests_in_flight = 0
         """Slices in flight; few batches hold more than one of a call."""
         self._in_flight = 0
@@ -200,6 +202,7 @@ class Call:
     def note_sent(self, texts: int, blocked: float) -> None:
         """Record that texts were sent, when the scheduler had been blocked for `blocked` seconds in total."""
         self._in_flight += texts
+        self.was_sent = True
         self.requests_in_flight += 1
         self._blocked_when_sent = blocked
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._progress_bar import Progress
-from electronhub_embeddings._scheduling.call import Attachment, Call
+from electronhub_embeddings._scheduling.call import Call
 from electronhub_embeddings._scheduling.job_forecast import forecast_job
 from electronhub_embeddings.errors import ElectronHubError
-from electronhub_embeddings.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
-    from electronhub_embeddings._config.request_config import RequestConfig
     from electronhub_embeddings._rate_limit.outlook import Outlook
+    from electronhub_embeddings._scheduling.call import Attachment
     from electronhub_embeddings._scheduling.job_forecast import JobForecast
     from electronhub_embeddings._scheduling.request_queues import RequestQueues
 
@@ -28,12 +27,12 @@ class Inquiry:
 
     Args:
         inputs: The texts; only their number and sizes are read.
-        config: The request configuration of the client.
+        client: The client that inquires.
         on_done: Called once, from a worker thread, when `result()` is available.
     """
 
-    def __init__(self, inputs: TextInputs, config: RequestConfig, on_done: Callable[[], None]) -> None:
-        self._call = Call(inputs, Attachment(config, Usage()), is_query=False, max_wait=None, progress=Progress())
+    def __init__(self, inputs: TextInputs, client: Attachment, on_done: Callable[[], None]) -> None:
+        self._call = Call(inputs, client, is_query=False, max_wait=None, progress=Progress())
         self._forecast: JobForecast | None = None
         self._error = ElectronHubError("The workers have ended.")
         self.resolve = on_done

@@ -232,6 +232,14 @@ class Scheduler:
         known = call.forget_known()
         add_usage(call.usages, cache_hits=-known)
         queue.waiting.put_back(Slice(call, 0, known))
+        self._foresee(call)
+
+    def _foresee(self, call: Call) -> None:
+        """Let forecasts be made for a call with waiting texts, if anybody wants to know."""
+        if call.max_wait is not None:
+            self._forecasts.add(call)
+        if not call.is_query:
+            self._watchers.watch(call, self._queues.of(call).learned.limits)
 
     def _enqueue(self, call: Call, now: float) -> None:
         waiting = self._queues.of(call).waiting
@@ -240,11 +248,8 @@ class Scheduler:
         waiting.add(call)
         if error := self._limit_wait.check(call, now):
             self._fail(call, error, now)
-            return
-        if call.max_wait is not None:
-            self._forecasts.add(call)
-        if not call.is_query:
-            self._watchers.watch(call, self._queues.of(call).learned.limits)
+        else:
+            self._foresee(call)
 
     def _fail(self, call: Call, error: ElectronHubError, now: float) -> None:
         if not call.outstanding:  # it has ended, and its caller may already be reading the result

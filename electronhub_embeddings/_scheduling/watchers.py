@@ -53,7 +53,7 @@ class Watchers:
         is_long = call.outstanding > limits.max_inputs or call.inputs.ends[-1] > limits.max_bytes
         if is_long:
             self._unannounced.add(call)
-        if is_long or call.progress.is_shown:
+        if (is_long or call.progress.is_shown) and call not in self.calls:
             self.calls.append(call)
             self.is_due = True
 

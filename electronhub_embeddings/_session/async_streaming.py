@@ -65,12 +65,12 @@ async def astream(
     look: Callable[[], None] | None = None,
 ) -> AsyncGenerator[np.ndarray, None]:
     """Yield a vector for each text; the arguments are those of `stream`."""
-    source = aiter(texts) if isinstance(texts, AsyncIterable) else iter(texts)
+    read = partial(_read, aiter(texts)) if isinstance(texts, AsyncIterable) else partial(_read_sync, iter(texts))
     batches = BatchesInFlight(submit, ahead)
     try:
         while True:
             while batches.wants_more:
-                batches.add(*await _read(source, batch_size))
+                batches.add(*await read(batch_size))
             if (oldest := batches.take()) is None:
                 break
             offset, call = oldest
@@ -88,10 +88,12 @@ async def astream(
         raise batches.failure
 
 
-async def _read(source: Iterator[str] | AsyncIterator[str], size: int) -> tuple[list[str], Exception | None]:
+async def _read_sync(source: Iterator[str], size: int) -> tuple[list[str], Exception | None]:
+    return read_batch(source, size)
+
+
+async def _read(source: AsyncIterator[str], size: int) -> tuple[list[str], Exception | None]:
     """Read a batch; if the source fails, return its error with the texts read before."""
-    if not isinstance(source, AsyncIterator):
-        return read_batch(source, size)
     batch: list[str] = []
     try:
         while len(batch) < size:

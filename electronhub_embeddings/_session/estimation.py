@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from electronhub_embeddings._config.checks import check_price
 from electronhub_embeddings.estimate import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from electronhub_embeddings._session.lifecycle import Lifecycle
 
@@ -50,14 +51,22 @@ async def aestimate(
     price, counter = _begin(lifecycle, texts, price)
     for chunk in _chunks(texts):
         await asyncio.to_thread(counter.add, chunk)
-    return await asyncio.to_thread(_finish, lifecycle, counter, price, with_prices=with_prices)
+    is_given_up = threading.Event()  # else the thread would wait for the price, and its event loop for the thread
+    try:
+        return await asyncio.to_thread(
+            _finish, lifecycle, counter, price, with_prices=with_prices, is_given_up=is_given_up.is_set
+        )
+    except asyncio.CancelledError:
+        is_given_up.set()
+        raise
 
 
 def _begin(lifecycle: Lifecycle, texts: Iterable[str], price: float | None) -> tuple[float | None, TextCounter]:
     lifecycle.check_open()
     if isinstance(texts, (str, bytes)):
         prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
-    recall = None if lifecycle.cache is None else lifecycle.cache.count_known
+    cache = lifecycle.connection().cache_in_use
+    recall = None if cache is None else cache.count_known
     return check_price("price", price), TextCounter(lifecycle.options.document_prefix, recall)
 
 
@@ -67,10 +76,17 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _finish(lifecycle: Lifecycle, counter: TextCounter, price: float | None, *, with_prices: bool) -> Estimate:
+def _finish(
+    lifecycle: Lifecycle,
+    counter: TextCounter,
+    price: float | None,
+    *,
+    with_prices: bool,
+    is_given_up: Callable[[], bool] = lambda: False,
+) -> Estimate:
     connection = lifecycle.connection()
     if price is None and with_prices:
-        price = connection.price()
+        price = connection.price(is_given_up)
     forecast = connection.forecast(counter.to_send)
     tokens, fewest, most = forecast.tokens
     return Estimate(

@@ -65,7 +65,7 @@ class BatchSender:
         try:
             from electronhub_embeddings._codec.vector_output import VectorOutput  # noqa: PLC0415 - as above
 
-            if not uses_cache(call):
+            if not uses_cache(call.attachment, call.cache):
                 self.prepare(call)
                 return None
             recalled = call.cache.recall(call.inputs)
@@ -129,10 +129,12 @@ def _store_vectors(batch: Batch, result: Result) -> None:
     for part in batch.slices:
         call, vectors = part.call, result.vectors[position : position + len(part)]
         position += len(part)
-        change = None if call.guard is None else call.guard.change
+        change = None if call.guard is None else call.guard.change  # inline: each query comes here
         if change is not None and call.attachment.raises_on_change:
             call.fail(ModelChangedError(change.message))
             continue
+        if change is not None:
+            call.output.forget_known()
         try:
             call.output.put(part.start, part.stop, vectors, keep=change is None and not batch.is_unchecked)
         except InvalidResponseError as error:

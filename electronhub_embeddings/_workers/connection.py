@@ -17,7 +17,7 @@ from electronhub_embeddings._scheduling.inquiry import Inquiry
 from electronhub_embeddings._usage_tracking import tracked_usages
 from electronhub_embeddings._workers.account_registry import workers_of
 from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
-from electronhub_embeddings._workers.drift_check import guard_of
+from electronhub_embeddings._workers.drift_check import guard_of, uses_cache
 from electronhub_embeddings._workers.pending_call import AsyncPendingCall, PendingCall, wake
 from electronhub_embeddings._workers.price_request import ask_price
 from electronhub_embeddings._workers.telemetry import current_context
@@ -26,6 +26,8 @@ from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.rate_limit_stores import is_replaceable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._progress_bar import Progress
@@ -117,6 +119,17 @@ class Connection:
         pending.submit()
         return pending
 
+    @property
+    def cache_in_use(self) -> VectorCache | None:
+        """The cache in which texts are looked up now; None: there is none, or another model has filled it.
+
+        Raises:
+            CacheError: The cache cannot be read.
+            ModelChangedError: Another model has filled it, and the client wants an error.
+        """
+        cache = self._cache
+        return cache if cache is not None and uses_cache(self._attachment, cache) else None
+
     def forecast(self, inputs: TextInputs) -> JobForecast:
         """Return what texts would need if they were submitted now; the calling thread waits.
 
@@ -128,14 +141,18 @@ class Connection:
             raise _own_worker()
         done = threading.Lock()
         done.acquire()
-        inquiry = Inquiry(inputs, self._attachment.config, done.release)
+        inquiry = Inquiry(inputs, self._attachment, done.release)
         self._workers.inquire(inquiry)
         while not done.acquire(timeout=SIGNAL_INTERVAL):
             pass
         return inquiry.result()
 
-    def price(self) -> float | None:
-        """Ask the service for the price of a million tokens; None: it names none. Raises as `ask_price`."""
+    def price(self, is_given_up: Callable[[], bool] = lambda: False) -> float | None:
+        """Ask the service for the price of a million tokens; None: it names none. Raises as `ask_price`.
+
+        Args:
+            is_given_up: Tells whether nobody waits for the price any more.
+        """
         with importing:
             from electronhub_embeddings._http.api_client import ApiClient  # noqa: PLC0415 - httpx is slow to import
 
@@ -147,6 +164,7 @@ class Connection:
                 max_duration=config.max_duration,
                 cap=config.requests_per_minute,
                 max_wait=options.max_wait,
+                is_given_up=lambda: self._attachment.closed or is_given_up(),
             )
 
     def limit_status(self) -> LimitStatus:

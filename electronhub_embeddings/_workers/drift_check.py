@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from electronhub_embeddings._scheduling.batch import Batch
-    from electronhub_embeddings._scheduling.call import Call
+    from electronhub_embeddings._scheduling.call import Attachment
     from electronhub_embeddings._storage.vector_cache import VectorCache
 
 _guards: dict[tuple[str, bytes], DriftGuard] = {}
@@ -37,20 +37,20 @@ def check_model(batch: Batch, vectors: np.ndarray) -> np.ndarray:
     return vectors[:-1]
 
 
-def uses_cache(call: Call) -> bool:
-    """Return whether a call looks its texts up: not after a change, as long as the cache is the same.
+def uses_cache(client: Attachment, cache: VectorCache) -> bool:
+    """Return whether a client's texts are looked up: not after a change, as long as the cache is the same.
 
     Raises:
         CacheError: The cache cannot be read.
         ModelChangedError: There was a change, and the client wants an error; nothing is sent.
     """
-    if call.guard is None or (change := call.guard.change) is None:
+    if client.guard is None or (change := client.guard.change) is None:
         return True
-    kept = call.cache.recall_reference()
+    kept = cache.recall_reference()
     if kept is None or kept.tobytes() != change.kept:  # the file was deleted or replaced
-        call.guard.reset()
+        client.guard.reset()
         return True
-    if call.attachment.raises_on_change:
+    if client.raises_on_change:
         raise ModelChangedError(change.message)
     return False
 
@@ -74,4 +74,4 @@ def _describe(cache: VectorCache, model: str, kept: np.ndarray, received: np.nda
         how = f"is {distance:.2g} away from the one in the cache, and {MAX_DISTANCE:g} would be noise"
     else:
         how = f"has {len(received)} dimensions, and {len(kept)} in the cache"
-    return f"{model!r} is not the model any more that filled {cache.path}: the vector of a fixed text {how}."
+    return f"{model!r} is no longer the model that filled {cache.path}: the vector of a fixed text {how}."

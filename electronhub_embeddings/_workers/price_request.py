@@ -30,6 +30,7 @@ def ask_price(
     max_duration: float,
     cap: int | None,
     max_wait: float | None,
+    is_given_up: Callable[[], bool] = lambda: False,
 ) -> float | None:
     """Wait for a slot, and ask; the calling thread does both.
 
@@ -39,6 +40,7 @@ def ask_price(
         max_duration: Seconds after which the request must have ended.
         cap: The client's own limit, in requests per minute.
         max_wait: Seconds to wait for the limit at most; None: as long as it takes.
+        is_given_up: Tells whether nobody waits for the price any more.
 
     Raises:
         RateLimitError: The wait is longer than `max_wait`.
@@ -47,7 +49,7 @@ def ask_price(
     slot = new_slot()
     result = Result(error=ElectronHubError("The request was interrupted."))
     try:
-        _wait(slot, limiter, max_duration=max_duration, cap=cap, max_wait=max_wait)
+        _wait(slot, limiter, max_duration=max_duration, cap=cap, max_wait=max_wait, is_given_up=is_given_up)
     except BaseException:
         limiter.release(slot)
         raise
@@ -62,9 +64,17 @@ def ask_price(
     return price
 
 
-def _wait(slot: str, limiter: RateLimiter, *, max_duration: float, cap: int | None, max_wait: float | None) -> None:
+def _wait(
+    slot: str,
+    limiter: RateLimiter,
+    *,
+    max_duration: float,
+    cap: int | None,
+    max_wait: float | None,
+    is_given_up: Callable[[], bool],
+) -> None:
     until = float("inf") if max_wait is None else time.monotonic() + max_wait
-    while True:
+    while not is_given_up():
         try:
             pause, _ = limiter.acquire(slot, max_duration=max_duration, cap=cap, interactive=False)
         except Exception as error:  # any exception of a third-party store
@@ -76,3 +86,4 @@ def _wait(slot: str, limiter: RateLimiter, *, max_duration: float, cap: int | No
             message = f"The price has to wait for {needed:.1f} s ({pause.reason}), and max_wait is {max_wait:g} s."
             raise RateLimitError(message, status_code=429, retry_after=pause.seconds)
         time.sleep(min(needed, RECHECK_INTERVAL))
+    raise ElectronHubError("The client was closed, or nobody waits for the price any more.")

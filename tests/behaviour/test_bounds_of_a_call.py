@@ -91,8 +91,9 @@ def test_a_call_may_wait_longer_than_its_client(spent, name, max_wait):
 def test_a_call_ends_at_its_timeout(held, hold, until, method):
     """Its caller goes on, whatever the service does; the request is charged, and later calls work."""
     service, model = held()
-    with pytest.raises(APITimeoutError, match=r"did not end within its timeout of 0\.3 s"):
+    with pytest.raises(APITimeoutError, match=r"did not end within its timeout of 0\.3 s") as caught:
         method(model, timeout=0.3)
+    assert caught.value.sent
     hold.release()
     assert method(model, timeout=60) is not None
     until(lambda: model.usage.attempts == len(service.calls))
@@ -101,8 +102,9 @@ def test_a_call_ends_at_its_timeout(held, hold, until, method):
 def test_a_call_that_waits_for_the_limit_ends_at_its_timeout(spent, until, waiting, method):
     """Its texts are withdrawn, and cost nothing."""
     model = spent()
-    with pytest.raises(APITimeoutError):
+    with pytest.raises(APITimeoutError) as caught:
         method(model, timeout=0.1)
+    assert not caught.value.sent
     until(lambda: waiting(model) == 0)
     assert model.usage.attempts == 1
 

@@ -155,6 +155,28 @@ def test_the_question_for_a_price_takes_a_slot_and_no_key(client, recording_serv
     assert not window.slots.in_flight
 
 
+def test_nobody_waits_for_a_price_that_nobody_wants(client, emulator):
+    """A task that is cancelled, or a client that is closed, ends the wait for a slot."""
+    window = SlidingWindow(limit=1, probing=False)
+    service = emulator(rpm=1)
+    asking = client(service, rate_limit_store=MemoryStore(window))
+    asking.embed(TEXTS[:1])
+
+    async def cancel():
+        task = asyncio.create_task(asking.aestimate(TEXTS, with_prices=True))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())  # returns when its threads have ended
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(asking.estimate, TEXTS, with_prices=True)
+        asking.close()
+        with pytest.raises(ElectronHubError, match=r"nobody waits for the price|client is closed"):
+            waiting.result(timeout=30)
+
+
 def test_a_price_that_is_not_told_is_an_error(client, emulator):
     """If the service does not know the model, its error is raised, and the slot is completed."""
     window = SlidingWindow()

@@ -166,6 +166,47 @@ def test_another_length_is_another_model(client, emulator, cache_path, forget_ch
         ours.embed(["new"])
 
 
+def test_vectors_of_another_length_replace_those_of_the_cache(client, emulator, cache_path, forget_checks):
+    """A call that had found some in the cache gets vectors of the new model alone, and a warning."""
+    service = emulator(rpm=0)
+
+    def shortened(answer):
+        rows = [{**row, "embedding": row["embedding"][:40] + "AAA="} for row in answer["data"]]
+        return {**answer, "data": rows}
+
+    for as_lists in (False, True):
+        with client(service, cache=cache_path) as before:  # closed: a process remembers the length
+            before.embed(TEXTS[:3])
+        forget_checks()
+        service.script(faults.edit(shortened), faults.edit(shortened))
+        with (
+            client(service, cache=cache_path) as after,
+            pytest.warns(ModelChangedWarning, match="has 8 dimensions, and 1536 in the cache"),
+        ):
+            rows = (after.embed_lists if as_lists else after.embed)(TEXTS)
+        assert [len(row) for row in rows] == [8] * len(TEXTS)
+        forget_checks()
+
+
+def test_an_estimate_counts_what_would_be_sent(entry_point, emulator, cache_path, forget_checks):
+    """The reference text takes a place, and after a change nothing comes from the cache."""
+    service = emulator(rpm=0)
+    thing = entry_point.make(service, cache=cache_path, batch_size=3)
+    estimate = entry_point.estimate(thing, TEXTS[:3])
+    entry_point.embed(thing, TEXTS[:3])
+    assert estimate.requests == len(service.calls) == 2
+    assert entry_point.estimate(thing, TEXTS).cached == 3
+    service.model_version = 2
+    forget_checks()
+    late = entry_point.make(service, cache=cache_path, batch_size=3)
+    with pytest.warns(ModelChangedWarning):
+        entry_point.embed(late, TEXTS)
+    assert entry_point.estimate(late, TEXTS).cached == 0
+    strict = entry_point.make(service, cache=cache_path, on_model_change="raise")
+    with pytest.raises(ModelChangedError):
+        entry_point.estimate(strict, TEXTS)
+
+
 @pytest.mark.parametrize("encoding_format", ["base64", "float"])
 def test_rounding_is_no_other_model(client, emulator, cache_path, forget_checks, encoding_format):
     """Answers in float16, or in decimal text of six digits, raise no alarm, through the whole client."""

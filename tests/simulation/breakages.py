@@ -264,7 +264,7 @@ WHERE = {
     "a search goes text by text": "refusals",
     "a request is never taken to be at fault": "refusals",
     "the refusal of a request is forgotten": "refusals",
-    "a slot without a batch is not released": "faults",
+    "a slot without a batch is not released": "closing",
     "a configuration is retired with a batch on the wire": "everything",
     "texts of a closed client are tried again": "closing",
     **dict.fromkeys(list(BREAKAGES)[:3], "beside"),

@@ -8,8 +8,10 @@ from electronhub_embeddings._rate_limit.outlook import look_ahead
 from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN
 from electronhub_embeddings._rate_limit.sliding_window import PERIOD, SlidingWindow
 from electronhub_embeddings._scheduling.actions import AcquireSlot, LookAhead, Wait
+from electronhub_embeddings._scheduling.call import Attachment
 from electronhub_embeddings._scheduling.inquiry import Inquiry
 from electronhub_embeddings.errors import ElectronHubError, ServerError
+from electronhub_embeddings.usage import Usage
 from support.scheduler_driver import Config, Driver, make_call
 
 HOLD = PERIOD + SAFETY_MARGIN
@@ -155,7 +157,7 @@ def test_the_lowest_limit_is_asked_for(driver):
 
 def inquire(**options):
     """Return an inquiry about 20 texts."""
-    return Inquiry(make_call(20).inputs, Config("other", **options), lambda: None)
+    return Inquiry(make_call(20).inputs, Attachment(Config("other", **options), Usage()), lambda: None)
 
 
 def test_an_inquiry_is_answered_at_once(driver):

@@ -31,6 +31,29 @@ async def test_vectors_come_in_order(client, emulator, source):
     assert (usage.texts, usage.requests) == (len(TEXTS), len(service.calls))
 
 
+class OneByOne:
+    """An asynchronous iterable whose iterator has only what `async for` needs."""
+
+    def __init__(self):
+        self._left = list(TEXTS)
+
+    def __aiter__(self):
+        class Iterator:
+            async def __anext__(_):  # noqa: N805
+                if not self._left:
+                    raise StopAsyncIteration
+                return self._left.pop(0)
+
+        return Iterator()
+
+
+async def test_any_asynchronous_iterable_will_do(client, emulator):
+    """Its iterator need not be an iterable."""
+    service = emulator(rpm=0)
+    rows = [row async for row in client(service, dimensions=8).aiter_embed(OneByOne())]
+    assert same(rows, expected_vectors(service, TEXTS, 8))
+
+
 async def test_the_event_loop_goes_on(client, emulator):
     """Other tasks run while vectors are waited for, and their queries overtake."""
     service = emulator(rpm=0, faults=[faults.delay(0.3)])
