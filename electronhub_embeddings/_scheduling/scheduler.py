@@ -248,7 +248,7 @@ class Scheduler:
         waiting.add(call)
         if error := self._limit_wait.check(call, now):
             self._fail(call, error, now)
-        else:
+        elif call.max_wait is not None or not call.is_query:
             self._foresee(call)
 
     def _fail(self, call: Call, error: ElectronHubError, now: float) -> None:
