@@ -104,3 +104,12 @@ def test_cached_vectors_are_forgotten():
         output.put(0, 1, np.array([[3]], np.float32), keep=False)
         assert [list(vector) for vector in output.result()] == [[3.0], [2.0]]
     assert kept == []
+
+
+def test_without_cached_vectors_the_service_sets_the_length():
+    """A model that has changed may also have another number of dimensions."""
+    output = VectorOutput(prepare_texts(["cached", "sent"]), as_lists=False)
+    output.put_known(np.ones((1, 2), np.float32))
+    output.forget_known()
+    output.put(0, 2, np.zeros((2, 3), np.float32))
+    assert output.result().tolist() == [[0.0] * 3] * 2
