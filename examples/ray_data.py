@@ -49,7 +49,8 @@ class Tally:
     def total(self) -> Usage:
         """Return the sums over all clients."""
         every = self._latest.values()
-        return Usage(**{name: sum(getattr(usage, name) for usage in every) for name in vars(Usage())})
+        counters = [name for name in vars(Usage()) if name != "price"]
+        return Usage(**{name: sum(getattr(usage, name) for usage in every) for name in counters})
 
 
 class Embedder:
