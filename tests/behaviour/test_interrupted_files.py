@@ -1,6 +1,7 @@
 """An interruption at any line of the SQLite code leaves nothing locked, in this or other processes."""
 
 import contextlib
+import gc
 import itertools
 import linecache
 import sys
@@ -86,6 +87,7 @@ def interrupted(number, action):
         return at_line if frame.f_code.co_filename in FILES else None
 
     before = sys.gettrace()
+    gc.disable()  # else a database of another test could be collected, and its finalizer interrupted
     sys.settrace(at_call)
     try:
         action()
@@ -93,6 +95,7 @@ def interrupted(number, action):
         return interruption
     finally:
         sys.settrace(before)
+        gc.enable()
     return None
 
 
