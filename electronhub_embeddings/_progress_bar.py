@@ -52,7 +52,8 @@ class Progress:
         """Texts whose vectors have been received."""
         self.requests = 0
         """Requests answered with vectors."""
-        self._total = total
+        self.total = total
+        """All texts; None: not known."""
         self._started_at = time.monotonic()
         self._to_come: int | None = None
         """Requests without an answer, at the last forecast, when `_answered` had one; None: there was none."""
@@ -92,8 +93,8 @@ class Progress:
         Args:
             width: Columns that there are; what is least important is left out until the rest fits. None: any number.
         """
-        texts = f"{self.done:,} texts" if self._total is None else f"{self.done:,}/{self._total:,} texts"
-        if self.done == self._total:
+        texts = f"{self.done:,} texts" if self.total is None else f"{self.done:,}/{self.total:,} texts"
+        if self.done == self.total:
             took = in_words(time.monotonic() - self._started_at)
             return f"{texts}, {counted(self.requests, 'request')} in {took}" if self.requests else texts
         per_minute = "" if self._per_minute is None else f" ({self._per_minute:,} a minute)"
@@ -111,12 +112,12 @@ class Progress:
         return words
 
     def _so_far(self) -> str:
-        if self._to_come is None or self._total is None:
+        if self._to_come is None or self.total is None:
             return counted(self.requests, "request") if self.requests else ""
         return f"{self.requests:,} of {counted(self._answered + self._to_come, 'request')}"
 
     def _left(self, pace: str) -> str:
-        if self._total is None:
+        if self.total is None:
             return pace.strip(" ()")
         if self._ends_at is None:
             return ""
@@ -127,12 +128,12 @@ class Progress:
 class ProgressBar:
     """A tqdm bar that shows a call's progress, in a terminal or in Jupyter."""
 
-    def __init__(self, progress: Progress, total: int | None) -> None:
+    def __init__(self, progress: Progress) -> None:
         from tqdm.auto import tqdm  # noqa: PLC0415 - takes 50 ms, needed only for a bar
 
         self._progress = progress
         briefest = progress.status(0)  # its width is not known yet
-        self._bar = tqdm(total=total, desc=briefest, bar_format="{desc}" if total is None else BAR)
+        self._bar = tqdm(total=progress.total, desc=briefest, bar_format="{desc}" if progress.total is None else BAR)
         self._drawn_at = time.monotonic()
 
     def draw(self) -> None:

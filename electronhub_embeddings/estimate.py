@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from electronhub_embeddings._wording import counted, in_words, limit_in_words
+from electronhub_embeddings.usage import PRICED_TOKENS
 
 UNKNOWN = (
     "how long that takes is known after the first answer, which names the limit: embed one text, or set "
@@ -56,7 +57,7 @@ class Estimate:
     @property
     def cost(self) -> float | None:
         """The cost of `tokens`, in the unit of the price; None: the price is not known."""
-        return None if self.price is None else self.tokens * self.price / 1_000_000
+        return None if self.price is None else self.tokens * self.price / PRICED_TOKENS
 
     def __str__(self) -> str:
         parts = [self._texts()]

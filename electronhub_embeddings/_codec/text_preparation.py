@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from electronhub_embeddings.errors import InputError
 
@@ -51,6 +51,12 @@ class CachedInputs:
     """The cached vectors, float32 of shape (known, d); None: no vector is cached."""
     keep: Callable[[int, int, np.ndarray], None] | None = None
     """Writes the vectors of texts `start` to `stop` (exclusive) to the cache; None: there is no cache."""
+
+
+def refuse_single_text(texts: Any) -> None:
+    """Raise the InputError of `prepare_texts` for a single string: a mistake, and no iterable of characters."""
+    if isinstance(texts, (str, bytes)):
+        prepare_texts(cast("Any", texts))  # raises
 
 
 def prepare_texts(texts: Iterable[str], prefix: str = "") -> TextInputs:

@@ -20,7 +20,7 @@ LimitSource = Literal["service", "guess", "option"]
 
 
 @dataclass(frozen=True)
-class Lane:
+class RequestFlow:
     """How the requests of one configuration travel."""
 
     connections: int
@@ -72,21 +72,21 @@ class Outlook:
         """The requests that are ours in a minute; None: no limit is known."""
         return None if self.share is None else max(1, round(self.share * 60.0 / self.period))
 
-    def starts(self, lane: Lane) -> Iterator[float]:
+    def starts(self, flow: RequestFlow) -> Iterator[float]:
         """Yield when each further request starts, without end."""
-        slots = [*self.held, *(start + lane.round_trip + self.hold for start in self.in_flight)]
-        connections = [lane.round_trip] * lane.busy
+        slots = [*self.held, *(start + flow.round_trip + self.hold for start in self.in_flight)]
+        connections = [flow.round_trip] * flow.busy
         heapq.heapify(slots)
         heapq.heapify(connections)
-        spacing = self._spacing(lane)
+        spacing = self._spacing(flow)
         now, last, alone = self.earliest, self.last_start, self.is_probing
         if alone and self.in_flight:
-            now = max(now, lane.round_trip + max(self.in_flight))
+            now = max(now, flow.round_trip + max(self.in_flight))
         ahead = self.waiting
         while True:
             while self.share is not None and len(slots) >= self.share:
                 now = max(now, heapq.heappop(slots))
-            while len(connections) >= lane.connections:
+            while len(connections) >= flow.connections:
                 now = max(now, heapq.heappop(connections))
             if now < self.spread_until:
                 now = max(now, last + spacing)
@@ -95,25 +95,25 @@ class Outlook:
             else:
                 yield now
             last = now
-            heapq.heappush(slots, now + lane.round_trip + self.hold)
-            heapq.heappush(connections, now + lane.round_trip)
+            heapq.heappush(slots, now + flow.round_trip + self.hold)
+            heapq.heappush(connections, now + flow.round_trip)
             if alone:
-                now, alone = now + lane.round_trip, False
+                now, alone = now + flow.round_trip, False
 
-    def after_many(self, lane: Lane, requests: int) -> tuple[int, float]:
+    def after_many(self, flow: RequestFlow, requests: int) -> tuple[int, float]:
         """Return whole cycles of a long job, as the number of their requests, `requests` at most, and their seconds.
 
         After its first requests, a job repeats itself: as many requests as the window has slots take one hold.
         """
-        per_cycle = self.share or lane.connections
-        seconds = per_cycle * lane.round_trip / lane.connections
+        per_cycle = self.share or flow.connections
+        seconds = per_cycle * flow.round_trip / flow.connections
         if self.share is not None:
-            seconds = max(seconds, self.hold + lane.round_trip)
+            seconds = max(seconds, self.hold + flow.round_trip)
         cycles = requests // per_cycle
         return cycles * per_cycle, cycles * seconds
 
-    def _spacing(self, lane: Lane) -> float:
-        return self.hold / self.share if self.share and lane.is_spread else 0.0
+    def _spacing(self, flow: RequestFlow) -> float:
+        return self.hold / self.share if self.share and flow.is_spread else 0.0
 
 
 def look_ahead(window: SlidingWindow, now: float, cap: int | None) -> Outlook:

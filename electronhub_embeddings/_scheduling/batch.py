@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._codec.reference_vector import REFERENCE_BYTES, REFERENCE_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from electronhub_embeddings._config.request_config import RequestConfig
     from electronhub_embeddings._scheduling.call import Call
@@ -91,13 +91,6 @@ class Batch:
         if len(self.slices) == 1:
             return [tokens]
         return divide(tokens, [part.size + (part is self.reference_for) * REFERENCE_BYTES for part in self.slices])
-
-
-def give_up_reference(slices: Iterable[Slice]) -> None:
-    """Do not send the reference text again for the clients of these texts."""
-    for part in slices:
-        if part.call.guard is not None:
-            part.call.guard.give_up()
 
 
 def count_texts(slices: Sequence[Slice]) -> int:

@@ -85,3 +85,10 @@ def add_reference(batch: Batch, clients: list[Attachment], limits: BatchLimits) 
     if fits and not is_ambiguous:
         return replace(batch, reference_for=checked)
     return replace(batch, is_unchecked=limits.max_inputs > 1)
+
+
+def give_up_reference(slices: Iterable[Slice]) -> None:
+    """Do not send the reference text again for the clients of these texts."""
+    for part in slices:
+        if part.call.guard is not None:
+            part.call.guard.give_up()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._rate_limit.outlook import Lane
+from electronhub_embeddings._rate_limit.outlook import RequestFlow
 from electronhub_embeddings._scheduling.batch import count_texts
 from electronhub_embeddings._scheduling.batch_limits import ESTIMATE_MARGIN
 from electronhub_embeddings._scheduling.request_queue import RequestQueue
@@ -71,7 +71,7 @@ def forecast_job(
     requests, seconds = 0, 0.0
     if texts:
         requests, seconds = rehearsal.run(call, texts, _batches_before(queues, queue, call), most)
-    seconds = max(seconds, queue.waiting.last_due(call) - now) + rehearsal.lane.round_trip
+    seconds = max(seconds, queue.waiting.last_due(call) - now) + rehearsal.flow.round_trip
     return JobForecast(
         requests=requests,
         seconds=seconds if outlook.is_known else None,
@@ -93,7 +93,7 @@ class _Rehearsal:
 
     def __init__(self, queue: RequestQueue, outlook: Outlook, *, reserve: bool) -> None:
         self.waiting = queue.waiting.copy()
-        self.lane = Lane(
+        self.flow = RequestFlow(
             connections=queue.connections,
             busy=queue.in_flight,
             round_trip=ASSUMED_ROUND_TRIP if queue.round_trip is None else queue.round_trip,
@@ -117,11 +117,11 @@ class _Rehearsal:
         Returns:
             The requests with texts of the call, and the seconds until the last one starts.
         """
-        starts = islice(self._outlook.starts(self.lane), before, None)
+        starts = islice(self._outlook.starts(self.flow), before, None)
         requests, taken, sent, last = 0, 0, 0, 0.0
-        answered_at = self.lane.round_trip if self.lane.busy else math.inf
+        answered_at = self.flow.round_trip if self.flow.busy else math.inf
         for last in islice(starts, most):
-            answered_at = min(answered_at, last + self.lane.round_trip)
+            answered_at = min(answered_at, last + self.flow.round_trip)
             is_answered = last >= answered_at
             limits, reserve = (self._later, False) if is_answered else (self._limits, self._reserve)
             batch = self._take(limits, reserve=reserve)
@@ -131,13 +131,13 @@ class _Rehearsal:
                 return requests, last
         left = count_texts([part for part in self.waiting if part.call.number <= call.number])
         more = math.ceil(left * most / taken)
-        skipped, seconds = self._outlook.after_many(self.lane, more)
+        skipped, seconds = self._outlook.after_many(self.flow, more)
         *_, last = last, *islice(starts, more - skipped)
         return requests + math.ceil((texts - sent) * most / taken), last + seconds
 
     def _take(self, limits: BatchLimits, *, reserve: bool) -> list[Slice]:
         return self.waiting.take(
-            limits, limited=self._is_limited, connections=self.lane.connections, hold_documents=False, reserve=reserve
+            limits, limited=self._is_limited, connections=self.flow.connections, hold_documents=False, reserve=reserve
         )
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.bad_request_cause import Cause, find_cause, same_words
-from electronhub_embeddings._scheduling.batch import give_up_reference
 from electronhub_embeddings._scheduling.bisection import Bisection, Findings
+from electronhub_embeddings._scheduling.drift_guard import give_up_reference
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts, give_up_reference
+from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT, BatchLimits
-from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of
+from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of, give_up_reference
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
     Recovery,

@@ -104,5 +104,5 @@ class AsyncEmbeddingMethods:
         )
         if not show_progress:
             return await pending.result()
-        with ProgressBar(progress, len(inputs.texts)) as bar:
+        with ProgressBar(progress) as bar:
             return await pending.result(bar.draw, REDRAW_INTERVAL)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_single_text
 from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings._session.streaming import read_batch
@@ -31,8 +31,7 @@ async def aembed_iterable(
     timeout: float | None = None,
 ) -> AsyncGenerator[np.ndarray, None]:
     """Yield a vector for each text; the arguments are those of `embed_iterable`."""
-    if isinstance(texts, (str, bytes)):
-        prepare_texts(texts)  # raises: a single string is a mistake, not an iterable of characters
+    refuse_single_text(texts)
     progress = Progress(is_shown=show_progress)
     stream_with = partial(
         astream,
@@ -49,7 +48,7 @@ async def aembed_iterable(
             async for vector in vectors:
                 yield vector
         return
-    with ProgressBar(progress, None) as bar:
+    with ProgressBar(progress) as bar:
         async with aclosing(stream_with(look=bar.draw)) as vectors:
             async for vector in vectors:
                 bar.draw_now_and_then()

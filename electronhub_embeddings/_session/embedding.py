@@ -157,7 +157,7 @@ class EmbeddingMethods:
         )
         if not show_progress:
             return pending.result()
-        with ProgressBar(progress, len(inputs.texts)) as bar:
+        with ProgressBar(progress) as bar:
             return pending.result(bar.draw, REDRAW_INTERVAL)
 
 

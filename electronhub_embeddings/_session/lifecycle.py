@@ -33,8 +33,7 @@ class Lifecycle:
         self.options = options
         self._usage = usage
         self._process = os.getpid()
-        self.cache = _open_cache(options)
-        """The client's vector cache, or None."""
+        self._cache = _open_cache(options)
         self._connections: dict[int, Connection] = {}
         """The connection of each process, by process id."""
         self._closed = False
@@ -71,7 +70,7 @@ class Lifecycle:
         with importing:
             from electronhub_embeddings._workers.connection import Connection  # noqa: PLC0415 - for the first text
 
-        new = Connection(self.options, self._usage, self.cache)
+        new = Connection(self.options, self._usage, self._cache)
         connection = self._connections.setdefault(os.getpid(), new)  # atomic: two threads may connect at once
         if connection is new:
             connection.close_with(self)
@@ -87,8 +86,8 @@ class Lifecycle:
         connection = self._connections.pop(os.getpid(), None)
         if connection is not None:
             connection.close()
-        if self.cache is not None:
-            self.cache.close()
+        if self._cache is not None:
+            self._cache.close()
 
     async def aclose(self) -> None:
         """Close without blocking the event loop; otherwise the same as `close`."""
@@ -96,8 +95,8 @@ class Lifecycle:
         connection = self._connections.pop(os.getpid(), None)
         if connection is not None:
             await connection.aclose()
-        if self.cache is not None:
-            await asyncio.to_thread(self.cache.close)  # a write may be under way
+        if self._cache is not None:
+            await asyncio.to_thread(self._cache.close)  # a write may be under way
 
     def reopen(self) -> None:
         """Allow the next call to connect again."""

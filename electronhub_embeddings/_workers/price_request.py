@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import Result
+from electronhub_embeddings._config.secret import drop_frames
 from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
 from electronhub_embeddings._workers.rate_limiter import new_slot
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
@@ -77,8 +78,8 @@ def _wait(
     while not is_given_up():
         try:
             pause, _ = limiter.acquire(slot, max_duration=max_duration, cap=cap, interactive=False)
-        except Exception as error:  # any exception of a third-party store
-            raise ElectronHubError(f"The rate limit store failed: {error}") from error
+        except Exception as error:  # noqa: BLE001 - any exception of a third-party store
+            raise ElectronHubError(f"The rate limit store failed: {error}") from drop_frames(error)
         if pause is None:
             return
         needed, left = pause.seconds or ANSWER_INTERVAL, until - time.monotonic()

@@ -6,6 +6,7 @@ from itertools import accumulate
 from electronhub_embeddings._scheduling.call import Call
 from electronhub_embeddings.errors import CacheError, InvalidResponseError, ModelChangedError
 from simulation.service import vector_of
+from support.scheduler_driver import Progress
 
 
 @dataclass(frozen=True)
@@ -39,28 +40,6 @@ class TextInputs:
     def first_input(self, position):
         """Return the caller's position of a text."""
         return self.order[position]
-
-
-class Progress:
-    """The progress of a call, which is never displayed."""
-
-    def __init__(self, *, is_shown=False):
-        self.done = self.requests = 0
-        self.is_shown = is_shown
-        self.forecasts = []
-
-    def foresee(self, *forecast):
-        """Keep a forecast."""
-        self.forecasts.append(forecast)
-
-    def advance(self, texts):
-        """Count texts."""
-        self.done += texts
-
-    def wait(self, what, until):
-        """Ignore why the call waits."""
-
-    wait_to_retry = wait
 
 
 class Output:

@@ -135,7 +135,7 @@ def test_a_stream_has_no_end_in_sight(clock):
 def test_a_bar_ticks_and_says_how_long(clock, capsys, total):
     """Each refresh shows the current state; the last refresh is at the end."""
     progress = Progress(total, is_shown=True)
-    with ProgressBar(progress, total) as bar:
+    with ProgressBar(progress) as bar:
         assert "0/8 texts" in capsys.readouterr().err or total is None
         answer(progress, 3)
         progress.foresee(1, clock.now + 50.0, 5)
@@ -156,7 +156,7 @@ def test_a_bar_that_is_drawn_twice_counts_once(capsys):
     """Drawing only reads the counters."""
     progress = Progress(8)
     progress.advance(3)
-    with ProgressBar(progress, 8) as bar:
+    with ProgressBar(progress) as bar:
         for _ in range(5):
             bar.draw()
     assert "3/8 texts" in capsys.readouterr().err.rsplit("\r", 1)[-1]
@@ -167,7 +167,7 @@ def test_a_narrow_terminal_gets_fewer_words(clock, capsys):
     progress = Progress(3000, is_shown=True)
     progress.foresee(20, clock.now + 110.0, 10)
     progress.wait("rate limit", clock.now + 56.0)
-    with ProgressBar(progress, 3000) as bar:
+    with ProgressBar(progress) as bar:
         bar._bar.ncols = 60  # a terminal would tell
         bar.draw()
         shown = capsys.readouterr().err.rsplit("\r", 1)[-1]
@@ -178,7 +178,7 @@ def test_a_narrow_terminal_gets_fewer_words(clock, capsys):
 def test_a_bar_is_not_drawn_for_each_vector(clock, capsys):
     """A stream of many vectors does not spend its time on drawing."""
     progress = Progress()
-    with ProgressBar(progress, None) as bar:
+    with ProgressBar(progress) as bar:
         capsys.readouterr()
         clock.now += REDRAW_INTERVAL / 2
         bar.draw_now_and_then()

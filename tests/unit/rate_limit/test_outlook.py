@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
-from electronhub_embeddings._rate_limit.outlook import Lane, look_ahead
+from electronhub_embeddings._rate_limit.outlook import RequestFlow, look_ahead
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN
 from electronhub_embeddings._rate_limit.sliding_window import PERIOD, SlidingWindow
 
 HOLD = PERIOD + SAFETY_MARGIN
-QUICK = Lane(connections=10_000, busy=0, round_trip=0.0, is_spread=True)
+QUICK = RequestFlow(connections=10_000, busy=0, round_trip=0.0, is_spread=True)
 
 
 def told(limit=None, **state):
@@ -22,9 +22,9 @@ def told(limit=None, **state):
     return SlidingWindow(limit=limit, probing=False, **state)
 
 
-def starts(window, now=0.0, *, cap=None, lane=QUICK, count=1):
+def starts(window, now=0.0, *, cap=None, flow=QUICK, count=1):
     """List when the next requests start, in seconds from now."""
-    return list(islice(look_ahead(window, now, cap).starts(lane), count))
+    return list(islice(look_ahead(window, now, cap).starts(flow), count))
 
 
 def call(window, now, slot, headers=None, **options):
@@ -55,22 +55,22 @@ def test_without_latency_it_is_the_earliest_moment(limit, calls, in_flight, coun
 def test_answers_take_their_time():
     """A slot is held from the answer on, so a window's cycle is one hold and one round trip."""
     slow = replace(QUICK, round_trip=2.0)
-    assert starts(told(2), lane=slow, count=5) == pytest.approx([0, 0, HOLD + 2, HOLD + 2, 2 * HOLD + 4])
+    assert starts(told(2), flow=slow, count=5) == pytest.approx([0, 0, HOLD + 2, HOLD + 2, 2 * HOLD + 4])
 
 
 def test_connections_are_few():
     """A request waits for a connection, those that are busy now included."""
-    lane = Lane(connections=2, busy=1, round_trip=3.0, is_spread=True)
-    assert starts(told(), lane=lane, count=5) == [0, 3, 3, 6, 6]
+    flow = RequestFlow(connections=2, busy=1, round_trip=3.0, is_spread=True)
+    assert starts(told(), flow=flow, count=5) == [0, 3, 3, 6, 6]
 
 
 def test_the_first_answer_is_waited_for():
     """While it is not known whether calls are accepted, one is made, and the others after its answer."""
-    lane = replace(QUICK, round_trip=2.0)
-    assert starts(SlidingWindow(), lane=lane, count=3) == [0, 2, 2]
+    flow = replace(QUICK, round_trip=2.0)
+    assert starts(SlidingWindow(), flow=flow, count=3) == [0, 2, 2]
     window = SlidingWindow()
     window.acquire(0.0, "flying", max_duration=70.0)
-    assert starts(window, 0.5, lane=lane, count=3) == [1.5, 3.5, 3.5]
+    assert starts(window, 0.5, flow=flow, count=3) == [1.5, 3.5, 3.5]
 
 
 def test_requests_leave_spaced_beside_interactive_calls():
@@ -79,7 +79,7 @@ def test_requests_leave_spaced_beside_interactive_calls():
     call(window, 0.0, "a question", interactive=True)
     spacing = HOLD / 6
     assert starts(window, count=8) == pytest.approx([spacing * number for number in range(1, 9)])
-    assert starts(window, lane=replace(QUICK, is_spread=False), count=5) == [0] * 5
+    assert starts(window, flow=replace(QUICK, is_spread=False), count=5) == [0] * 5
     assert starts(window, 290.0, count=4) == pytest.approx([0, spacing, spacing, spacing])  # expected until 300
 
 
@@ -149,17 +149,17 @@ def test_what_is_long_ago_counts_no_longer():
 @given(st.integers(1, 30), st.integers(1, 8), st.floats(0.01, 30.0), st.integers(1, 400))
 def test_a_long_job_repeats_itself(limit, connections, round_trip, more):
     """Beyond a few cycles, whole cycles take the time that is said."""
-    lane = Lane(connections=connections, busy=0, round_trip=round_trip, is_spread=True)
+    flow = RequestFlow(connections=connections, busy=0, round_trip=round_trip, is_spread=True)
     outlook = look_ahead(told(limit), 0.0, None)
-    requests, seconds = outlook.after_many(lane, more)
+    requests, seconds = outlook.after_many(flow, more)
     assert 0 <= more - requests < limit
     begun = 20 * limit
-    times = list(islice(outlook.starts(lane), begun + requests))
+    times = list(islice(outlook.starts(flow), begun + requests))
     cycle = max(HOLD + round_trip, limit * round_trip / connections)
     assert times[-1] - times[begun - 1] == pytest.approx(seconds, abs=cycle)
 
 
 def test_a_long_job_without_a_limit_is_bound_by_its_connections():
     """As many requests as there are connections take one round trip."""
-    lane = Lane(connections=4, busy=0, round_trip=0.5, is_spread=True)
-    assert look_ahead(told(), 0.0, None).after_many(lane, 11) == (8, 1.0)
+    flow = RequestFlow(connections=4, busy=0, round_trip=0.5, is_spread=True)
+    assert look_ahead(told(), 0.0, None).after_many(flow, 11) == (8, 1.0)
