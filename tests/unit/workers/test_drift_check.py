@@ -83,7 +83,7 @@ def test_a_damaged_reference_is_made_anew(client, emulator, cache_path, forget_c
     """A reference vector that no answer could be is replaced by the next one."""
     service = emulator(rpm=0)
     client(service, cache=cache_path, dimensions=8).embed(["one"])
-    reference = client(service, cache=cache_path, dimensions=8)._lifecycle.cache
+    reference = client(service, cache=cache_path, dimensions=8)._lifecycle._cache
     key = reference._key(REFERENCE_TEXT)
     overwrite(cache_path, key, damage(contents(cache_path)[key][:-4]))
     forget_checks()
