@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings.errors import InputError
 
@@ -53,10 +53,10 @@ class CachedInputs:
     """Writes the vectors of texts `start` to `stop` (exclusive) to the cache; None: there is no cache."""
 
 
-def refuse_single_text(texts: Any) -> None:
-    """Raise the InputError of `prepare_texts` for a single string: a mistake, and no iterable of characters."""
+def refuse_single_text(texts: object) -> None:
+    """Raise InputError for a single string: a mistake, and no iterable of characters."""
     if isinstance(texts, (str, bytes)):
-        prepare_texts(cast("Any", texts))  # raises
+        raise InputError("texts must be a list of strings, not one string: embed_query is for one text.")
 
 
 def prepare_texts(texts: Iterable[str], prefix: str = "") -> TextInputs:
@@ -65,8 +65,7 @@ def prepare_texts(texts: Iterable[str], prefix: str = "") -> TextInputs:
     Raises:
         InputError: A text is not a string, is empty, or cannot be encoded as UTF-8; `.index` is its position.
     """
-    if isinstance(texts, (str, bytes)):
-        raise InputError("texts must be a list of strings, not one string: embed_query is for one text.")
+    refuse_single_text(texts)
     given: list[Any] = list(texts)
     prefix_size = _size(prefix, None)
     distinct = dict.fromkeys(given) if set(map(type, given)) <= {str} else {}
