@@ -191,16 +191,19 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    plt.style.use(Path(__file__).parent / "pictures.mplstyle")
+
     figure, axes = plt.subplots(len(LIMITS), 1, figsize=(11, 8.5), layout="constrained")
     for axis, limit in zip(axes, LIMITS, strict=True):
         chosen = [row for row in rows if row["limit"] == limit]
         for place, row in enumerate(reversed(chosen)):
             good = [at for at, status in row["timeline"] if status == 200]
             bad = [at for at, status in row["timeline"] if status == 429]
-            for at in bad:
-                axis.barh(place, COOLDOWN, left=at, height=0.5, color="#fbe3df", zorder=1)
-            axis.plot(good, [place] * len(good), "|", color="#1f6f4a", markersize=11, zorder=3)
-            axis.plot(bad, [place] * len(bad), "x", color="#c0392b", markersize=6, zorder=3)
+            if bad:  # each began its cooldown in that of the one before
+                locked = bad[-1] + COOLDOWN - bad[0]
+                axis.barh(place, locked, left=bad[0], height=0.5, color="#e5534b33", zorder=1)
+            axis.plot(good, [place] * len(good), "|", color="#2da44e", markersize=11, zorder=3)
+            axis.plot(bad, [place] * len(bad), "x", color="#e5534b", markersize=6, zorder=3)
             last = row["timeline"][-1][0] if row["timeline"] else 0.0
             axis.annotate(
                 "finished" if row["finished"] else "failed",
@@ -209,7 +212,7 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
-                color="#1f6f4a" if row["finished"] else "#c0392b",
+                color="#2da44e" if row["finished"] else "#e5534b",
             )
         axis.axvline(WINDOW, color="#888888", linewidth=0.8, linestyle="--", zorder=2)
         axis.set_yticks(range(len(chosen)), [row["contender"] for row in reversed(chosen)], fontsize=8)

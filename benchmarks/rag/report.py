@@ -6,17 +6,16 @@ import math
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from load import LEAD
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from load import Rules
 
 PACKAGES = ("langchain-openai", "llama-index-embeddings-openai", "openai", "langchain-core", "llama-index-core")
-GREEN, RED, ORANGE, BLUE, SHADE = "#1f6f4a", "#c0392b", "#d98200", "#2f6db5", "#fbe3df"
+GREEN, RED, ORANGE, BLUE, SHADE = "#2da44e", "#e5534b", "#d98200", "#4493f8", "#e5534b33"
 LANES = {"chat": (0, BLUE), "searches": (1, ORANGE), "documents": (2, GREEN)}
 """Where a request is drawn on the time line, and its color; one that carries both is drawn twice."""
 
@@ -73,6 +72,8 @@ def picture(rows: list[dict[str, Any]], rules: Rules, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    plt.style.use(Path(__file__).parents[1] / "pictures.mplstyle")
+
     heights = [0.8, 1.2] * len(rows)
     figure, axes = plt.subplots(
         len(heights), 1, figsize=(11, 2.6 * len(rows)), height_ratios=heights, layout="constrained", sharex=True
@@ -99,9 +100,12 @@ def picture(rows: list[dict[str, Any]], rules: Rules, path: Path) -> None:
 
 def _draw_requests(axis: Any, row: dict[str, Any], rules: Rules) -> None:
     begin = LEAD * rules.window
+    locked = -math.inf
     for at, kind, limited in row["timeline"]:
         if limited:
-            axis.axvspan(at - begin, min(at + rules.cooldown, row["end"]) - begin, color=SHADE, zorder=0)
+            end = min(at + rules.cooldown, row["end"])
+            axis.axvspan(max(at, locked) - begin, end - begin, color=SHADE, linewidth=0, zorder=0)
+            locked = end
         for lane, color in [LANES[name] for name in LANES if kind in (name, "both" if name != "chat" else name)]:
             mark = {"marker": "x", "color": RED, "markersize": 4} if limited else {"marker": "|", "color": color}
             axis.plot(at - begin, lane, **{"markersize": 10, "zorder": 3, **mark})

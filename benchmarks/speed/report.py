@@ -8,11 +8,9 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from typing import Any
 
 TEXTS = 10_000
 DIMENSIONS = 1536
@@ -130,12 +128,14 @@ def picture(found: dict[str, Any], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    plt.style.use(Path(__file__).parents[1] / "pictures.mplstyle")
+
     titles = {**LISTS, **ARRAYS}
     speeds = {name: TEXTS / median(counted(rows)) for name, rows in found["bulk"].items() if name != "floor_arrays"}
     figure, axis = plt.subplots(figsize=(9, 3.6), layout="constrained")
-    colours = {"ours": "#1f6f4a", "floor": "#bbbbbb"}
+    colours = {"ours": "#2da44e", "floor": "#8c959f"}
     for place, (name, speed) in enumerate(reversed(speeds.items())):
-        axis.barh(place, speed, color=colours.get(name.split("_")[0], "#8aa4c8"))
+        axis.barh(place, speed, color=colours.get(name.split("_")[0], "#6699cc"))
         beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
         axis.annotate(f"{speed:,.0f}", (speed, place), **beside)
     axis.set_yticks(range(len(speeds)), [titles[name] for name in reversed(speeds)], fontsize=8)
