@@ -8,7 +8,7 @@
 # make coverage       the tests of `make test` with branch coverage: they take every branch of the modules without I/O
 # make lock           take the newest versions of everything that the environments of this file install, into uv.lock
 # make dist           wheel and sdist, into dist/
-# make site           the documentation, into site/
+# make site           the documentation, into site/, and a look at each page in a browser, on a desktop and on a phone
 # make faults         docs/faults.md, from the table that the tests hold true (tests/support/faults_table.py)
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
 # make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (a minute)
@@ -26,7 +26,8 @@
 #
 # Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. What is installed has
 # the versions in uv.lock, whatever is newest on the day; `make matrix` and `make packaging` install the newest. The tests of the
-# store in Redis start a server: `make test` skips them where there is none, `make check` installs it from Debian's packages.
+# store in Redis start a server: `make test` skips them where there is none, `make check` installs it from Debian's packages,
+# and Chromium, which looks at the site.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -44,7 +45,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis chromium matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -113,8 +114,9 @@ ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
 
 # The page that mkdocs prints about its own next version is no warning of ours.
 site: export NO_MKDOCS_2_WARNING = 1
-site: .venv-docs/ready
+site: .venv-docs/ready chromium
 	.venv-docs/bin/mkdocs build --strict --quiet
+	.venv-docs/bin/python -m pytest tests/site
 
 faults: .venv/ready
 	PYTHONPATH=.:tests $(BIN)/python -m support.faults_table
@@ -157,6 +159,9 @@ packaging: .venv/ready
 redis:
 	command -v redis-server >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet redis-server; }
 
+chromium:
+	command -v chromium google-chrome >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet chromium; }
+
 mutants: .venv-mutants/ready
 	.venv-mutants/bin/python tests/tools/mutants.py
 
@@ -171,6 +176,7 @@ simulate-breakages: .venv/ready
 
 bench-limit: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/limit.py
+	$(BIN)/python benchmarks/overview.py
 
 bench: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/speed/run.py

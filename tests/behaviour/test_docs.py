@@ -1,7 +1,10 @@
-"""The pages in docs/ are correct."""
+"""The README and the pages in docs/ are correct."""
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
+import json
 import os
 import re
 import subprocess
@@ -9,8 +12,9 @@ import sys
 
 import pytest
 
-from support.docs_pages import DOCS, blocks, read, table_rows
-from support.readme import README, errors
+import electronhub_embeddings
+from electronhub_embeddings import ElectronHubError, EmbeddingsClient
+from support.docs_pages import DOCS, README, blocks, errors, parameters, read, result, table_rows
 from support.repository import ROOT
 
 pytestmark = [
@@ -49,13 +53,24 @@ def test_example_of_a_test_passes(place, tmp_path):
 def test_every_kind_of_page_has_snippets():
     """The search for code blocks finds some on each page with code."""
     pages = {place.partition(":")[0] for place in {**SNIPPETS, **EXAMPLES}}
-    assert pages >= {"caching.md", "errors.md", "index.md", "migration.md", "rate-limits.md", "recipes.md"}
+    assert pages >= {"README.md", "langchain.md", "llama-index.md", "client.md", "errors.md", "recipes.md"}
     assert "testing.md" in {place.partition(":")[0] for place in EXAMPLES}
 
 
-def test_the_tree_is_the_readme_s():
-    """The tree of errors is the same as in the README."""
-    assert README.split("## Errors")[1].split("```")[1] == read("errors.md").split("```")[1]
+def test_table_has_every_parameter():
+    """The table of parameters names exactly those that the client takes."""
+    assert parameters() == set(inspect.signature(EmbeddingsClient).parameters)
+
+
+def test_tree_has_every_error():
+    """The tree of errors is the real one."""
+    exported = {name: getattr(electronhub_embeddings, name) for name in electronhub_embeddings.__all__}
+    real = {
+        name: len([base for base in kind.__mro__ if base.__module__ == "electronhub_embeddings.errors"]) - 1
+        for name, kind in exported.items()
+        if inspect.isclass(kind) and issubclass(kind, ElectronHubError)
+    }
+    assert errors() == real
 
 
 def test_every_error_has_its_remedy():
@@ -64,26 +79,25 @@ def test_every_error_has_its_remedy():
     assert sorted(rows[1:]) == sorted(f"`{name}`" for name in errors() if name != "ElectronHubError")
 
 
-def test_what_was_survived_stands_in_the_readme():
-    """The table of endurance results is the same as in the README."""
-    table = [row for row in table_rows(read("reliability.md")) if not row.startswith("| | what happened")]
-    assert len(table) == 3
-    assert [row for row in table if row not in README] == []
-
-
-def test_figures_of_pacing_stand_in_the_readme():
-    """Each duration and share in the section on pacing, and in the paragraph before it, is also in the README."""
-    section = read("benchmarks.md").split("two more kinds of company.")[1].split("\n## Speed")[0]
-    figures = re.findall(r"\d+\.\d+ (?:to \d+\.\d+ %|s)|\d+ s\b", section)
-    assert len(figures) == 6
-    assert [figure for figure in figures if figure not in README] == []
+def test_the_picture_of_the_limit_is_that_of_the_run():
+    """The picture shows the measured figures, and its description in the README and on the first page quotes them."""
+    path = ROOT / "benchmarks" / "overview.py"
+    spec = importlib.util.spec_from_file_location("overview", path)
+    overview = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(overview)
+    rows = json.loads(result("limit.json"))
+    assert (DOCS / "pictures" / "limit.svg").read_text(encoding="utf-8") == overview.draw(rows)
+    ours = next(row for row in rows if row["limit"] == 20 and row["contender"] == "electronhub, LangChain")
+    said = f"{ours['texts']:,} texts at 20 requests a minute: this package finishes in {ours['seconds']:.0f} s"
+    assert (ours["finished"], ours["refused"], ours["lost"]) == (True, 0, 0)
+    assert said in README
+    assert said in read("index.md")
 
 
 def test_figures_of_the_application_are_those_of_the_run():
-    """What the README says of a RAG application at 20 a minute was measured."""
-    said = README.split("In a RAG application")[1].split("\n\n")[0]
-    table = (ROOT / "benchmarks" / "results" / "company.md").read_text(encoding="utf-8")
-    ours, *others = [row.split(" | ") for row in table.splitlines() if row.startswith("| 20 |")]
+    """What the page says of a RAG application at 20 a minute was measured."""
+    said = read("benchmarks.md").split("What this shows, at 20 a minute")[1].split("\n\n")[0]
+    ours, *others = [row.split(" | ") for row in result("company.md").splitlines() if row.startswith("| 20 |")]
     figures = [ours[2], *ours[8:10], *(row[column].removesuffix(" s") for row in others[:2] for column in (2, 9))]
     assert [figure for figure in figures if figure not in said] == []
 
@@ -91,10 +105,9 @@ def test_figures_of_the_application_are_those_of_the_run():
 def test_figures_of_forecasts_are_those_of_the_run():
     """What the page says of forecasts, in jobs of so many, was counted."""
     said = " ".join(read("benchmarks.md").split("## Forecasts")[1].split("\n## ")[0].split())
-    results = ROOT / "benchmarks" / "results"
     jobs, tokens = (
         {row[0]: row[1:] for row in (line.strip("| ").split(" | ") for line in table_rows(text)[1:])}
-        for text in ((results / name).read_text(encoding="utf-8") for name in ("forecast.md", "forecast-tokens.md"))
+        for text in map(result, ("forecast.md", "forecast-tokens.md"))
     )
     alone, unrefused, full = jobs["alone"], jobs["of these without a refused request"], tokens["as many as fit"]
     figures = [
@@ -111,4 +124,5 @@ def test_figures_of_forecasts_are_those_of_the_run():
 def test_every_page_is_in_the_menu():
     """Every page is in the navigation of mkdocs.yml."""
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert [path.name for path in DOCS.glob("*.md") if f": {path.name}\n" not in menu] == []
+    pages = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]
+    assert [page for page in pages if f" {page}\n" not in menu] == []

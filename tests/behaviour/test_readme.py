@@ -1,50 +1,41 @@
-"""The README is correct."""
+"""The README is correct, short, and works on a package index. `test_docs.py` runs its snippets."""
 
 from __future__ import annotations
 
-import inspect
+import re
 
 import pytest
 
-import electronhub_embeddings
-from electronhub_embeddings import ElectronHubError, EmbeddingsClient
-from electronhub_embeddings.emulator import Emulator
-from support.readme import errors, measured, parameters, rows, snippets
+from support.docs_pages import README, read, result, table_rows
+from support.repository import ROOT
+
+LINKS = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("https://")]
 
 
-@pytest.mark.parametrize("code", snippets(), ids=lambda code: code.splitlines()[0])
-def test_snippet_runs(code, monkeypatch, tmp_path):
-    """Each snippet runs unchanged, against the service in the environment."""
-    monkeypatch.chdir(tmp_path)
-    with Emulator(plan="pro", window=6.0) as service:  # a tenth: beside queries, documents leave evenly spread over it
-        monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
-        monkeypatch.setenv("ELECTRONHUB_BASE_URL", service.base_url)
-        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102 - our own text
-        assert sum(call.texts for call in service.calls) > 0
+def test_it_is_a_landing_page():
+    """It has at most 150 lines, and its first command is the one that continuous integration runs."""
+    assert len(README.splitlines()) <= 150
+    assert re.findall(r"^make (\w+)", README, re.MULTILINE) == ["test", "check", "demo"]
 
 
-def test_table_has_every_parameter():
-    """The table of parameters names exactly those that the client takes."""
-    assert parameters() == set(inspect.signature(EmbeddingsClient).parameters)
+def test_its_parameters_are_those_of_the_page():
+    """Its eight parameters say what the page of all of them says."""
+    rows = table_rows(README.split("\n## Parameters\n")[1].split("\n## ")[0])
+    assert len(rows) == 1 + 8
+    assert [row for row in rows if row not in table_rows(read("parameters.md"))] == []
 
 
-def test_tree_has_every_error():
-    """The tree of errors is the real one."""
-    exported = {name: getattr(electronhub_embeddings, name) for name in electronhub_embeddings.__all__}
-    real = {
-        name: len([base for base in kind.__mro__ if base.__module__ == "electronhub_embeddings.errors"]) - 1
-        for name, kind in exported.items()
-        if inspect.isclass(kind) and issubclass(kind, ElectronHubError)
-    }
-    assert errors() == real
+@pytest.mark.parametrize("link", sorted(set(LINKS)))
+def test_link_leads_somewhere(link):
+    """Each relative link names a file of the repository, and a heading in it."""
+    path, _, anchor = link.partition("#")
+    assert (ROOT / path).exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.*)$", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w-]+", "-", heading.lower()).strip("-") for heading in headings}
 
 
-@pytest.mark.parametrize(
-    ("section", "header", "results"),
-    [("The limit", "| a minute", "limit.md"), ("As fast as the wire", "| | vectors/s", "speed.md")],
-)
-def test_figures_were_measured(section, header, results):
-    """Every row of figures is in the benchmark's results."""
-    quoted, written = rows(section, header), measured(results)
-    assert len(quoted) > 10
-    assert [row for row in quoted if row not in written] == []
+def test_its_figures_were_measured():
+    """What it says of speed is in the results."""
+    (row,) = (row for row in result("speed.md").splitlines() if row.startswith("| electronhub, LangChain |"))
+    assert f"{row.split(' | ')[2]} times the speed of langchain-openai" in README

@@ -6,8 +6,8 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 
 from electronhub_embeddings.emulator import Emulator
 from llama_index_electronhub import ElectronHubEmbedding
+from support.docs_pages import blocks
 from support.entry_points import same
-from support.readme import snippets
 
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated class method from_defaults:DeprecationWarning")
 
@@ -57,11 +57,14 @@ def test_callback_manager_of_the_context(model, service):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_snippet_of_the_readme_runs(monkeypatch, capsys):
-    """The README's snippet for ServiceContext runs unchanged and finds the only text."""
-    (code,) = snippets(old_core=True)
+@pytest.mark.parametrize("file", ["README.md", "llama-index.md"])
+def test_the_snippet_of_the_documents_runs(file, monkeypatch, capsys, tmp_path):
+    """The snippets for ServiceContext, in the README and on LlamaIndex's page, run unchanged and find the text."""
+    found = blocks(tests=False)
+    (code,) = (found[place] for place in found if place.startswith(file) and "ServiceContext" in found[place])
+    monkeypatch.chdir(tmp_path)
     with Emulator() as service:
         monkeypatch.setenv("ELECTRONHUB_API_KEY", service.api_key)
         monkeypatch.setenv("ELECTRONHUB_BASE_URL", service.base_url)
-        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102 - our own text
+        exec(compile(code, file, "exec"), {"__name__": "page"})  # noqa: S102 - our own text
     assert "Paris is the capital of France." in capsys.readouterr().out
