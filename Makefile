@@ -160,7 +160,7 @@ redis:
 	command -v redis-server >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet redis-server; }
 
 chromium:
-	command -v chromium google-chrome >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet chromium; }
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet chromium; }
 
 mutants: .venv-mutants/ready
 	.venv-mutants/bin/python tests/tools/mutants.py

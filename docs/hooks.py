@@ -7,6 +7,7 @@ import re
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mkdocs.structure.files import File, InclusionLevel
 
@@ -40,9 +41,11 @@ CARDS = 3
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Take the addresses from pyproject.toml, where they stand once; a placeholder is not linked to."""
     known = dict(entry.split(", ") for entry in metadata("electronhub-embeddings").get_all("Project-URL"))
-    for setting, name in {"site_url": "Documentation", "repo_url": "Source"}.items():
-        if ".invalid" not in known[name]:
-            config[setting] = known[name]
+    if ".invalid" not in known["Documentation"]:
+        config.site_url = f"{known['Documentation'].rstrip('/')}/"
+    if ".invalid" not in known["Source"]:
+        config.repo_url = known["Source"]
+        config.repo_name = urlsplit(known["Source"]).path.strip("/")
     return config
 
 
