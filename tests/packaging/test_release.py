@@ -78,7 +78,8 @@ def test_sdist_holds_what_the_project_holds(built):
     listed = ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"]
     known = set(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines())
     assert names - known == {"PKG-INFO"}
-    wanted = (*PACKAGES, "tests", "examples", "LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "pyproject.toml")
+    files = ("LICENSE", "CHANGELOG.md", "README.md", "SECURITY.md", "pyproject.toml", "hatch_build.py")
+    wanted = (*PACKAGES, "tests", "examples", *files)
     assert {name for name in known if name.partition("/")[0] in wanted} <= names
 
 
