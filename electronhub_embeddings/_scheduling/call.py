@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.request_config import RequestConfig
-    from electronhub_embeddings._progress_bar import Progress
     from electronhub_embeddings._scheduling.drift_guard import DriftGuard, ModelChange
+    from electronhub_embeddings._scheduling.progress import Progress
     from electronhub_embeddings.usage import RequestInfo, Usage
 
 _numbers = count()

@@ -24,8 +24,8 @@ from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
 from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
 from electronhub_embeddings._scheduling.watchers import Watchers
-from electronhub_embeddings._usage_tracking import add_usage
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+from electronhub_embeddings.usage import add_usage
 
 if TYPE_CHECKING:
     from electronhub_embeddings._codec.result import Result

@@ -14,7 +14,6 @@ from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.secret import reveal, without_frames
 from electronhub_embeddings._scheduling.call import Attachment, Call
 from electronhub_embeddings._scheduling.inquiry import Inquiry
-from electronhub_embeddings._usage_tracking import tracked_usages
 from electronhub_embeddings._workers.account_registry import workers_of
 from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
 from electronhub_embeddings._workers.drift_check import guard_of, uses_cache
@@ -24,15 +23,16 @@ from electronhub_embeddings._workers.telemetry import current_context
 from electronhub_embeddings._workers.worker_threads import is_worker
 from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.rate_limit_stores import is_replaceable
+from electronhub_embeddings.usage import tracked_usages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
-    from electronhub_embeddings._progress_bar import Progress
     from electronhub_embeddings._rate_limit.limit_status import LimitStatus
     from electronhub_embeddings._scheduling.job_forecast import JobForecast
+    from electronhub_embeddings._scheduling.progress import Progress
     from electronhub_embeddings._storage.vector_cache import VectorCache
     from electronhub_embeddings._workers.account_workers import AccountWorkers
     from electronhub_embeddings.usage import Usage

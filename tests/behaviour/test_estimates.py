@@ -36,7 +36,7 @@ def test_it_sends_nothing_and_is_right(entry_point, emulator):
     texts = [*TEXTS, *TEXTS[:50]]
     estimate = entry_point.estimate(model, texts)
     assert service.calls == []
-    assert (estimate.texts, estimate.distinct, estimate.cached, estimate.sent) == (300, 250, 0, 250)
+    assert (estimate.texts, estimate.distinct, estimate.cached, estimate.to_send) == (300, 250, 0, 250)
     assert (estimate.seconds, estimate.requests_per_minute, estimate.price) == (None, None, None)
     assert "embed one text, or set requests_per_minute" in str(estimate)
     entry_point.embed(model, texts)
@@ -75,7 +75,7 @@ def test_what_is_in_the_cache_is_not_sent(entry_point, emulator, tmp_path):
     entry_point.embed(model, TEXTS[:120])
     sent = len(service.calls)
     estimate = entry_point.estimate(model, TEXTS)
-    assert (estimate.cached, estimate.sent, estimate.requests) == (120, 130, 7)
+    assert (estimate.cached, estimate.to_send, estimate.requests) == (120, 130, 7)
     assert str(entry_point.estimate(model, TEXTS[:120])).endswith("(120 from the cache): nothing to send")
     assert entry_point.estimate(model, TEXTS[:120]).seconds == 0.0
     assert len(service.calls) == sent

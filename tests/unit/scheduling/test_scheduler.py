@@ -3,9 +3,8 @@
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling import request_queue
 from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
-from electronhub_embeddings._usage_tracking import _counting
 from electronhub_embeddings.errors import APIConnectionError, InvalidResponseError, RateLimitError, ServerError
-from electronhub_embeddings.usage import Usage
+from electronhub_embeddings.usage import Usage, _counting
 from support.scheduler_driver import Config, Driver, refusal, texts_of
 
 
@@ -264,7 +263,7 @@ def test_a_lookup_is_no_wait():
 
 
 class GuardedUsage(Usage):
-    """Counters that are only changed while the lock of `_usage_tracking` is held."""
+    """Counters that are only changed while the lock of `usage` is held."""
 
     def __init__(self):
         with _counting:
