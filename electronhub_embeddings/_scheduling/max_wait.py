@@ -88,7 +88,7 @@ class LimitWait:
 
     def end(self, now: float) -> None:
         """Record that a request starts, or that no text is waiting: the next text asks at once."""
-        self.ask_again()
+        self.ask_again_at = float("-inf")
         if self._pause is not None:
             self._before, self._since, self._pause = self.total(now), None, None
 
