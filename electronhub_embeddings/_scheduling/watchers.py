@@ -40,6 +40,10 @@ class Watchers:
         """Calls to forecast after the next answer."""
         self.is_due = False
         """Whether the limiter has to be asked."""
+        self._asked_for: list[Inquiry] = []
+        """The inquiries that the last question is for."""
+        self._is_for_calls = False
+        """Whether the last question is for the calls."""
         self._unannounced: set[Call] = set()
         """Calls of more than one request without a known forecast so far."""
 
@@ -60,21 +64,27 @@ class Watchers:
     def ask(self, cap: int | None) -> LookAhead | None:
         """Return what to ask the limiter; None: nobody is left who wants to know it.
 
+        Those who inquire may have a lower limit than the clients that are attached: each limit is a question of its
+        own, and the next one is due as soon as the answer was told.
+
         Args:
-            cap: The limit of the clients that are attached, in requests per minute; those who inquire may have lower
-                ones.
+            cap: The limit of the clients that are attached, in requests per minute.
         """
-        self.is_due = False
-        if not (self.inquiries or self.calls):
+        caps = [_lower(cap, inquiry.cap) for inquiry in self.inquiries] + [cap] * bool(self.calls)
+        self.is_due = len(set(caps)) > 1
+        if not caps:
             return None
-        return LookAhead(min(filter(None, (cap, *(inquiry.cap for inquiry in self.inquiries))), default=None))
+        self._asked_for = [inquiry for inquiry in self.inquiries if _lower(cap, inquiry.cap) == caps[0]]
+        self._is_for_calls = caps[0] == cap
+        return LookAhead(caps[0])
 
     def tell(self, queues: RequestQueues, outlook: Outlook, now: float) -> list[Inquiry]:
         """Tell what the limiter has answered; return the inquiries whose callers are to be woken."""
-        for inquiry in self.inquiries:
+        answered = [inquiry for inquiry in self.inquiries if inquiry in self._asked_for]
+        for inquiry in answered:
             inquiry.answer(queues, outlook, now)
-        answered, self.inquiries = self.inquiries, []  # only now: after an internal error, `fail` is called
-        for call in list(self.calls):
+        self.inquiries = [inquiry for inquiry in self.inquiries if inquiry not in answered]
+        for call in list(self.calls) if self._is_for_calls else []:
             self._tell(call, forecast_job(queues, call, outlook, now), now)
         return answered
 
@@ -103,3 +113,7 @@ class Watchers:
         for inquiry in failed:
             inquiry.fail(error)
         return failed
+
+
+def _lower(cap: int | None, other: int | None) -> int | None:
+    return min((limit for limit in (cap, other) if limit is not None), default=None)
