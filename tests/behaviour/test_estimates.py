@@ -6,7 +6,6 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from electronhub_embeddings._workers import price_request
 from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from support.entry_points import ENTRY_POINTS, EntryPoint
+from support.open_files import open_files
 from support.recording_server import Answer
 
 TEXTS = [f"paragraph {number} of a book about rate limits" for number in range(250)]
@@ -287,9 +287,7 @@ def test_no_thread_and_no_file_stay_behind(emulator, closing, until, workers, st
     asking = closing(EmbeddingsClient(api_key=service.api_key, base_url=service.base_url))
     asking.estimate(TEXTS)
     until(lambda: not workers())
-    files = Path("/proc/self/fd")
-    opened = [str(file.resolve()) for file in files.iterdir()] if files.is_dir() else []
-    assert not [path for path in opened if path.startswith(str(state_folder))]
+    assert open_files(state_folder) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
