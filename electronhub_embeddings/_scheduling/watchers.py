@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._rate_limit.wording import counted, in_words, limit_in_words
 from electronhub_embeddings._scheduling.actions import LookAhead
 from electronhub_embeddings._scheduling.job_forecast import forecast_job
-from electronhub_embeddings._scheduling.wording import counted, in_words, limit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection

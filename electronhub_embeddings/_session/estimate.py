@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._codec.text_counter import TextCounter
 from electronhub_embeddings._codec.text_preparation import refuse_single_text
 from electronhub_embeddings._config.checks import check_price
-from electronhub_embeddings._scheduling.wording import counted, in_words, limit_in_words
+from electronhub_embeddings._rate_limit.wording import counted, in_words, limit_in_words
 from electronhub_embeddings.usage import PRICED_TOKENS
 
 if TYPE_CHECKING:

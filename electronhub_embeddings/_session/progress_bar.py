@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._rate_limit.wording import counted, in_words
 from electronhub_embeddings._scheduling.progress import RATE_LIMIT
-from electronhub_embeddings._scheduling.wording import counted, in_words
 
 if TYPE_CHECKING:
     from types import TracebackType
