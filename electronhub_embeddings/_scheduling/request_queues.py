@@ -85,12 +85,12 @@ class RequestQueues:
 
     def slot_for(self, queue: RequestQueue) -> AcquireSlot:
         """Return the slot to ask for, before the batch is formed: most likely from the most urgent queue."""
-        spread = [queue for queue in self._queues.values() if queue.config.spread_documents]
+        spread = [other for other in self._queues.values() if other.config.spread_documents]
         return AcquireSlot(
             max_duration=max(config.max_duration for config in self._queues),
             cap=self.cap,
             interactive=bool(queue.waiting.queries),
-            documents=sum([queue.waiting.document_batches(queue.learned.limits) for queue in spread]),
+            documents=sum([other.waiting.document_batches(other.learned.limits) for other in spread]),
         )
 
     @property

@@ -16,6 +16,7 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.actions import AcquireSlot, CheckMaxWait, Effects, LookAhead, LookUp, Wait
@@ -47,7 +48,7 @@ class Scheduler:
         self._max_wait_checks = MaxWaitChecks()
         self._watchers = Watchers()
         self._endings = CallEndings(self._queues, self._lookups, self._limit_wait, self._watchers)
-        self._last_start = float("-inf")
+        self._last_start = -math.inf
         self._linger: float | None = None
         """Seconds for which a batch that is not full lingers after the previous one; None: no limit applies."""
 
@@ -142,7 +143,7 @@ class Scheduler:
             self._endings.complete([call], now)
 
     def looked_ahead(self, outlook: Outlook, now: float) -> None:
-        """Tell those who want to know it what the limiter allows from now on."""
+        """Forecast inquiries and watched calls, by what the limiter allows from now on."""
         self._endings.effects.answered += self._watchers.tell(self._queues, outlook, now)
 
     def max_wait_checked(self, waits: list[float] | None, now: float) -> None:
@@ -206,7 +207,7 @@ class Scheduler:
             part.call.note_returned(len(part), self._limit_wait.total(now))
             if part.call.known and part.call.mixes_models:
                 queue.embed_again(part.call)
-                self._foresee(part.call)
+                self._watch(part.call)
         self._limit_wait.ask_again()
         self._max_wait_checks.note_answer()
         if self._watchers.calls:
@@ -219,8 +220,8 @@ class Scheduler:
 
     # Internal methods.
 
-    def _foresee(self, call: Call) -> None:
-        """Let forecasts be made for a call with waiting texts, if anybody wants to know."""
+    def _watch(self, call: Call) -> None:
+        """Have a call's `max_wait` checked, and its end forecast if its progress is shown or it is long."""
         if call.max_wait is not None:
             self._max_wait_checks.add(call)
         if not call.is_query:
@@ -234,7 +235,7 @@ class Scheduler:
         if error := self._limit_wait.check(call, now):
             self._endings.fail(call, error, now)
         elif call.max_wait is not None or not call.is_query:
-            self._foresee(call)
+            self._watch(call)
 
 
 def _count_usage(batch: Batch, result: Result) -> None:

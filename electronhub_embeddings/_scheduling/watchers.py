@@ -1,4 +1,4 @@
-"""Those who want to know how long it takes: callers of `estimate`, progress bars, and the log.
+"""Who is told how long it takes: callers of `estimate`, progress bars, and the log.
 
 A forecast is made after each answer, for calls whose progress is shown, and once for a long call, whose first forecast
 is logged. For any other call nothing is done.
@@ -31,11 +31,11 @@ LONG_JOB = 10.0
 
 
 class Watchers:
-    """Keeps those who want to know it, and tells them what the limiter allows from now on."""
+    """Keeps inquiries and calls whose progress is watched, and forecasts them when the limiter was asked."""
 
     def __init__(self) -> None:
         self.inquiries: list[Inquiry] = []
-        """Those that have not been answered."""
+        """Inquiries that have not been answered."""
         self.calls: list[Call] = []
         """Calls to forecast after the next answer."""
         self.is_due = False
@@ -62,7 +62,7 @@ class Watchers:
             self.is_due = True
 
     def ask(self, cap: int | None) -> LookAhead | None:
-        """Return what to ask the limiter; None: nobody is left who wants to know it.
+        """Return what to ask the limiter; None: nobody is left to be told.
 
         Those who inquire may have a lower limit than the clients that are attached: each limit is a question of its
         own, and the next one is due as soon as the answer was told.
@@ -79,7 +79,7 @@ class Watchers:
         return LookAhead(caps[0])
 
     def tell(self, queues: RequestQueues, outlook: Outlook, now: float) -> list[Inquiry]:
-        """Tell what the limiter has answered; return the inquiries whose callers are to be woken."""
+        """Forecast what was asked for; return the inquiries whose callers are to be woken."""
         answered = [inquiry for inquiry in self.inquiries if inquiry in self._asked_for]
         for inquiry in answered:
             inquiry.answer(queues, outlook, now)
