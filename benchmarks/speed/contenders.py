@@ -86,12 +86,12 @@ def floor_arrays(base_url: str, encoding: str = "") -> Embed:
 
 
 def floor_zstd(base_url: str) -> Embed:
-    """The floor where an edge compresses: receive and decompress with the fastest library for what it prefers."""
+    """The floor where an edge compresses: receive, and decompress with the fastest library for its best encoding."""
     return floor_arrays(base_url, "zstd")
 
 
 def floor_gzip(base_url: str) -> Embed:
-    """The same where it knows gzip only."""
+    """The same where the edge knows gzip only."""
     return floor_arrays(base_url, "gzip")
 
 
@@ -165,6 +165,16 @@ def llama_index_openai(base_url: str) -> Embed:
 
     model = OpenAIEmbedding(model=MODEL, api_key=KEY, api_base=base_url, embed_batch_size=2048)
     return model.get_text_embedding_batch
+
+
+def memory_ours(base_url: str) -> Embed:
+    """The memory of `ElectronHubEmbeddings.embed_documents`."""
+    return ours_langchain(base_url)
+
+
+def memory_langchain_openai(base_url: str) -> Embed:
+    """The memory of langchain-openai."""
+    return langchain_openai(base_url)
 
 
 def baseten_arrays(base_url: str) -> Embed:

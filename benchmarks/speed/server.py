@@ -47,8 +47,8 @@ class Wire:
     """One way to the same answers."""
 
     tls: bool = False
-    compresses: bool = False
-    """Whether answers are compressed as an edge does it, if the client accepts that."""
+    encodings: tuple[str, ...] = ()
+    """How answers are compressed if the client accepts that, the best first."""
     round_trip: float = 0.0
     """Seconds before each answer."""
 
@@ -56,8 +56,9 @@ class Wire:
 WIRES = {
     "http": Wire(),
     "tls": Wire(tls=True),
-    "edge": Wire(tls=True, compresses=True),
-    "service": Wire(tls=True, compresses=True, round_trip=ROUND_TRIP),
+    "edge": Wire(tls=True, encodings=("zstd", "br", "gzip")),
+    "gzip": Wire(tls=True, encodings=("gzip",)),
+    "service": Wire(tls=True, encodings=("zstd", "br", "gzip"), round_trip=ROUND_TRIP),
 }
 
 
@@ -67,7 +68,7 @@ def gzip(body: bytes) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
-# In the order of preference, and with the levels, that Cloudflare documents for its edge.
+# The levels that Cloudflare documents for its edge.
 COMPRESS = {
     "zstd": lambda body: zstandard.ZstdCompressor(3).compress(body),
     "br": lambda body: brotli.compress(body, quality=4),
@@ -102,11 +103,11 @@ def answer(count: int, encoding_format: str, dimensions: int, encoding: str) -> 
     )
 
 
-def choose_encoding(head: bytes) -> str:
-    """Return the encoding that the edge prefers of those that the client accepts; empty: none."""
+def choose_encoding(head: bytes, encodings: tuple[str, ...]) -> str:
+    """Return the first encoding that the client accepts; empty: none."""
     accepted = head.partition(b"accept-encoding:")[2].partition(b"\r\n")[0].decode()
     offered = {part.partition(";")[0].strip() for part in accepted.split(",")}
-    return next((encoding for encoding in COMPRESS if encoding in offered), "")
+    return next((encoding for encoding in encodings if encoding in offered), "")
 
 
 def serve(listener: socket.socket, wire: Wire, context: ssl.SSLContext) -> None:
@@ -136,7 +137,7 @@ def converse(connection: socket.socket, wire: Wire, context: ssl.SSLContext) -> 
             length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
             asked = msgspec.json.decode(received.read(length), type=Asked)
             count = len(asked.input) if isinstance(asked.input, list) else 1
-            encoding = choose_encoding(head) if wire.compresses else ""
+            encoding = choose_encoding(head, wire.encodings)
             whole = answer(count, asked.encoding_format, asked.dimensions or MODEL_DIMENSIONS, encoding)
             time.sleep(wire.round_trip)
             connection.sendall(whole)
