@@ -6,7 +6,6 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from electronhub_embeddings._codec.large_memory import new_memory
 from electronhub_embeddings._codec.models_list import read_models, read_price
 from electronhub_embeddings._codec.request_body import write_request
 from electronhub_embeddings._codec.response_parser import parse_response
@@ -20,6 +19,7 @@ from electronhub_embeddings._config.secret import (
     reveal,
     without_frames,
 )
+from electronhub_embeddings._http.large_memory import new_memory
 from electronhub_embeddings._http.response_body import DecodeLock
 from electronhub_embeddings._http.transport import Transport
 from electronhub_embeddings._rate_limit.rate_limit_headers import read_rate_limit_headers

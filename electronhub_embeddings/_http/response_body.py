@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.large_memory import new_memory
+from electronhub_embeddings._http.large_memory import new_memory
 from electronhub_embeddings.errors import InvalidResponseError
 
 if TYPE_CHECKING:

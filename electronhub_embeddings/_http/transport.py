@@ -18,7 +18,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from electronhub_embeddings._codec.large_memory import new_memory
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.request_config import MAX_CONNECT
 from electronhub_embeddings._config.secret import Secret, reveal
@@ -26,6 +25,7 @@ from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings._http.attempt_timeout import AttemptTimeout
 from electronhub_embeddings._http.decompression import ACCEPTED_ENCODING, decompress
 from electronhub_embeddings._http.http_family import OWN_REQUEST, family_of
+from electronhub_embeddings._http.large_memory import new_memory
 from electronhub_embeddings._http.network_stream import change_connections
 from electronhub_embeddings._http.response_body import ResponseBody
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError

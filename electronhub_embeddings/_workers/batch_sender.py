@@ -49,7 +49,8 @@ class BatchSender:
             except BaseException as bug:  # noqa: BLE001, PERF203 - for example MemoryError
                 result.error = result.error or unexpected_error(bug)
         result.vectors = None  # the memory will hold others
-        allocation.release()
+        if allocation.block is not None:
+            self._memory.give_back(allocation.block)
         return result
 
     def report_waits(self, calls: Iterable[Call]) -> None:
@@ -110,7 +111,8 @@ class _Allocation:
     def __init__(self, batch: Batch, pool: MemoryPool) -> None:
         self._batch = batch
         self._pool = pool
-        self._block: memoryview | None = None
+        self.block: memoryview | None = None
+        """The memory of the pool, to give back after the vectors are stored."""
 
     def allocate(self, count: int, dimensions: int) -> np.ndarray:
         """Return an array, float32 of shape (count, dimensions); waits if it takes memory that others have."""
@@ -121,13 +123,8 @@ class _Allocation:
             rows = first.call.output.place(first.start, first.stop, dimensions)
             if rows is not None:
                 return rows
-        self._block = self._pool.take(4 * count * dimensions)
-        return np.ndarray((count, dimensions), np.float32, self._block)
-
-    def release(self) -> None:
-        """Give the memory back; the array must not be used any more."""
-        if self._block is not None:
-            self._pool.give_back(self._block)
+        self.block = self._pool.take(4 * count * dimensions)
+        return np.ndarray((count, dimensions), np.float32, self.block)
 
 
 def _store_vectors(batch: Batch, result: Result) -> None:

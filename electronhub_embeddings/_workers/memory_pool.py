@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from electronhub_embeddings._codec.large_memory import new_memory
+from electronhub_embeddings._http.large_memory import new_memory
 
 MAX_BLOCKS = 2
 """Blocks that are lent at once. A full request takes 12 MB, and up to eight answers arrive at once; but turning vectors

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from electronhub_embeddings._codec.large_memory import new_memory
 from electronhub_embeddings._http import response_body
+from electronhub_embeddings._http.large_memory import new_memory
 from electronhub_embeddings._http.response_body import DecodeLock, ResponseBody
 from electronhub_embeddings.errors import InvalidResponseError
 

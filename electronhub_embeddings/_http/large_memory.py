@@ -1,4 +1,4 @@
-"""Memory for long bodies and large arrays, which goes back to the system as soon as it is not used. No I/O."""
+"""Memory for long bodies and large arrays, which goes back to the system as soon as it is not used."""
 
 from __future__ import annotations
 

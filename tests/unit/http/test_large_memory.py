@@ -2,7 +2,7 @@
 
 import pytest
 
-from electronhub_embeddings._codec.large_memory import MIN_MAPPED_BYTES, new_memory
+from electronhub_embeddings._http.large_memory import MIN_MAPPED_BYTES, new_memory
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
