@@ -7,7 +7,8 @@
 # make rest           what `make check` runs after `make test`
 # make coverage       the tests of `make test` with branch coverage: they take every branch of the modules without I/O
 # make lock           take the newest versions of everything that the environments of this file install, into uv.lock
-# make dist           wheel and sdist, into dist/
+# make dist           wheel and sdist of each distribution, into dist/
+# make release-check  build them, and check what an index and a user will meet; RELEASE=1 as strictly as for a release
 # make site           the documentation, into site/, and a look at each page in a browser, on a desktop and on a phone
 # make faults         docs/faults.md, from the table that the tests hold true (tests/support/faults_table.py)
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
@@ -45,7 +46,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging ecosystem site faults lock redis chromium matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging release-check ecosystem site faults lock redis chromium matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
 
 demo: .venv/ready
 	$(BIN)/python examples/quickstart.py
@@ -130,7 +131,11 @@ matrix: .venv/ready redis
 
 dist: .venv/ready
 	rm -rf dist
-	$(BIN)/uv build --quiet --out-dir dist
+	$(BIN)/python distributions/build.py dist
+
+release-check: export DIST = $(CURDIR)/dist
+release-check: dist
+	$(BIN)/python -m pytest tests/packaging/test_release.py tests/packaging/test_distributions.py -n 2 --dist worksteal
 
 packaging: .venv/ready
 	$(BIN)/python -m pytest tests/packaging -n 2 --dist worksteal

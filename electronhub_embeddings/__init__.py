@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings._session.check import CheckResult
-from electronhub_embeddings._usage_tracking import track_usage
+from electronhub_embeddings._session.estimate import Estimate
+from electronhub_embeddings._session.track_usage import track_usage
 from electronhub_embeddings.client import EmbeddingsClient
 from electronhub_embeddings.errors import (
     APIConnectionError,
@@ -28,7 +29,6 @@ from electronhub_embeddings.errors import (
     ServerError,
     StoreConflictError,
 )
-from electronhub_embeddings.estimate import Estimate
 from electronhub_embeddings.usage import RequestInfo, Usage
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from electronhub_embeddings.client import EmbeddingsClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from electronhub_embeddings.estimate import Estimate
+    from electronhub_embeddings._session.estimate import Estimate
     from electronhub_embeddings.usage import Usage
 
 P = ParamSpec("P")

@@ -18,7 +18,7 @@ from electronhub_embeddings._session.async_embedding import AsyncEmbeddingMethod
 from electronhub_embeddings._session.check import check
 from electronhub_embeddings._session.closeable import Closeable
 from electronhub_embeddings._session.embedding import EmbeddingMethods
-from electronhub_embeddings._session.estimation import aestimate, estimate
+from electronhub_embeddings._session.estimate import aestimate, estimate
 from electronhub_embeddings._session.lifecycle import Lifecycle
 from electronhub_embeddings.usage import Usage
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings._config.options import OnModelChange
     from electronhub_embeddings._config.request_config import EncodingFormat
     from electronhub_embeddings._session.check import CheckResult
-    from electronhub_embeddings.estimate import Estimate
+    from electronhub_embeddings._session.estimate import Estimate
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
     from electronhub_embeddings.usage import RequestInfo
 

@@ -1,8 +1,15 @@
-"""The usage of a client, in total and per request; the sums over all clients equal what the service has counted."""
+"""The usage of a client, of a block, and of a request; the sums over all clients equal what the service has counted."""
 
 from __future__ import annotations
 
+import os
+import threading
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PRICED_TOKENS = 1_000_000
 """The number of tokens that a price is for."""
@@ -67,3 +74,31 @@ class RequestInfo:
     """The HTTP status; None: no response was received."""
     error: str | None
     """The class name of the request's error; None: vectors were received."""
+
+
+tracked_usages: ContextVar[tuple[Usage, ...]] = ContextVar("tracked_usages", default=())
+"""The counters of the blocks of `track_usage` around the current code, outermost first."""
+
+_counting = threading.Lock()
+"""Held while counters are changed, and for nothing else."""
+
+
+def add_usage(usages: Iterable[Usage], **amounts: float) -> None:
+    """Add amounts, given by the names of counters, to those of a client and of the blocks around a call.
+
+    The calls of one block can belong to several accounts, whose workers count at the same time: counters are changed
+    here only.
+    """
+    with _counting:
+        for usage in usages:
+            for name, amount in amounts.items():
+                setattr(usage, name, getattr(usage, name) + amount)
+
+
+def _after_fork_in_child() -> None:
+    if _counting.locked():  # by a thread that does not exist in the child
+        _counting.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

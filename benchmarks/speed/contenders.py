@@ -6,9 +6,11 @@ import asyncio
 import http.client
 import json
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -57,17 +59,21 @@ def floor_llama_index(base_url: str) -> Embed:
     return Floor(embed_batch_size=2048).get_text_embedding_batch
 
 
-def floor_arrays(base_url: str) -> Embed:
+def floor_arrays(base_url: str, encoding: str = "") -> Embed:
     """Receive with bare sockets, in as many requests and over as many connections as ours, and do nothing with it."""
-    host, port = base_url.removeprefix("http://").removesuffix("/v1").split(":")
-    sockets = [socket.create_connection((host, int(port))) for _ in range(CONNECTIONS)]
+    address = urlsplit(base_url)
+    sockets = [socket.create_connection((address.hostname or "", address.port or 0)) for _ in range(CONNECTIONS)]
+    if address.scheme == "https":
+        context = ssl.create_default_context()
+        sockets = [context.wrap_socket(connection, server_hostname=address.hostname) for connection in sockets]
+    head = b"POST /v1/embeddings HTTP/1.1\r\naccept-encoding: %b\r\ncontent-length: %d\r\n\r\n"
 
     def fetch(connection: socket.socket, some: Sequence[str]) -> int:
         body = json.dumps({"model": MODEL, "input": some, "encoding_format": "base64"}).encode()
-        connection.sendall(b"POST /v1/embeddings HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        connection.sendall(head % (encoding.encode(), len(body)) + body)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
-        return len(answer.read())
+        return len(decompress(answer.read(), encoding))
 
     def embed(texts: Sequence[str]) -> Sequence[str]:
         size = -(-len(texts) // CONNECTIONS)
@@ -77,6 +83,29 @@ def floor_arrays(base_url: str) -> Embed:
         return texts
 
     return embed
+
+
+def floor_zstd(base_url: str) -> Embed:
+    """The floor where an edge compresses: receive, and decompress with the fastest library for its best encoding."""
+    return floor_arrays(base_url, "zstd")
+
+
+def floor_gzip(base_url: str) -> Embed:
+    """The same where the edge knows gzip only."""
+    return floor_arrays(base_url, "gzip")
+
+
+def decompress(body: bytes, encoding: str) -> bytes:
+    """Decompress with the fastest library."""
+    if encoding == "zstd":
+        from backports import zstd
+
+        return zstd.decompress(body)
+    if encoding == "gzip":
+        from isal import igzip
+
+        return igzip.decompress(body)
+    return body
 
 
 def ours_arrays(base_url: str) -> Embed:
@@ -136,6 +165,16 @@ def llama_index_openai(base_url: str) -> Embed:
 
     model = OpenAIEmbedding(model=MODEL, api_key=KEY, api_base=base_url, embed_batch_size=2048)
     return model.get_text_embedding_batch
+
+
+def memory_ours(base_url: str) -> Embed:
+    """The memory of `ElectronHubEmbeddings.embed_documents`."""
+    return ours_langchain(base_url)
+
+
+def memory_langchain_openai(base_url: str) -> Embed:
+    """The memory of langchain-openai."""
+    return langchain_openai(base_url)
 
 
 def baseten_arrays(base_url: str) -> Embed:

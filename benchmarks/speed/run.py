@@ -1,5 +1,7 @@
 """How fast, in how much memory: this package and its peers, in one run, against one local server.
 
+The server answers over plain HTTP, over TLS, over TLS as an edge that compresses, and so with a round trip of 40 ms.
+
 Every contender has a process of its own, and they take turns: a round is one turn of each, so that what disturbs the
 machine disturbs all.
 
@@ -17,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from report import ARRAYS, GROWTH, LISTS, TEXTS, picture, report
+from report import ARRAYS, GROWTH, LISTS, MEMORY, TEXTS, WIRES, picture, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +98,8 @@ def in_turns(names: Iterable[str], base_url: str, count: int) -> dict[str, list[
 def alone(name: str, base_url: str, counts: tuple[int, ...]) -> list[dict[str, float]]:
     """Let one work on more and more texts."""
     worker = Worker(name, base_url)
-    worker.run(WARM_UP)
+    if not name.startswith("memory"):
+        worker.run(WARM_UP)
     measured = [worker.run(count) for count in counts]
     worker.close()
     return measured
@@ -124,13 +127,18 @@ def main() -> None:
     command = [sys.executable, str(HERE / "server.py")]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdout
-    base_url = server.stdout.readline().strip()
+    addresses = json.loads(server.stdout.readline())
+    os.environ["SSL_CERT_FILE"] = addresses["certificates"]  # for all contenders
+    plain, tls = addresses["http"], addresses["tls"]
     found = {
-        "bulk": in_turns((*LISTS, *ARRAYS), base_url, TEXTS),
-        "queries": in_turns(QUERY, base_url, QUERIES),
+        "bulk": in_turns((*LISTS, *ARRAYS), plain, TEXTS),
+        "wires": {name: in_turns(names, addresses[name], TEXTS) for name, names in WIRES.items()},
+        "queries": in_turns(QUERY, plain, QUERIES),
+        "tls_queries": in_turns(QUERY, tls, QUERIES),
+        "memory": {name: alone(name, tls, (calls,))[0] for name, calls in MEMORY.items()},
         "imports": imports(),
-        "growth": alone("growth_ours", base_url, GROWTH),
-        "stream": alone("stream_ours", base_url, GROWTH[1:]),
+        "growth": alone("growth_ours", plain, GROWTH),
+        "stream": alone("stream_ours", plain, GROWTH[1:]),
     }
     server.communicate()
     RESULTS.mkdir(exist_ok=True)

@@ -36,12 +36,12 @@ def bulk(embed: contenders.Embed, count: int) -> dict[str, float]:
     some = texts(count)
     gc.collect()
     before = megabytes()
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     result = embed(some)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     assert len(result) == count
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "peak": peak - before}
+    return {"seconds": seconds, "cpu": cpu, "peak": peak - before}
 
 
 def queries(ask: contenders.Ask, count: int) -> dict[str, float]:
@@ -72,7 +72,18 @@ def growth(client: EmbeddingsClient, count: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start, "requests": client.usage.requests - before}
 
 
-MEASURES = {"query": queries, "stream": stream, "growth": growth}
+def memory(embed: contenders.Embed, count: int) -> dict[str, float]:
+    """Embed 10,000 texts again and again; return by how many MB the memory rose, in the first call and at its peak."""
+    some = texts(10_000)
+    gc.collect()
+    before, peaks = megabytes(), []
+    for _ in range(count):
+        embed(some)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)
+    return {"first": peaks[0], "peak": peaks[-1]}
+
+
+MEASURES = {"query": queries, "stream": stream, "growth": growth, "memory": memory}
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ from electronhub_embeddings._config.secret import (
     reveal,
     without_frames,
 )
-from electronhub_embeddings._http.response_body import DecodeLock, new_buffer
+from electronhub_embeddings._http.large_memory import new_memory
+from electronhub_embeddings._http.response_body import DecodeLock
 from electronhub_embeddings._http.transport import Transport
 from electronhub_embeddings._rate_limit.rate_limit_headers import read_rate_limit_headers
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
@@ -67,6 +68,8 @@ class ApiClient:
         self._decode_lock = DecodeLock()
         self._dimensions: dict[str, int] = {}
         """Under the key "all": the length of the vectors in the first response."""
+        self._vector_bytes = 0
+        """Bytes of a vector in the last response, in JSON and after decompression."""
 
     def send(
         self, texts: Sequence[str], encoding_format: str, allocate: Callable[[int, int], np.ndarray] = new_array
@@ -112,12 +115,14 @@ class ApiClient:
             result.status, result.headers_at = answer.status, answer.headers_at
             result.headers = read_rate_limit_headers(answer.headers, time.time())
             limit = MAX_OVERHEAD_BYTES + MAX_VECTOR_BYTES * len(texts)
-            with self._decode_lock.hold() if len(texts) >= MIN_LOCKED_TEXTS else nullcontext(new_buffer) as make_buffer:
-                response = parse_response(answer.status, answer.read(limit, make_buffer), result.headers)
+            with self._decode_lock.hold() if len(texts) >= MIN_LOCKED_TEXTS else nullcontext(new_memory) as make_buffer:
+                content = answer.read(limit, len(texts) * self._vector_bytes, make_buffer)
+                response = parse_response(answer.status, content, result.headers)
                 result.prompt_tokens, result.total_tokens = response.tokens
                 result.vectors = response.vectors(
                     count=len(texts), dimensions=known, allocate=new_array if known is None else allocate
                 )
+                self._vector_bytes = len(content) // len(texts) + 1
 
     def _check_dimensions(self, result: Result) -> None:
         """Raise an error if the vectors do not have the length of earlier ones.

@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._http.large_memory import new_memory
 from electronhub_embeddings.errors import InvalidResponseError
 
 if TYPE_CHECKING:
@@ -20,16 +21,8 @@ DECODE_LOCK_TIMEOUT = 0.2
 """Seconds to wait for the decode lock; after that, the body is read without the lock. Such a long wait means that the
 network is slow, and the operating system has received data meanwhile, so no time is lost."""
 
-MIN_BUFFERED_BYTES = 262_144
-"""Shortest body that is read into one buffer, in bytes."""
-
 MAX_LENGTH_DIGITS = 18
 """Digits of `Content-Length` that are parsed."""
-
-
-def new_buffer(size: int) -> memoryview:
-    """Return a new buffer of `size` bytes."""
-    return memoryview(bytearray(size))
 
 
 class DecodeLock:
@@ -38,45 +31,52 @@ class DecodeLock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting = 0
-        self._buffer = memoryview(b"")
+        self._buffer = memoryview(bytearray())
 
     @contextmanager
     def hold(self) -> Generator[Callable[[int], memoryview], None, None]:
-        """Wait for the lock; yield a function that returns the buffer to read into, valid while the lock is held."""
+        """Wait for the lock; yield what returns a buffer of at least a size, valid while the lock is held."""
         self._waiting += 1  # not atomic: a race costs one new buffer
         acquired = self._lock.acquire(timeout=DECODE_LOCK_TIMEOUT)
         self._waiting -= 1
         try:
-            yield self._reuse_buffer if acquired else new_buffer
+            yield self._reuse_buffer if acquired else new_memory
         finally:
             if acquired:
                 if self._waiting <= 0:
-                    self._buffer = memoryview(b"")
+                    self._buffer = memoryview(bytearray())
                 self._lock.release()
 
     def _reuse_buffer(self, size: int) -> memoryview:
         if len(self._buffer) < size:
-            self._buffer = new_buffer(size)
-        return self._buffer[:size]
+            self._buffer = new_memory(size)
+        return self._buffer
 
 
 class ResponseBody:
-    """Collects the chunks of a body.
+    """Collects the chunks of a body in one buffer.
 
     Args:
         headers: The headers of the response, with names in lower case.
         max_bytes: Longest body accepted, in bytes after decompression.
-        make_buffer: Returns the buffer for a long body.
+        expected_bytes: Length to make room for if none is announced; a longer body is copied once or twice.
+        make_buffer: Returns a buffer of at least a size.
     """
 
-    def __init__(self, headers: Mapping[str, str], max_bytes: int, make_buffer: Callable[[int], memoryview]) -> None:
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        max_bytes: int,
+        expected_bytes: int = 0,
+        make_buffer: Callable[[int], memoryview] = new_memory,
+    ) -> None:
         announced = headers.get("content-length", "")
         plain = "content-encoding" not in headers and announced.isascii() and announced.isdigit()
-        length = int(announced[:MAX_LENGTH_DIGITS]) if plain else 0
+        length = int(announced[:MAX_LENGTH_DIGITS]) if plain else expected_bytes
         self.size = 0
         self._max_bytes = max_bytes
-        self._parts: list[bytes] = []
-        self._buffer = make_buffer(length) if MIN_BUFFERED_BYTES <= length <= max_bytes else None
+        self._make_buffer = make_buffer
+        self._buffer = make_buffer(length if length <= max_bytes else 0)
 
     def add(self, part: bytes) -> None:
         """Add the next chunk.
@@ -87,12 +87,13 @@ class ResponseBody:
         start, self.size = self.size, self.size + len(part)
         if self.size > self._max_bytes:
             raise InvalidResponseError(f"The answer is longer than {self._max_bytes:,} bytes.", retries=0)
-        if self._buffer is None:
-            self._parts.append(part)
-        else:
-            self._buffer[start : self.size] = part
+        if self.size > len(self._buffer):
+            longer = self._make_buffer(max(self.size, 2 * len(self._buffer)))
+            longer[:start] = self._buffer[:start]
+            self._buffer = longer
+        self._buffer[start : self.size] = part
 
     @property
-    def content(self) -> bytes | memoryview:
+    def content(self) -> memoryview:
         """The body received so far."""
-        return b"".join(self._parts) if self._buffer is None else self._buffer[: self.size]
+        return self._buffer[: self.size]

@@ -25,7 +25,9 @@ from electronhub_embeddings._config.version import __version__
 from electronhub_embeddings._http.attempt_timeout import AttemptTimeout
 from electronhub_embeddings._http.decompression import ACCEPTED_ENCODING, decompress
 from electronhub_embeddings._http.http_family import OWN_REQUEST, family_of
-from electronhub_embeddings._http.response_body import ResponseBody, new_buffer
+from electronhub_embeddings._http.large_memory import new_memory
+from electronhub_embeddings._http.network_stream import change_connections
+from electronhub_embeddings._http.response_body import ResponseBody
 from electronhub_embeddings.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 
 if TYPE_CHECKING:
@@ -57,18 +59,21 @@ class ApiResponse:
         self._timeout = timeout
         self._family = family
 
-    def read(self, max_bytes: int, make_buffer: Callable[[int], memoryview] = new_buffer) -> bytes | memoryview:
+    def read(
+        self, max_bytes: int, expected_bytes: int = 0, make_buffer: Callable[[int], memoryview] = new_memory
+    ) -> memoryview:
         """Read the body.
 
         Args:
             max_bytes: Longest body accepted, in bytes after decompression.
-            make_buffer: Returns the buffer for a long body.
+            expected_bytes: Length to make room for if none is announced.
+            make_buffer: Returns a buffer of at least a size.
 
         Raises:
             InvalidResponseError: The body is too long, or its content encoding is invalid.
             httpx.TransportError: The connection broke; for a client of httpx2, the error of the same name.
         """
-        body = ResponseBody(self.headers, max_bytes, make_buffer)
+        body = ResponseBody(self.headers, max_bytes, expected_bytes, make_buffer)
         try:
             self._read(body)
         except (httpx.TransportError, self._family.transport_error, InvalidResponseError):
@@ -156,11 +161,10 @@ class Transport:
                 # The scheduler bounds the requests in flight. The default keep-alive of 5 s stays: sending on a
                 # connection that the service has closed would waste a request of the rate limit.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
-                trust_env=not self._is_local,
                 # Loopback requests never use a proxy, because the proxy would see the key.
                 proxy=None if self._is_local else _find_proxy(self._url),
             )
-        self._timeout.apply_to(transport)
+        change_connections(transport, self._timeout)
         return transport
 
     @contextmanager

@@ -13,10 +13,10 @@ import time
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.secret import drop_frames
-from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
 from electronhub_embeddings._scheduling.max_wait import WARNED_WAIT
 from electronhub_embeddings._workers.rate_limiter import new_slot
-from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+from electronhub_embeddings._workers.slot_wait import seconds_to_sleep
+from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
     from electronhub_embeddings._codec.result import Result
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from electronhub_embeddings._workers.rate_limiter import RateLimiter
 
 logger = logging.getLogger("electronhub_embeddings")
-
-ANSWER_INTERVAL = 0.05
-"""Seconds between two checks whether the answer has arrived that must come before any other request."""
-
-NEXT_STEP = "Try again after .retry_after seconds, or allow a longer max_wait."
 
 
 class Slot:
@@ -94,21 +89,12 @@ class Slot:
         return limiter.acquire(self._name, max_duration=self._max_duration, cap=cap, interactive=True)[0]
 
     def _sleep(self, pause: Pause) -> float:
-        max_wait = self._pacer.options.max_wait
-        waited = time.monotonic() - self._since
-        left = float("inf") if max_wait is None else max_wait - waited
-        needed = pause.seconds or 0.0
-        if needed > left or left <= 0:
-            message = (
-                f"The request has to wait for {waited + needed:.1f} s ({pause.reason}), and max_wait is {max_wait:g} s."
-            )
-            error = RateLimitError(message, status_code=429, retry_after=pause.seconds)
-            error.next_step = NEXT_STEP
-            raise error
-        if needed >= WARNED_WAIT and not self._logged:
+        waited, max_wait = time.monotonic() - self._since, self._pacer.options.max_wait
+        seconds = seconds_to_sleep("The request", pause, waited=waited, max_wait=max_wait)
+        if (pause.seconds or 0.0) >= WARNED_WAIT and not self._logged:
             self._logged = True
-            logger.warning("%s: next request in %.0f s", pause.reason, needed)
-        return min(needed or ANSWER_INTERVAL, RECHECK_INTERVAL, left)
+            logger.warning("%s: next request in %.0f s", pause.reason, pause.seconds)
+        return seconds
 
     def complete(self, result: Result) -> None:
         """Record how the request ended; only the first call counts."""

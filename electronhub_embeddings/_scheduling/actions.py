@@ -26,8 +26,8 @@ class LookUp:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """For each number in `requests`, ask the limiter how long that many requests must wait; report `forecast`."""
+class CheckMaxWait:
+    """For each number in `requests`, ask the limiter how long so many must wait at least; report `max_wait_checked`."""
 
     requests: list[int]
     cap: int | None

@@ -10,6 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,8 @@ class Bisection:
         """Whether the service has accepted a part, so that the request itself is not at fault."""
         self.probe: list[Slice] = []
         """What is to be sent next, or is on the wire."""
+        self.due: float | None = -math.inf
+        """When the probe may be sent; None: it is on the wire."""
         self._sibling: list[Slice] = []
         """The other half, which holds the text at fault if the probe is accepted."""
         self._waiting: list[list[Slice]] = []
@@ -79,9 +82,10 @@ class Bisection:
         """Let another refused batch wait for the end of the search: the same fault may be behind it."""
         self._waiting.append(slices)
 
-    def probe_accepted(self) -> Findings | None:
+    def probe_accepted(self, *, beside_reference: bool = False) -> Findings | None:
         """Note that the probe was accepted; return what was found, if the search is over."""
         self.accepted = True
+        self.suspects_reference = self.suspects_reference and not beside_reference
         suspects, self._sibling = self._sibling, []
         if not suspects:
             return self._finish()
@@ -110,8 +114,10 @@ class Bisection:
         return self._finish()
 
     def drop(self, unwanted: Callable[[Slice], bool]) -> list[Slice]:
-        """Take out, and return, texts that wait and are not wanted any more; the probe stays as it is."""
-        gone = [part for group in (self._sibling, *self._waiting) for part in group if unwanted(part)]
+        """Take out, and return, texts that wait and are not wanted any more; a probe on the wire stays as it is."""
+        probe = [] if self.due is None else self.probe
+        gone = [part for group in (probe, self._sibling, *self._waiting) for part in group if unwanted(part)]
+        self.probe = [part for part in self.probe if part not in gone]
         self._sibling = [part for part in self._sibling if not unwanted(part)]
         groups = ([part for part in group if not unwanted(part)] for group in self._waiting)
         self._waiting = [group for group in groups if group]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from electronhub_embeddings._config.caller_warning import warn_caller
 from electronhub_embeddings.errors import ElectronHubError, ModelChangedWarning
+from electronhub_embeddings.usage import add_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.request_config import RequestConfig
-    from electronhub_embeddings._progress_bar import Progress
     from electronhub_embeddings._scheduling.drift_guard import DriftGuard, ModelChange
+    from electronhub_embeddings._scheduling.progress import Progress
     from electronhub_embeddings.usage import RequestInfo, Usage
 
 _numbers = count()
@@ -185,13 +186,21 @@ class Call:
         """Whether cached vectors of another model stand beside those that the service sends now."""
         return self.known > 0 and self.model_change is not None and not self.failed
 
+    def count_known(self) -> None:
+        """Count the texts with cached vectors as finished."""
+        self._count_known(self.known)
+
     def forget_known(self) -> int:
         """Count the texts with cached vectors as outstanding again; return their number."""
         known, self.known = self.known, 0
         self.output.forget_known()
-        self.progress.advance(-known)
-        self.outstanding += known
+        self._count_known(-known)
         return known
+
+    def _count_known(self, texts: int) -> None:
+        self.outstanding -= texts
+        self.progress.advance(texts)
+        add_usage(self.usages, cache_hits=texts)
 
     def fail(self, error: ElectronHubError) -> None:
         """Record the error of the call, unless it has one; it is raised when none of its texts is outstanding."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._progress_bar import Progress
 from electronhub_embeddings._scheduling.call import Call
 from electronhub_embeddings._scheduling.job_forecast import forecast_job
+from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:

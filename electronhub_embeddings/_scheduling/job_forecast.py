@@ -96,7 +96,7 @@ class _Rehearsal:
         self.flow = RequestFlow(
             connections=queue.connections,
             busy=queue.in_flight,
-            round_trip=ASSUMED_ROUND_TRIP if queue.round_trip is None else queue.round_trip,
+            round_trip=ASSUMED_ROUND_TRIP if queue.learned.round_trip is None else queue.learned.round_trip,
             is_spread=queue.config.spread_documents,
         )
         self._outlook = outlook

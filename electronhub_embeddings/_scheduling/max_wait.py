@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
@@ -37,7 +38,7 @@ class LimitWait:
         self._before = 0.0
         self._is_longer = False
         """Whether the current pause is longer than the one logged last."""
-        self.ask_again_at = float("-inf")
+        self.ask_again_at = -math.inf
         """When to ask the limiter again, if no event comes before."""
 
     def total(self, now: float) -> float:
@@ -62,7 +63,7 @@ class LimitWait:
 
     def ask_again(self) -> None:
         """Let the limiter be asked at once."""
-        self.ask_again_at = float("-inf")
+        self.ask_again_at = -math.inf
 
     def _begin(self, pause: Pause, now: float) -> None:
         if pause.seconds is None:
@@ -88,7 +89,7 @@ class LimitWait:
 
     def end(self, now: float) -> None:
         """Record that a request starts, or that no text is waiting: the next text asks at once."""
-        self.ask_again()
+        self.ask_again_at = -math.inf
         if self._pause is not None:
             self._before, self._since, self._pause = self.total(now), None, None
 
@@ -116,4 +117,4 @@ class LimitWait:
 
     def _left(self, call: Call, now: float) -> float:
         """Return the seconds that a call may still spend waiting for the limit."""
-        return float("inf") if call.max_wait is None else call.max_wait - (self.total(now) - call.blocked_before)
+        return math.inf if call.max_wait is None else call.max_wait - (self.total(now) - call.blocked_before)

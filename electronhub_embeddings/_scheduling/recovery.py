@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.bad_request_cause import Cause, find_cause, same_words
+from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT
 from electronhub_embeddings._scheduling.bisection import Bisection, Findings
 from electronhub_embeddings._scheduling.drift_guard import give_up_reference
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
@@ -36,6 +37,13 @@ class Learned:
     encoding_format: str
     request_refusal: BadRequestError | None = None
     """The refusal of the request itself, with any texts; None after any batch was accepted."""
+    round_trip: float | None = None
+    """Seconds that requests with documents take, on average; None: none has been answered."""
+
+    def learn_round_trip(self, seconds: float) -> None:
+        """Learn from an answer to a request with documents."""
+        before = seconds if self.round_trip is None else self.round_trip
+        self.round_trip = before + EWMA_WEIGHT * (seconds - before)
 
 
 @dataclass

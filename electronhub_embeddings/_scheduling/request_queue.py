@@ -10,10 +10,11 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
-from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT, BatchLimits
+from electronhub_embeddings._scheduling.batch_limits import BatchLimits
 from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of, give_up_reference
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
@@ -59,13 +60,9 @@ class RequestQueue:
         self.in_flight = 0
         """Batches in flight."""
         self.learned = Learned(BatchLimits(config.batch_size), config.encoding_format)
-        self.round_trip: float | None = None
-        """Seconds that requests with documents take, on average; None: none has been answered."""
         self.waiting = WaitingTexts()
         self._policy = RetryPolicy(config.max_retries)
         self._search: Bisection | None = None
-        self._probe_due: float | None = None
-        """When the next probe of the search may be sent; None: the probe is in flight, or no search is running."""
 
     @property
     def is_waiting(self) -> bool:
@@ -98,8 +95,8 @@ class RequestQueue:
             return 1, -self.waiting.queries[0].call.number
         if self.in_flight >= self.connections:
             return None
-        if self._search is not None and self._probe_is_due(now):
-            return 0, -min(part.call.number for part in self._search.probe)
+        if (search := self._due_search(now)) is not None:
+            return 0, -min(part.call.number for part in search.probe)
         if self.waiting.documents and not self._holds_documents:
             return 0, -self.waiting.documents[0].call.number
         return None
@@ -119,9 +116,9 @@ class RequestQueue:
             blocked: Seconds for which the limit has blocked the scheduler so far.
         """
         to_check = clients_to_check(self.attachments, now) if self.has_guards else []
-        probe = self._search if self._probe_is_due(now) and not self.waiting.queries else None
-        if probe is not None:
-            slices, self._probe_due = probe.probe, None
+        search = None if self.waiting.queries else self._due_search(now)
+        if search is not None:
+            slices, search.due = search.probe, None
         else:
             slices = self.waiting.take(
                 self.learned.limits,
@@ -131,30 +128,27 @@ class RequestQueue:
                 reserve=bool(to_check) and first_of(self.waiting, to_check) is not None,
             )
         self.in_flight += 1
-        batch = Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=probe is not None)
+        batch = Batch(self.config, slices, slot, self.learned.encoding_format, blocked, is_probe=search is not None)
         return add_reference(batch, to_check, self.learned.limits) if to_check else batch
 
     def accept(self, batch: Batch, prompt_tokens: int, seconds: float) -> list[Call]:
         """Record that the vectors of a batch are stored; learn from the tokens charged and the seconds that it took."""
         self.in_flight -= 1
         if seconds and not batch.slices[-1].call.is_query:
-            before = seconds if self.round_trip is None else self.round_trip
-            self.round_trip = before + EWMA_WEIGHT * (seconds - before)
+            self.learned.learn_round_trip(seconds)
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens, batch.inputs)
         self.learned.request_refusal = None
         complete: list[Call] = []
-        counted: Call | None = None
+        for call in {part.call for part in batch.slices}:
+            call.progress.requests += 1
         for part in batch.slices:
             part.call.progress.advance(len(part))
-            part.call.progress.requests += part.call is not counted
-            counted = part.call
             complete += _finish([part])
             if part.call.error is not None:  # its cached vectors have another length: the rest would be wasted
                 complete += self._fail(part.call, part.call.error)
         if batch.is_probe and self._search is not None:
-            if batch.reference_for is not None:
-                self._search.suspects_reference = False
-            complete += self._continue_search(batch, self._search.probe_accepted())
+            findings = self._search.probe_accepted(beside_reference=batch.reference_for is not None)
+            complete += self._continue_search(self._search, batch, findings)
         return complete
 
     def take_back(self, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
@@ -179,55 +173,61 @@ class RequestQueue:
         call.fail(error)
         call.withdrawn = True
         complete = _finish(self.waiting.take_out(lambda part: part.call is call))
-        search = self._search
-        if search is not None:
+        if (search := self._search) is not None:
             complete += _finish(search.drop(lambda part: part.call is call))
-            if self._probe_due is not None:
-                complete += _finish(part for part in search.probe if part.call is call)
-                search.probe = [part for part in search.probe if part.call is not call]
-                if not search.probe:
-                    complete += self._end_search(search.probe_failed())
+            if not search.probe:
+                complete += self._end_search(search.probe_failed())
         return complete
+
+    def embed_again(self, call: Call) -> None:
+        """Queue the texts whose vectors came from the cache, and are of another model than those received."""
+        self.waiting.put_back(Slice(call, 0, call.forget_known()))
 
     @property
     def _holds_documents(self) -> bool:
         """Whether documents are held back because they may only be refused again."""
         return self._search is not None and not self._search.accepted
 
-    def _probe_is_due(self, now: float) -> bool:
-        return self._probe_due is not None and self._probe_due <= now
+    @property
+    def _probe_due(self) -> float | None:
+        """When the next probe of the search may be sent; None: the probe is in flight, or no search is running."""
+        return None if self._search is None else self._search.due
+
+    def _due_search(self, now: float) -> Bisection | None:
+        """Return the search if its next probe may be sent now."""
+        due = self._probe_due
+        return self._search if due is not None and due <= now else None
 
     def _take_back_probe(self, search: Bisection, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
         is_over = any(part.call.is_over for part in batch.slices)
         if isinstance(error, BadRequestError) and is_about_some_text(batch, error) and not is_over:
-            return self._continue_search(batch, search.probe_refused(batch.slices, error))
+            return self._continue_search(search, batch, search.probe_refused(batch.slices, error))
         recovery = recover(batch, error, self._policy, self.learned)
         if recovery.again and not recovery.failed and not isinstance(error, BadRequestError):
             search.probe = [part for _, part in recovery.again]
-            self._probe_due = now + recovery.again[0][0]
+            search.due = now + recovery.again[0][0]
             return []
         complete = self._end_search(search.probe_failed())
         return complete + self._apply(recovery, now)
 
-    def _continue_search(self, batch: Batch, findings: Findings | None) -> list[Call]:
-        if findings is not None:
-            if self._search is not None and self._search.suspects_reference and not findings.guilty:
-                give_up_reference([*batch.slices, *findings.innocent])
-            return self._end_search(findings)
-        self._probe_due = float("-inf")
-        return []
+    def _continue_search(self, search: Bisection, batch: Batch, findings: Findings | None) -> list[Call]:
+        if findings is None:
+            search.due = -math.inf
+            return []
+        if search.suspects_reference and not findings.guilty:
+            give_up_reference([*batch.slices, *findings.innocent])
+        return self._end_search(findings)
 
     def _end_search(self, findings: Findings) -> list[Call]:
         """Fail the texts that were found to be at fault, and requeue the others."""
-        self._search, self._probe_due = None, None
+        self._search = None
         if findings.request_refusal is not None:
             self.learned.request_refusal = findings.request_refusal
-        return self._apply(release_innocent(findings), float("-inf"))
+        return self._apply(release_innocent(findings), -math.inf)
 
     def _apply(self, recovery: Recovery, now: float) -> list[Call]:
         complete: list[Call] = []
-        if recovery.search is not None:
-            self._search, self._probe_due = recovery.search, now
+        self._search = recovery.search or self._search
         for part, reason in recovery.failed:
             complete += _finish([part]) + self._fail(part.call, reason)
         for pause, part in recovery.again:

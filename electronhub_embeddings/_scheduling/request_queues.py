@@ -23,6 +23,16 @@ class RequestQueues:
     def __iter__(self) -> Iterator[RequestQueue]:
         return iter(self._queues.values())
 
+    @property
+    def have_clients(self) -> bool:
+        """Whether any client is attached."""
+        return any(queue.attachments for queue in self._queues.values())
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether any text is waiting, including texts that pause before a retry."""
+        return any(queue.is_waiting for queue in self._queues.values())
+
     def snapshot(self) -> list[RequestQueue]:
         """List the queues; the copy is atomic, so no lock is needed."""
         return list(self._queues.values())
@@ -59,9 +69,10 @@ class RequestQueues:
                 first, highest = queue, rank
         return first
 
-    def next_due(self, now: float) -> float | None:
-        """Return when the next pausing text may be sent; None: no text is pausing."""
-        return min((due for queue in self if (due := queue.next_due(now)) is not None), default=None)
+    def next_due(self, now: float, until: float | None = None) -> float | None:
+        """Return when the next pausing text may be sent, or `until` if that is earlier; None: no text is pausing."""
+        dues = [until, *(queue.next_due(now) for queue in self._queues.values())]
+        return min((due for due in dues if due is not None), default=None)
 
     def calls(self) -> list[Call]:
         """Return the calls with waiting texts."""
@@ -74,12 +85,12 @@ class RequestQueues:
 
     def slot_for(self, queue: RequestQueue) -> AcquireSlot:
         """Return the slot to ask for, before the batch is formed: most likely from the most urgent queue."""
-        spread = [queue for queue in self._queues.values() if queue.config.spread_documents]
+        spread = [other for other in self._queues.values() if other.config.spread_documents]
         return AcquireSlot(
             max_duration=max(config.max_duration for config in self._queues),
             cap=self.cap,
             interactive=bool(queue.waiting.queries),
-            documents=sum([queue.waiting.document_batches(queue.learned.limits) for queue in spread]),
+            documents=sum([other.waiting.document_batches(other.learned.limits) for other in spread]),
         )
 
     @property

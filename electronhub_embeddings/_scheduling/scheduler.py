@@ -4,7 +4,8 @@ Events go in, actions come out, and time is an argument. The workers call `next_
 holding a lock, and report its result:
 
     submit, inquire, withdraw, detach             requests of callers
-    looked_up, looked_ahead, forecast, slot_granted, slot_denied, limiter_failed, finished     results of actions
+    looked_up, looked_ahead, max_wait_checked,
+    slot_granted, slot_denied, limiter_failed, finished     results of actions
     take_effects                                  calls to wake, and configurations that are no longer used
 
 Invariants:
@@ -15,17 +16,18 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._scheduling.actions import AcquireSlot, Effects, Forecast, LookAhead, LookUp, Wait
-from electronhub_embeddings._scheduling.batch import Slice
+from electronhub_embeddings._scheduling.actions import AcquireSlot, CheckMaxWait, Effects, LookAhead, LookUp, Wait
 from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
+from electronhub_embeddings._scheduling.call_endings import CallEndings
 from electronhub_embeddings._scheduling.max_wait import LimitWait
+from electronhub_embeddings._scheduling.max_wait_checks import MaxWaitChecks
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
-from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
 from electronhub_embeddings._scheduling.watchers import Watchers
-from electronhub_embeddings._usage_tracking import add_usage
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+from electronhub_embeddings.usage import add_usage
 
 if TYPE_CHECKING:
     from electronhub_embeddings._codec.result import Result
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.batch import Batch
     from electronhub_embeddings._scheduling.call import Attachment, Call
     from electronhub_embeddings._scheduling.inquiry import Inquiry
-    from electronhub_embeddings._scheduling.request_queue import RequestQueue
 
 
 class Scheduler:
@@ -44,26 +45,22 @@ class Scheduler:
         self._queues = RequestQueues()
         self._lookups = CacheLookups()
         self._limit_wait = LimitWait()
-        self._forecasts = WaitForecasts()
+        self._max_wait_checks = MaxWaitChecks()
         self._watchers = Watchers()
-        self._last_start = float("-inf")
+        self._endings = CallEndings(self._queues, self._lookups, self._limit_wait, self._watchers)
+        self._last_start = -math.inf
         self._linger: float | None = None
         """Seconds for which a batch that is not full lingers after the previous one; None: no limit applies."""
-        self._effects = Effects()
 
     @property
     def has_clients(self) -> bool:
         """Whether any client is attached."""
-        return any(queue.attachments for queue in self._queues)
+        return self._queues.have_clients
 
     @property
     def is_waiting(self) -> bool:
         """Whether any text, or anybody who has inquired, is waiting."""
-        return (
-            bool(self._watchers.inquiries)
-            or self._lookups.is_waiting
-            or any(queue.is_waiting for queue in self._queues)
-        )
+        return bool(self._watchers.inquiries) or self._lookups.is_waiting or self._queues.are_waiting
 
     def depths(self) -> list[tuple[str, int]]:
         """Return the model and the number of waiting texts of each queue; may be called without the lock."""
@@ -71,7 +68,7 @@ class Scheduler:
 
     def take_effects(self) -> Effects:
         """Return the effects to apply without the lock, and reset them."""
-        effects, self._effects = self._effects, Effects()
+        effects, self._endings.effects = self._endings.effects, Effects()
         return effects
 
     # Requests of callers.
@@ -82,7 +79,7 @@ class Scheduler:
         if call.attachment.closed:
             call.fail(ElectronHubError("The client is closed."))
         if call.error is not None:
-            self._complete([call], now)
+            self._endings.complete([call], now)
             return
         self._queues.attach(call.attachment)
         if call.cache is not None:
@@ -96,7 +93,7 @@ class Scheduler:
 
     def withdraw(self, call: Call, now: float) -> None:
         """Withdraw the unsent texts of a call; texts in flight are finished."""
-        self._fail(call, ElectronHubError("The call was withdrawn."), now)
+        self._endings.fail(call, ElectronHubError("The call was withdrawn."), now)
 
     def detach(self, attachment: Attachment, now: float) -> None:
         """Detach a client: its waiting texts fail, and its texts in flight are finished."""
@@ -104,14 +101,12 @@ class Scheduler:
         if queue is None or attachment not in queue.attachments:
             return
         queue.attachments.discard(attachment)
-        for call in [*queue.calls(), *self._lookups.calls()]:
-            if call.attachment is attachment:
-                self._fail(call, ElectronHubError("The client was closed."), now)
-        self._retire(queue)
+        self._endings.fail_waiting(ElectronHubError("The client was closed."), now, of=attachment)
+        self._endings.retire(queue)
 
     # The next action.
 
-    def next_action(self, now: float) -> Wait | LookUp | LookAhead | Forecast | AcquireSlot:  # noqa: PLR0911
+    def next_action(self, now: float) -> Wait | LookUp | LookAhead | CheckMaxWait | AcquireSlot:  # noqa: PLR0911
         """Return the next action; must be called again after each event."""
         if self._watchers.is_due and (question := self._watchers.ask(self._queues.cap)) is not None:
             return question
@@ -120,15 +115,15 @@ class Scheduler:
         queue = self._queues.most_urgent(now)
         if queue is None:
             self._limit_wait.end(now)
-            return self._wait(now)
+            return Wait(self._queues.next_due(now))
         ready_at = self._last_start + (self._linger or 0.0)
         if now < ready_at and not queue.is_full:
-            return self._wait(now, ready_at)
-        if calls := self._forecasts.to_ask():
+            return Wait(self._queues.next_due(now, ready_at))
+        if calls := self._max_wait_checks.to_ask():
             requests = [self._queues.batches_until_last(call) for call in calls]
-            return Forecast(requests, self._queues.cap)
+            return CheckMaxWait(requests, self._queues.cap)
         if now < self._limit_wait.ask_again_at:
-            return self._wait(now, self._limit_wait.ask_again_at)
+            return Wait(self._queues.next_due(now, self._limit_wait.ask_again_at))
         return self._queues.slot_for(queue)
 
     # Results of actions.
@@ -137,9 +132,7 @@ class Scheduler:
         """Record the result of a cache lookup: the call's `known` texts are set, or the lookup has failed."""
         self._lookups.end(call)
         call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
-        add_usage(call.usages, cache_hits=call.known)
-        call.progress.advance(call.known)
-        call.outstanding -= call.known
+        call.count_known()
         if error is None and (call.attachment.closed or call.abandoned):
             error = ElectronHubError("The client was closed.")
         if error is not None:
@@ -147,23 +140,23 @@ class Scheduler:
         if call.error is None and call.outstanding:
             self._enqueue(call, now)
         else:
-            self._complete([call], now)
+            self._endings.complete([call], now)
 
     def looked_ahead(self, outlook: Outlook, now: float) -> None:
-        """Tell those who want to know it what the limiter allows from now on."""
-        self._effects.answered += self._watchers.tell(self._queues, outlook, now)
+        """Forecast inquiries and watched calls, by what the limiter allows from now on."""
+        self._endings.effects.answered += self._watchers.tell(self._queues, outlook, now)
 
-    def forecast(self, waits: list[float] | None, now: float) -> None:
+    def max_wait_checked(self, waits: list[float] | None, now: float) -> None:
         """Fail the calls that cannot be finished within their `max_wait`.
 
         Args:
             waits: Minimum seconds until the last request of each call can start; None: not known yet.
             now: The time.
         """
-        for call, wait in self._forecasts.answered(waits):
+        for call, wait in self._max_wait_checks.answered(waits):
             reason = f"rate limit, {self._queues.batches_until_last(call)} requests"
             if error := self._limit_wait.check_wait(call, wait, reason, now):
-                self._fail(call, error, now)
+                self._endings.fail(call, error, now)
 
     def slot_denied(self, pause: Pause, poll: float | None, now: float) -> None:
         """Record that no request may start now.
@@ -174,7 +167,7 @@ class Scheduler:
             now: The time.
         """
         for call, error in self._limit_wait.denied(pause, self._queues.calls(), poll, now).items():
-            self._fail(call, error, now)
+            self._endings.fail(call, error, now)
 
     def slot_granted(self, slot: str, linger: float | None, now: float) -> Batch | None:
         """Form the batch for a slot; None: nothing is left to send, and the slot must be released.
@@ -203,9 +196,8 @@ class Scheduler:
 
     def fail_all(self, error: ElectronHubError, now: float) -> None:
         """Fail all waiting calls, and all inquiries."""
-        self._effects.answered += self._watchers.fail(error)
-        for call in [*self._queues.calls(), *self._lookups.calls()]:
-            self._fail(call, error, now)
+        self._endings.effects.answered += self._watchers.fail(error)
+        self._endings.fail_waiting(error, now)
 
     def finished(self, batch: Batch, result: Result, now: float) -> None:
         """Record the result of a batch, whose vectors have already been stored."""
@@ -214,30 +206,24 @@ class Scheduler:
         for part in batch.slices:
             part.call.note_returned(len(part), self._limit_wait.total(now))
             if part.call.known and part.call.mixes_models:
-                self._embed_again(part.call, queue)
+                queue.embed_again(part.call)
+                self._watch(part.call)
         self._limit_wait.ask_again()
-        self._forecasts.note_answer()
+        self._max_wait_checks.note_answer()
         if self._watchers.calls:
             self._watchers.is_due = True
         if result.error is None:
-            self._complete(queue.accept(batch, result.prompt_tokens, result.seconds), now)
+            self._endings.complete(queue.accept(batch, result.prompt_tokens, result.seconds), now)
         else:
-            self._complete(queue.take_back(batch, result.error, now), now)
-        self._retire(queue)
+            self._endings.complete(queue.take_back(batch, result.error, now), now)
+        self._endings.retire(queue)
 
     # Internal methods.
 
-    def _embed_again(self, call: Call, queue: RequestQueue) -> None:
-        """Queue the texts whose vectors came from the cache, and are of another model than those received."""
-        known = call.forget_known()
-        add_usage(call.usages, cache_hits=-known)
-        queue.waiting.put_back(Slice(call, 0, known))
-        self._foresee(call)
-
-    def _foresee(self, call: Call) -> None:
-        """Let forecasts be made for a call with waiting texts, if anybody wants to know."""
+    def _watch(self, call: Call) -> None:
+        """Have a call's `max_wait` checked, and its end forecast if its progress is shown or it is long."""
         if call.max_wait is not None:
-            self._forecasts.add(call)
+            self._max_wait_checks.add(call)
         if not call.is_query:
             self._watchers.watch(call, self._queues.of(call).learned.limits)
 
@@ -247,35 +233,9 @@ class Scheduler:
             self._limit_wait.ask_again()
         waiting.add(call)
         if error := self._limit_wait.check(call, now):
-            self._fail(call, error, now)
+            self._endings.fail(call, error, now)
         elif call.max_wait is not None or not call.is_query:
-            self._foresee(call)
-
-    def _fail(self, call: Call, error: ElectronHubError, now: float) -> None:
-        if not call.outstanding:  # it has ended, and its caller may already be reading the result
-            return
-        queue = self._queues.get(call.attachment.config)
-        if self._lookups.remove(call):
-            call.fail(error)
-            self._complete([call], now)
-        elif queue is not None:
-            self._complete(queue.withdraw(call, error), now)
-
-    def _complete(self, calls: list[Call], now: float) -> None:
-        for call in calls:
-            call.waited = self._limit_wait.total(now) - call.blocked_before
-            add_usage(call.usages, seconds_waited=call.waited)
-        self._effects.complete += calls
-        if self._watchers.calls:
-            self._watchers.forget(calls)
-
-    def _wait(self, now: float, until: float | None = None) -> Wait:
-        due = self._queues.next_due(now)
-        return Wait(min((time for time in (until, due) if time is not None), default=None))
-
-    def _retire(self, queue: RequestQueue) -> None:
-        if self._queues.retire(queue):
-            self._effects.unused.append(queue.config)
+            self._watch(call)
 
 
 def _count_usage(batch: Batch, result: Result) -> None:

@@ -59,7 +59,7 @@ class WaitingTexts:
         queue.insert(position, part)
         self._measure([part], 1)
 
-    def put_back(self, part: Slice, due: float = float("-inf")) -> None:
+    def put_back(self, part: Slice, due: float = -math.inf) -> None:
         """Requeue texts, to be sent at `due` or later."""
         heapq.heappush(self._paused, (due, next(self._order), part))
 
@@ -95,12 +95,12 @@ class WaitingTexts:
         copied.queries, copied.documents = deque(self.queries), deque(self.documents)
         copied._paused = list(self._paused)
         copied._inputs, copied._size = self._inputs, self._size
-        copied.end_pauses(float("inf"))
+        copied.end_pauses(math.inf)
         return copied
 
     def last_due(self, call: Call) -> float:
         """Return when the last pause of a call's texts ends; minus infinity: none pauses."""
-        return max((due for due, _, part in self._paused if part.call is call), default=float("-inf"))
+        return max((due for due, _, part in self._paused if part.call is call), default=-math.inf)
 
     def fills(self, limits: BatchLimits) -> bool:
         """Say whether what waits fills a batch."""

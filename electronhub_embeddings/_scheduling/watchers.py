@@ -1,4 +1,4 @@
-"""Those who want to know how long it takes: callers of `estimate`, progress bars, and the log.
+"""Who is told how long it takes: callers of `estimate`, progress bars, and the log.
 
 A forecast is made after each answer, for calls whose progress is shown, and once for a long call, whose first forecast
 is logged. For any other call nothing is done.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._rate_limit.wording import counted, in_words, limit_in_words
 from electronhub_embeddings._scheduling.actions import LookAhead
 from electronhub_embeddings._scheduling.job_forecast import forecast_job
-from electronhub_embeddings._wording import counted, in_words, limit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,15 +31,19 @@ LONG_JOB = 10.0
 
 
 class Watchers:
-    """Keeps those who want to know it, and tells them what the limiter allows from now on."""
+    """Keeps inquiries and calls whose progress is watched, and forecasts them when the limiter was asked."""
 
     def __init__(self) -> None:
         self.inquiries: list[Inquiry] = []
-        """Those that have not been answered."""
+        """Inquiries that have not been answered."""
         self.calls: list[Call] = []
         """Calls to forecast after the next answer."""
         self.is_due = False
         """Whether the limiter has to be asked."""
+        self._asked_for: list[Inquiry] = []
+        """The inquiries that the last question is for."""
+        self._is_for_calls = False
+        """Whether the last question is for the calls."""
         self._unannounced: set[Call] = set()
         """Calls of more than one request without a known forecast so far."""
 
@@ -58,23 +62,29 @@ class Watchers:
             self.is_due = True
 
     def ask(self, cap: int | None) -> LookAhead | None:
-        """Return what to ask the limiter; None: nobody is left who wants to know it.
+        """Return what to ask the limiter; None: nobody is left to be told.
+
+        Those who inquire may have a lower limit than the clients that are attached: each limit is a question of its
+        own, and the next one is due as soon as the answer was told.
 
         Args:
-            cap: The limit of the clients that are attached, in requests per minute; those who inquire may have lower
-                ones.
+            cap: The limit of the clients that are attached, in requests per minute.
         """
-        self.is_due = False
-        if not (self.inquiries or self.calls):
+        caps = [_lower(cap, inquiry.cap) for inquiry in self.inquiries] + [cap] * bool(self.calls)
+        self.is_due = len(set(caps)) > 1
+        if not caps:
             return None
-        return LookAhead(min(filter(None, (cap, *(inquiry.cap for inquiry in self.inquiries))), default=None))
+        self._asked_for = [inquiry for inquiry in self.inquiries if _lower(cap, inquiry.cap) == caps[0]]
+        self._is_for_calls = caps[0] == cap
+        return LookAhead(caps[0])
 
     def tell(self, queues: RequestQueues, outlook: Outlook, now: float) -> list[Inquiry]:
-        """Tell what the limiter has answered; return the inquiries whose callers are to be woken."""
-        for inquiry in self.inquiries:
+        """Forecast what was asked for; return the inquiries whose callers are to be woken."""
+        answered = [inquiry for inquiry in self.inquiries if inquiry in self._asked_for]
+        for inquiry in answered:
             inquiry.answer(queues, outlook, now)
-        answered, self.inquiries = self.inquiries, []  # only now: after an internal error, `fail` is called
-        for call in list(self.calls):
+        self.inquiries = [inquiry for inquiry in self.inquiries if inquiry not in answered]
+        for call in list(self.calls) if self._is_for_calls else []:
             self._tell(call, forecast_job(queues, call, outlook, now), now)
         return answered
 
@@ -103,3 +113,7 @@ class Watchers:
         for inquiry in failed:
             inquiry.fail(error)
         return failed
+
+
+def _lower(cap: int | None, other: int | None) -> int | None:
+    return min((limit for limit in (cap, other) if limit is not None), default=None)

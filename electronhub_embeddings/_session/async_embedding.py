@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
+from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.async_streaming import aembed_iterable
 from electronhub_embeddings._session.embedding import no_vectors, prepare
+from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable

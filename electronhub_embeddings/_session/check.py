@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._config.base_url import DEFAULT_BASE_URL
-from electronhub_embeddings._progress_bar import Progress
+from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.lifecycle import Lifecycle
-from electronhub_embeddings._usage_tracking import track_usage
+from electronhub_embeddings._session.track_usage import track_usage
 from electronhub_embeddings.errors import (
     APIConnectionError,
     AuthenticationError,

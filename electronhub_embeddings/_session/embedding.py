@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts
 from electronhub_embeddings._config.import_lock import importing
-from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
+from electronhub_embeddings._scheduling.progress import Progress
+from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar
 from electronhub_embeddings._session.streaming import embed_iterable
 
 if TYPE_CHECKING:

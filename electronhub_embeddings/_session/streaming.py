@@ -7,8 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_single_text
-from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
+from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
+from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:

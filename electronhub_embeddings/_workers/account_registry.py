@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.storage_options import is_memory
@@ -16,6 +17,8 @@ from electronhub_embeddings.rate_limit_stores import is_replaceable, open_store,
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from electronhub_embeddings._config.account import Account
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
 
@@ -79,6 +82,21 @@ def limiter_of(account: Account, store: RateLimitStore | str | None, *, user: ob
         limiter = workers_of(account, store).limiter
         limiter.users.add(user)
         return limiter
+
+
+class _Visitor:
+    """Counts as a client of an account inside one block of `visit`."""
+
+
+@contextmanager
+def visit(workers: AccountWorkers) -> Generator[RateLimiter, None, None]:
+    """Use the rate limiter of an account in the calling thread; its store is left open only if others use it."""
+    visitor = _Visitor()
+    workers.limiter.users.add(visitor)
+    try:
+        yield workers.limiter
+    finally:
+        leave(visitor)
 
 
 def queue_depths() -> list[tuple[str, str, int]]:

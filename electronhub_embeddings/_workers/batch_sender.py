@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._codec.result import Result, unexpected_error
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._workers.drift_check import check_model, uses_cache
+from electronhub_embeddings._workers.memory_pool import MemoryPool
 from electronhub_embeddings._workers.metrics import IS_MEASURED
 from electronhub_embeddings._workers.telemetry import Telemetry
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError, ModelChangedError
@@ -31,14 +32,14 @@ class BatchSender:
         self._account = account
         self._limiter = limiter
         self._telemetry = Telemetry(account.base_url)
+        self._memory = MemoryPool()
         self._api_clients: dict[RequestConfig, ApiClient] = {}
 
     def send(self, batch: Batch) -> Result:
         """Send a batch, complete its slot, check the model and store the vectors; never raises."""
-        result = Result()
+        result, allocation = Result(), _Allocation(batch, self._memory)
         try:
-            allocate = _Allocation(batch)
-            result = self._api_client(batch.config).send(batch.texts, batch.encoding_format, allocate)
+            result = self._api_client(batch.config).send(batch.texts, batch.encoding_format, allocation.allocate)
         except BaseException as bug:  # noqa: BLE001 - every error must reach the callers
             result.error = unexpected_error(bug)
         self._limiter.complete(batch.slot, result)
@@ -47,6 +48,9 @@ class BatchSender:
                 step(batch, result)
             except BaseException as bug:  # noqa: BLE001, PERF203 - for example MemoryError
                 result.error = result.error or unexpected_error(bug)
+        result.vectors = None  # the memory will hold others
+        if allocation.block is not None:
+            self._memory.give_back(allocation.block)
         return result
 
     def report_waits(self, calls: Iterable[Call]) -> None:
@@ -102,18 +106,25 @@ class BatchSender:
 
 
 class _Allocation:
-    """Chooses the array to decode a batch into: the output of its call, or a new one if it is not all of the batch."""
+    """The array that a batch is decoded into: the output of its call, or memory of the pool if that is not possible."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, pool: MemoryPool) -> None:
         self._batch = batch
+        self._pool = pool
+        self.block: memoryview | None = None
+        """The memory of the pool, to give back after the vectors are stored."""
 
-    def __call__(self, count: int, dimensions: int) -> np.ndarray:
-        from electronhub_embeddings._codec.vector_decoding import new_array  # noqa: PLC0415 - as above
+    def allocate(self, count: int, dimensions: int) -> np.ndarray:
+        """Return an array, float32 of shape (count, dimensions); waits if it takes memory that others have."""
+        import numpy as np  # noqa: PLC0415 - as above
 
         first, *others = self._batch.slices
-        is_shared = others or self._batch.reference_for is not None
-        rows = None if is_shared else first.call.output.place(first.start, first.stop, dimensions)
-        return new_array(count, dimensions) if rows is None else rows
+        if not others and self._batch.reference_for is None:
+            rows = first.call.output.place(first.start, first.stop, dimensions)
+            if rows is not None:
+                return rows
+        self.block = self._pool.take(4 * count * dimensions)
+        return np.ndarray((count, dimensions), np.float32, self.block)
 
 
 def _store_vectors(batch: Batch, result: Result) -> None:

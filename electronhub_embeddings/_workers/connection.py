@@ -14,8 +14,7 @@ from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.secret import reveal, without_frames
 from electronhub_embeddings._scheduling.call import Attachment, Call
 from electronhub_embeddings._scheduling.inquiry import Inquiry
-from electronhub_embeddings._usage_tracking import tracked_usages
-from electronhub_embeddings._workers.account_registry import workers_of
+from electronhub_embeddings._workers.account_registry import visit, workers_of
 from electronhub_embeddings._workers.account_workers import SIGNAL_INTERVAL
 from electronhub_embeddings._workers.drift_check import guard_of, uses_cache
 from electronhub_embeddings._workers.pending_call import AsyncPendingCall, PendingCall, wake
@@ -24,15 +23,16 @@ from electronhub_embeddings._workers.telemetry import current_context
 from electronhub_embeddings._workers.worker_threads import is_worker
 from electronhub_embeddings.errors import ElectronHubError
 from electronhub_embeddings.rate_limit_stores import is_replaceable
+from electronhub_embeddings.usage import tracked_usages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
-    from electronhub_embeddings._progress_bar import Progress
     from electronhub_embeddings._rate_limit.limit_status import LimitStatus
     from electronhub_embeddings._scheduling.job_forecast import JobForecast
+    from electronhub_embeddings._scheduling.progress import Progress
     from electronhub_embeddings._storage.vector_cache import VectorCache
     from electronhub_embeddings._workers.account_workers import AccountWorkers
     from electronhub_embeddings.usage import Usage
@@ -157,10 +157,10 @@ class Connection:
             from electronhub_embeddings._http.api_client import ApiClient  # noqa: PLC0415 - httpx is slow to import
 
         options, config = self._options, self._attachment.config
-        with closing(ApiClient(options.account, config)) as api_client:
+        with closing(ApiClient(options.account, config)) as api_client, visit(self._workers) as limiter:
             return ask_price(
                 api_client.model_price,
-                self._workers.limiter,
+                limiter,
                 max_duration=config.max_duration,
                 cap=config.requests_per_minute,
                 max_wait=options.max_wait,
@@ -169,7 +169,8 @@ class Connection:
 
     def limit_status(self) -> LimitStatus:
         """Return what is known of the limit; reads the store in this thread, and raises its exceptions."""
-        return self._workers.limiter.status(cap=self._options.requests_per_minute)
+        with visit(self._workers) as limiter:
+            return limiter.status(cap=self._options.requests_per_minute)
 
     def close(self, *, wait: bool = True) -> None:
         """Detach from the workers; with `wait`, and if no other client is left, wait for the requests in flight."""

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import Result
 from electronhub_embeddings._config.secret import drop_frames
-from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
 from electronhub_embeddings._workers.rate_limiter import new_slot
-from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+from electronhub_embeddings._workers.slot_wait import seconds_to_sleep
+from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from electronhub_embeddings._workers.rate_limiter import RateLimiter
-
-ANSWER_INTERVAL = 0.05
-"""Seconds between two checks whether the answer has arrived that must come before any other request."""
 
 
 def ask_price(
@@ -74,7 +71,7 @@ def _wait(
     max_wait: float | None,
     is_given_up: Callable[[], bool],
 ) -> None:
-    until = float("inf") if max_wait is None else time.monotonic() + max_wait
+    since = time.monotonic()
     while not is_given_up():
         try:
             pause, _ = limiter.acquire(slot, max_duration=max_duration, cap=cap, interactive=False)
@@ -82,9 +79,5 @@ def _wait(
             raise ElectronHubError(f"The rate limit store failed: {error}") from drop_frames(error)
         if pause is None:
             return
-        needed, left = pause.seconds or ANSWER_INTERVAL, until - time.monotonic()
-        if needed > left:
-            message = f"The price has to wait for {needed:.1f} s ({pause.reason}), and max_wait is {max_wait:g} s."
-            raise RateLimitError(message, status_code=429, retry_after=pause.seconds)
-        time.sleep(min(needed, RECHECK_INTERVAL))
+        time.sleep(seconds_to_sleep("The price", pause, waited=time.monotonic() - since, max_wait=max_wait))
     raise ElectronHubError("The client was closed, or nobody waits for the price any more.")

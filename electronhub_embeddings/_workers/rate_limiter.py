@@ -106,13 +106,13 @@ class RateLimiter:
         """Release a slot that no request has used."""
         self._update_safely(lambda window, _: window.release(slot))
 
-    def forecast(self, requests: list[int], *, cap: int | None) -> list[float] | None:
+    def minimum_waits(self, requests: list[int], *, cap: int | None) -> list[float] | None:
         """Return, for each number of requests, the minimum seconds until the last can start; None: not known yet."""
 
-        def forecast(window: SlidingWindow, now: float) -> list[float] | None:
+        def minimum_waits(window: SlidingWindow, now: float) -> list[float] | None:
             return None if window.probing else [window.delay(now, cap=cap, calls=number) for number in requests]
 
-        return self.keeper.update(forecast, cap=cap)
+        return self.keeper.update(minimum_waits, cap=cap)
 
     def look_ahead(self, cap: int | None) -> Outlook:
         """Return what the window allows from now on; exceptions of the store are raised to the caller."""

@@ -9,6 +9,7 @@ Invariants:
 from __future__ import annotations
 
 import copy
+import math
 import threading
 import time
 from collections import deque
@@ -47,7 +48,7 @@ class WindowKeeper:
         """Stores that take over at the next update, each with whether this object owns it."""
         self._unshared: MemoryStore | None = None
         """A window that the current store does not have yet."""
-        self._share_at = float("-inf")
+        self._share_at = -math.inf
         """When `_unshared` must be in the store; until then it is changed alone."""
 
     @property
@@ -130,7 +131,7 @@ class WindowKeeper:
 
     def _change_store(self) -> None:
         self._unshared = self._unshared or _last_known(self._store)
-        self._share_at = float("-inf")
+        self._share_at = -math.inf
         self._close_store()
         self._store, self._owns_store = self._successors[0]
         self._successors.popleft()  # only now: `store` looks without the lock

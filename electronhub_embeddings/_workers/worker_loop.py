@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import unexpected_error
 from electronhub_embeddings._config.secret import drop_frames
-from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookAhead, LookUp, Wait
+from electronhub_embeddings._scheduling.actions import AcquireSlot, CheckMaxWait, LookAhead, LookUp, Wait
 from electronhub_embeddings._scheduling.scheduler import Scheduler
 from electronhub_embeddings._workers.rate_limiter import new_slot
 
@@ -102,8 +102,8 @@ class WorkerLoop:
                 if isinstance(action, LookUp):
                     self._busy.add(threading.get_ident())
                 effects = self._take_effects()
-            _perform(effects)
-            del effects
+            while effects:  # none is kept while the limiter is asked
+                effects.pop(0)()
             if isinstance(action, LookUp):
                 return partial(self._look_up, action.call)
             event = None
@@ -111,7 +111,7 @@ class WorkerLoop:
                 batch = self._acquire_slot(action)
                 if batch is not None:
                     return partial(self._send, batch)
-            elif isinstance(action, (Forecast, LookAhead)):
+            elif isinstance(action, (CheckMaxWait, LookAhead)):
                 event = self._ask_limiter(action)
             elif is_over:
                 return None
@@ -168,12 +168,13 @@ class WorkerLoop:
             self._limiter.release(slot)
         return batch
 
-    def _ask_limiter(self, action: Forecast | LookAhead) -> Event:
+    def _ask_limiter(self, action: CheckMaxWait | LookAhead) -> Event:
         """Ask the limiter what is to come, without taking a slot."""
         try:
             if isinstance(action, LookAhead):
                 return partial(self.scheduler.looked_ahead, self._limiter.look_ahead(action.cap))
-            return partial(self.scheduler.forecast, self._limiter.forecast(action.requests, cap=action.cap))
+            waits = self._limiter.minimum_waits(action.requests, cap=action.cap)
+            return partial(self.scheduler.max_wait_checked, waits)
         except Exception as error:  # noqa: BLE001 - as above
             return partial(self.scheduler.limiter_failed, drop_frames(error))
 
@@ -193,19 +194,16 @@ class WorkerLoop:
             event(time.monotonic())
             effects = self._take_effects()
         del event
-        _perform(effects)
+        for effect in effects:
+            effect()
 
     def _take_effects(self) -> list[Callable[[], None]]:
         """Remove the effects that must be applied after the lock is released; the lock must be held."""
         effects = self.scheduler.take_effects()
-        waking = [call.resolve for call in effects.complete]
-        if waking:  # first the report: a caller that looks at it afterwards finds its call there
-            waking.insert(0, partial(self._sender.report_waits, effects.complete))
+        waking: list[Callable[[], None]] = []
+        if effects.complete:  # first the report: a caller that looks at it afterwards finds its call there
+            waking.append(partial(self._sender.report_waits, effects.complete))
+            waking += [call.resolve for call in effects.complete]
         if effects.answered:
             waking += [inquiry.resolve for inquiry in effects.answered]
         return waking + self._sender.forget(effects.unused) if effects.unused else waking
-
-
-def _perform(effects: list[Callable[[], None]]) -> None:
-    for effect in effects:
-        effect()

@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._workers.imports import import_heavy_modules
+from electronhub_embeddings._workers.heavy_imports import import_heavy_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable

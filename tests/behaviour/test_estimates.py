@@ -6,7 +6,6 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from electronhub_embeddings._workers import price_request
 from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from support.entry_points import ENTRY_POINTS, EntryPoint
+from support.open_files import open_files
 from support.recording_server import Answer
 
 TEXTS = [f"paragraph {number} of a book about rate limits" for number in range(250)]
@@ -36,7 +36,7 @@ def test_it_sends_nothing_and_is_right(entry_point, emulator):
     texts = [*TEXTS, *TEXTS[:50]]
     estimate = entry_point.estimate(model, texts)
     assert service.calls == []
-    assert (estimate.texts, estimate.distinct, estimate.cached, estimate.sent) == (300, 250, 0, 250)
+    assert (estimate.texts, estimate.distinct, estimate.cached, estimate.to_send) == (300, 250, 0, 250)
     assert (estimate.seconds, estimate.requests_per_minute, estimate.price) == (None, None, None)
     assert "embed one text, or set requests_per_minute" in str(estimate)
     entry_point.embed(model, texts)
@@ -75,7 +75,7 @@ def test_what_is_in_the_cache_is_not_sent(entry_point, emulator, tmp_path):
     entry_point.embed(model, TEXTS[:120])
     sent = len(service.calls)
     estimate = entry_point.estimate(model, TEXTS)
-    assert (estimate.cached, estimate.sent, estimate.requests) == (120, 130, 7)
+    assert (estimate.cached, estimate.to_send, estimate.requests) == (120, 130, 7)
     assert str(entry_point.estimate(model, TEXTS[:120])).endswith("(120 from the cache): nothing to send")
     assert entry_point.estimate(model, TEXTS[:120]).seconds == 0.0
     assert len(service.calls) == sent
@@ -287,9 +287,7 @@ def test_no_thread_and_no_file_stay_behind(emulator, closing, until, workers, st
     asking = closing(EmbeddingsClient(api_key=service.api_key, base_url=service.base_url))
     asking.estimate(TEXTS)
     until(lambda: not workers())
-    files = Path("/proc/self/fd")
-    opened = [str(file.resolve()) for file in files.iterdir()] if files.is_dir() else []
-    assert not [path for path in opened if path.startswith(str(state_folder))]
+    assert open_files(state_folder) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

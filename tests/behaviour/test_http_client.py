@@ -33,7 +33,7 @@ def test_requests_are_the_same(entry_point, module, recording_server):
     assert json.loads(request.body)["input"] == ["one"]
     assert (request.header("x-team"), request.header("x-mine")) == (["search"], ["yes"])
     assert request.header("authorization") == [f"Bearer {server.api_key}"]
-    assert request.header("accept-encoding") == ["gzip"]
+    assert request.header("accept-encoding") == ["zstd, gzip"]
 
 
 def test_vectors(module, emulator, client):

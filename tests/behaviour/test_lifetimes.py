@@ -18,9 +18,9 @@ import pytest
 from electronhub_embeddings._config.account import Account
 from electronhub_embeddings._config.secret import Secret
 from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
-from electronhub_embeddings._usage_tracking import _counting
 from electronhub_embeddings._workers import account_registry
 from electronhub_embeddings.rate_limit_stores.sqlite import SQLiteStore
+from electronhub_embeddings.usage import _counting
 from support.child_processes import embed_with_pid, slow_except
 from support.entry_points import ENTRY_POINTS, expected_vectors, same
 from support.window_changes import look

@@ -1,4 +1,4 @@
-"""The tests mirror the package: each file in tests/unit is about the module of its name."""
+"""The tree of files: the package has a short top, and each file in tests/unit is about the module of its name."""
 
 from support.repository import ROOT, TESTS
 
@@ -15,6 +15,12 @@ def modules():
         for path in package.rglob("*.py"):
             parts = path.relative_to(package if package is packages[0] else ROOT).with_suffix("").parts
             yield "/".join(part.strip("_") for part in parts)
+
+
+def test_the_top_of_the_package_can_be_taken_in_at_a_glance():
+    """At most eighteen files and folders: a stranger chooses among few."""
+    top = [path.name for path in (ROOT / "electronhub_embeddings").iterdir() if path.name != "__pycache__"]
+    assert len(top) <= 18, sorted(top)
 
 
 def test_each_unit_test_has_its_module():

@@ -25,7 +25,7 @@ import os, sys
 import httpcore, numpy as np
 import electronhub_embeddings._storage.vector_cache
 from electronhub_embeddings import EmbeddingsClient
-from electronhub_embeddings._workers.imports import import_heavy_modules
+from electronhub_embeddings._workers.heavy_imports import import_heavy_modules
 
 import_heavy_modules()
 

@@ -8,36 +8,27 @@ import zipfile
 import pytest
 
 from support.packages import PACKAGES, UV, run
-from support.repository import ROOT
 
 SECOND_PATH = "llama_index/embeddings/electronhub"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built once."""
-    out = tmp_path_factory.mktemp("dist")
-    run(UV, "build", "--quiet", "--wheel", "--out-dir", out, ROOT)
-    return next(out.glob("*.whl"))
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory, wheel):
+def environment(tmp_path_factory, built):
     """Makes an empty environment with the wheel, one extra and others; returns a function that runs code in it."""
 
     def make(extra: str, *others: str):
         python = tmp_path_factory.mktemp(extra) / "bin" / "python"
         run(UV, "venv", "--quiet", "--python", sys.executable, python.parents[1])
-        what = f"electronhub-embeddings[{extra}] @ {wheel.as_uri()}"
+        what = f"electronhub-embeddings[{extra}] @ {built['wheel'].as_uri()}"
         run(UV, "pip", "install", "--quiet", "--python", python, what, *others)
         return lambda code: run(python, "-W", "error", "-c", code)
 
     return make
 
 
-def test_wheel_holds_four_typed_packages(wheel):
+def test_wheel_holds_four_typed_packages(built):
     """The wheel has four typed packages and the licence, and one name among those of LlamaIndex."""
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(built["wheel"]) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert {*PACKAGES, "llama_index"} == tops

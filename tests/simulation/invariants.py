@@ -259,7 +259,7 @@ def texts_are_conserved(process, waiting):
             found[part.call] += len(part)
     for call, parts in waiting.items():
         found[call] += sum(map(len, parts))
-    elsewhere = {*process.scheduler._lookups.calls(), *process.looking_up, *process.scheduler._effects.complete}
+    elsewhere = {*process.scheduler._lookups.calls(), *process.looking_up, *process.scheduler._endings.effects.complete}
     for call in process.live:
         if call not in elsewhere:
             process.world.require(

@@ -8,7 +8,7 @@ from collections import deque
 from functools import partial
 from itertools import count
 
-from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookAhead, LookUp
+from electronhub_embeddings._scheduling.actions import AcquireSlot, CheckMaxWait, LookAhead, LookUp
 from electronhub_embeddings._scheduling.drift_guard import ModelChange
 from electronhub_embeddings._scheduling.scheduler import Scheduler
 from electronhub_embeddings.errors import InvalidResponseError, ModelChangedError
@@ -158,7 +158,7 @@ class Process:
                 invariants.batch_lingers_for_company(self)
                 yield world.ask_store()
                 yield from self._acquire_slot(action)
-            elif isinstance(action, (Forecast, LookAhead)):
+            elif isinstance(action, (CheckMaxWait, LookAhead)):
                 yield world.ask_store()
                 event = self._ask_limiter(action)
                 yield world.ask_store()
@@ -246,11 +246,11 @@ class Process:
         try:
             if isinstance(action, LookAhead):
                 return partial(self.scheduler.looked_ahead, self.limiter.look_ahead(action.cap))
-            waits = self.limiter.forecast(action.requests, cap=action.cap)
+            waits = self.limiter.minimum_waits(action.requests, cap=action.cap)
         except Exception as error:  # noqa: BLE001 - as above
             return partial(self.scheduler.limiter_failed, error)
-        self.world.note(self, "forecast", action.requests, waits)
-        return partial(self.scheduler.forecast, waits)
+        self.world.note(self, "minimum waits", action.requests, waits)
+        return partial(self.scheduler.max_wait_checked, waits)
 
     # The workers.
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 PACKAGES = ["electronhub_embeddings", "langchain_electronhub", "llama_index_electronhub", "pytest_electronhub"]
+NAME_OF = {"langchain": "langchain-electronhub", "llama-index": "llama-index-embeddings-electronhub"}
+"""The distributions without code, by the extra of the core that each of them installs."""
 UV = Path(sys.executable).with_name("uv")
 
 

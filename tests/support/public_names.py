@@ -170,7 +170,8 @@ async def async_texts() -> AsyncIterator[str]:
 
 def estimate(job: Estimate) -> None:
     assert_type(
-        (job.texts, job.distinct, job.cached, job.sent, job.tokens, job.requests), tuple[int, int, int, int, int, int]
+        (job.texts, job.distinct, job.cached, job.to_send, job.tokens, job.requests),
+        tuple[int, int, int, int, int, int],
     )
     assert_type(job.tokens_range, tuple[int, int])
     assert_type((job.seconds, job.price, job.cost), tuple[float | None, float | None, float | None])

@@ -12,6 +12,7 @@ from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._scheduling.actions import AcquireSlot, LookAhead
 from electronhub_embeddings._scheduling.batch import Slice
 from electronhub_embeddings._scheduling.call import Attachment, Call
+from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._scheduling.scheduler import Scheduler
 from electronhub_embeddings.errors import BadRequestError
 from electronhub_embeddings.usage import Usage
@@ -46,26 +47,17 @@ class Inputs:
         return position
 
 
-class Progress:
-    """Counts texts, keeps forecasts, and ignores reasons for waiting."""
+class WatchedProgress(Progress):
+    """Keeps all forecasts."""
 
-    def __init__(self, *, is_shown=False):
-        self.done = self.requests = 0
-        self.is_shown = is_shown
+    def __init__(self, **options):
+        super().__init__(**options)
         self.forecasts = []
 
     def foresee(self, *forecast):
         """Keep a forecast."""
+        super().foresee(*forecast)
         self.forecasts.append(forecast)
-
-    def advance(self, texts):
-        """Count texts."""
-        self.done += texts
-
-    def wait(self, what, until):
-        """Ignore why the call waits."""
-
-    wait_to_retry = wait
 
 
 def make_call(
@@ -76,7 +68,7 @@ def make_call(
     inputs = Inputs([f"t{i}" for i in range(len(sizes))], list(accumulate(sizes)))
     attachment = attachment or Attachment(config or Config(), Usage())
     options = {"is_query": is_query, "max_wait": max_wait, "cache": cache, "tracked": tracked}
-    return Call(inputs, attachment, progress=Progress(is_shown=is_shown), **options)
+    return Call(inputs, attachment, progress=WatchedProgress(is_shown=is_shown), **options)
 
 
 def texts_of(slices):

@@ -35,7 +35,7 @@ LANGCHAIN = ("tests/unit/langchain_electronhub", "tests/behaviour/test_imports.p
 LLAMA_INDEX = ("tests/unit/llama_index_electronhub", "tests/behaviour/test_imports.py")
 CORE = (
     *(f"tests/unit/{name}" for name in ("codec", "http", "scheduling", "session", "workers", "test_client.py")),
-    *(f"tests/unit/{name}.py" for name in ("rate_limit/test_rate_limit_headers", "test_progress_bar")),
+    *(f"tests/unit/{name}.py" for name in ("rate_limit/test_rate_limit_headers", "session/test_progress_bar")),
     *(f"tests/behaviour/test_{name}.py" for name in ("closing", "fault_matrix", "hostile_answers", "promises")),
 )
 """The tests that exercise tenacity, httpx, numpy, msgspec and pybase64, through every entry point."""

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electronhub_embeddings._http import response_body
-from electronhub_embeddings._http.response_body import MIN_BUFFERED_BYTES, DecodeLock, ResponseBody, new_buffer
+from electronhub_embeddings._http.large_memory import new_memory
+from electronhub_embeddings._http.response_body import DecodeLock, ResponseBody
 from electronhub_embeddings.errors import InvalidResponseError
 
-MAX_BYTES = 4 * MIN_BUFFERED_BYTES
+MAX_BYTES = 1_000_000
 
 
-def read(content, cuts=(), max_bytes=MAX_BYTES, make=new_buffer, **headers):
+def read(content, cuts=(), max_bytes=MAX_BYTES, expected=0, make=new_memory, **headers):
     """Read a body that arrives in chunks."""
-    body = ResponseBody({name.replace("_", "-"): value for name, value in headers.items()}, max_bytes, make)
+    body = ResponseBody({name.replace("_", "-"): value for name, value in headers.items()}, max_bytes, expected, make)
     edges = [0, *sorted(cuts), len(content)]
     for start, stop in pairwise(edges):
         body.add(content[start:stop])
@@ -24,35 +25,55 @@ def read(content, cuts=(), max_bytes=MAX_BYTES, make=new_buffer, **headers):
 
 
 @given(
-    st.integers(0, MIN_BUFFERED_BYTES + 1000), st.sets(st.integers(0, MIN_BUFFERED_BYTES)), st.booleans(), st.booleans()
+    st.integers(0, 3000), st.sets(st.integers(0, 3000)), st.none() | st.integers(0, 3000), st.booleans(), st.booleans()
 )
-def test_a_body_is_what_came(size, cuts, announced, packed):
-    """The content is complete for any chunks, with or without Content-Length and compression."""
+def test_a_body_is_what_came(size, cuts, expected, announced, packed):
+    """The content is complete for any chunks, with or without Content-Length, compression and an expected length."""
     content = bytes(i % 251 for i in range(size))
     headers = {"content_length": str(size)} if announced else {}
     headers |= {"content_encoding": "gzip"} if packed else {}
-    assert bytes(read(content, {min(cut, size) for cut in cuts}, **headers).content) == content
+    cuts = {min(cut, size) for cut in cuts}
+    assert bytes(read(content, cuts, expected=expected or 0, **headers).content) == content
+
+
+def test_a_body_of_the_expected_length_is_not_copied():
+    """The first buffer is as long as expected, unless that is more than allowed."""
+    sizes = []
+
+    def make(size):
+        sizes.append(size)
+        return new_memory(size)
+
+    read(b"abc" * 100, {100, 200}, expected=300, make=make)
+    assert sizes == [300]
+    read(b"abc", expected=MAX_BYTES + 1, make=make)
+    assert sizes == [300, 0, 3]
 
 
 def test_a_body_that_ends_early_is_what_came():
     """A body shorter than its Content-Length is not padded."""
-    assert bytes(read(b"abc", content_length=str(2 * MIN_BUFFERED_BYTES)).content) == b"abc"
+    assert bytes(read(b"abc", content_length="500000").content) == b"abc"
 
 
-@pytest.mark.parametrize("announced", [{}, {"content_length": "100"}, {"content_length": str(MIN_BUFFERED_BYTES)}])
+@pytest.mark.parametrize("announced", [{}, {"content_length": "100"}, {"content_length": "262144"}])
 def test_a_body_longer_than_can_be_meant_is_refused(announced):
     """A body that is too long is rejected at the chunk that exceeds the maximum, whatever its Content-Length."""
     with pytest.raises(InvalidResponseError, match="longer than 262,144 bytes") as caught:
-        read(b"a" * (MIN_BUFFERED_BYTES + 1), {MIN_BUFFERED_BYTES}, max_bytes=MIN_BUFFERED_BYTES, **announced)
+        read(b"a" * 262_145, {262_144}, max_bytes=262_144, **announced)
     assert caught.value.retries == 0
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "1e9", "²", "9" * 5000, str(MAX_BYTES + 1), "9223372036854775807"])
 def test_no_room_is_made_for_what_cannot_come(length):
     """An invalid Content-Length, or one above the maximum, is ignored."""
-    asked = []
-    assert bytes(read(b"abc", make=asked.append, content_length=length).content) == b"abc"
-    assert not asked
+    sizes = []
+
+    def make(size):
+        sizes.append(size)
+        return new_memory(size)
+
+    assert bytes(read(b"abc", make=make, content_length=length).content) == b"abc"
+    assert max(sizes) == len(b"abc")
 
 
 def test_long_bodies_are_read_one_at_a_time():
@@ -61,7 +82,7 @@ def test_long_bodies_are_read_one_at_a_time():
 
     def first():
         with lock.hold() as make:
-            order.append(("first", make(10).obj))
+            order.append(("first", make(10)))
             first_in.set()
             assert first_out.wait(10)
             order.append("first is done")
@@ -70,7 +91,7 @@ def test_long_bodies_are_read_one_at_a_time():
         assert first_in.wait(10)
         waiting.set()
         with lock.hold() as make:
-            order.append(("second", make(5).obj))
+            order.append(("second", make(5)))
 
     waiting = threading.Event()
     threads = [threading.Thread(target=target) for target in (first, second)]
@@ -97,19 +118,19 @@ def test_whoever_waited_long_goes_ahead_with_a_buffer_of_its_own(monkeypatch):
 
         def hasty():
             with lock.hold() as make:
-                other.append(make(100).obj)
+                other.append(make(100))
 
         thread = threading.Thread(target=hasty)
         thread.start()
         thread.join(10)
-        assert make(100).obj is buffer.obj
-    assert other[0] is not buffer.obj
+        assert make(100) is buffer
+    assert other[0] is not buffer
 
 
 def test_a_buffer_that_no_body_waits_for_is_released():
     """The buffer is released if no other body is waiting."""
     lock = DecodeLock()
     with lock.hold() as make:
-        buffer = make(100).obj
+        buffer = make(100)
     with lock.hold() as make:
-        assert make(100).obj is not buffer
+        assert make(100) is not buffer

@@ -25,6 +25,7 @@ from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from support.child_processes import begin, finish, release, slow_except
 from support.http_families import KINDS, Kind
+from support.open_files import DESCRIPTORS, open_files
 from support.recording_server import Answer, answer_with_chat
 from support.window_changes import look
 
@@ -388,22 +389,12 @@ def test_the_client_s_own_requests_take_one_slot(emulator, client, store):
 def test_close_closes_the_store(emulator, tmp_path):
     """The last user of an account closes its file."""
     service, kind = emulator(rpm=60), Kind("httpx", is_async=False)
-    path = str(tmp_path / "limits.db")
-    http = kind.client(service, rate_limit_store=path)
+    path = tmp_path / "limits.db"
+    http = kind.client(service, rate_limit_store=str(path))
     http.post(f"{service.base_url}/embeddings", json={"model": "text-embedding-3-small", "input": "one"})
-    if os.path.exists("/proc/self/fd"):  # noqa: PTH110
-        assert path in _open_files()
-        http.close()
-        assert path not in _open_files()
+    assert open_files(path) or not DESCRIPTORS.is_dir()
     http.close()
-
-
-def _open_files():
-    names = []
-    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        with contextlib.suppress(OSError):
-            names.append(os.readlink(f"/proc/self/fd/{number}"))  # noqa: PTH115
-    return names
+    assert open_files(path) == []
 
 
 def test_close_closes_the_wrapped_transport(kind):

@@ -87,7 +87,7 @@ def test_a_call_that_would_wait_too_long_says_for_how_many_requests():
     driver = Driver(Config(batch_size=1))
     call = driver.submit(3, max_wait=5.0)
     driver.action()
-    driver.scheduler.forecast([61.04], driver.now)
+    driver.scheduler.max_wait_checked([61.04], driver.now)
     assert call.error.message == "The call has to wait for 61.0 s (rate limit, 3 requests), and max_wait is 5 s."
     assert (type(call.error), call.error.retry_after) == (RateLimitError, 61.04)
 

@@ -2,10 +2,9 @@
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling import request_queue
-from electronhub_embeddings._scheduling.actions import AcquireSlot, Forecast, LookUp, Wait
-from electronhub_embeddings._usage_tracking import _counting
+from electronhub_embeddings._scheduling.actions import AcquireSlot, CheckMaxWait, LookUp, Wait
 from electronhub_embeddings.errors import APIConnectionError, InvalidResponseError, RateLimitError, ServerError
-from electronhub_embeddings.usage import Usage
+from electronhub_embeddings.usage import Usage, _counting
 from support.scheduler_driver import Config, Driver, refusal, texts_of
 
 
@@ -141,8 +140,8 @@ def test_max_wait_does_not_run_while_all_texts_are_on_the_wire():
     """While a call waits for its answer, the waiting time of other calls is not deducted from its `max_wait`."""
     driver = Driver(Config(max_retries=4))
     call = driver.submit(is_query=True, max_wait=5.0)
-    assert isinstance(driver.action(), Forecast)
-    driver.scheduler.forecast([0.0], driver.now)
+    assert isinstance(driver.action(), CheckMaxWait)
+    driver.scheduler.max_wait_checked([0.0], driver.now)
     batch = driver.send(linger=0.0)
     driver.submit(is_query=True)
     assert isinstance(driver.action(), AcquireSlot)
@@ -160,7 +159,7 @@ def test_max_wait_runs_while_any_text_waits():
     driver = Driver(Config(batch_size=1))
     call = driver.submit(2, max_wait=5.0)
     driver.action()
-    driver.scheduler.forecast([0.0], driver.now)
+    driver.scheduler.max_wait_checked([0.0], driver.now)
     driver.send(linger=0.0)
     driver.scheduler.slot_denied(Pause(4.0, "rate limit"), None, driver.now)
     driver.now += 4.0
@@ -174,10 +173,10 @@ def test_a_call_that_comes_during_a_forecast_is_asked_about_next():
     late = driver.submit(max_wait=5.0, cache=object())
     assert isinstance(driver.action(), LookUp)
     driver.submit(max_wait=5.0)
-    assert isinstance(driver.action(), Forecast)
+    assert isinstance(driver.action(), CheckMaxWait)
     driver.scheduler.looked_up(late, None, driver.now)
-    driver.scheduler.forecast([0.0], driver.now)
-    assert driver.action() == Forecast([1], None)
+    driver.scheduler.max_wait_checked([0.0], driver.now)
+    assert driver.action() == CheckMaxWait([1], None)
 
 
 def test_nobody_asks_about_a_call_that_has_ended():
@@ -264,7 +263,7 @@ def test_a_lookup_is_no_wait():
 
 
 class GuardedUsage(Usage):
-    """Counters that are only changed while the lock of `_usage_tracking` is held."""
+    """Counters that are only changed while the lock of `usage` is held."""
 
     def __init__(self):
         with _counting:
@@ -341,8 +340,8 @@ def test_nobody_asks_about_a_call_that_was_served():
     """A forecast that comes too early is asked for again after an answer, for the calls that are left."""
     driver = Driver()
     call = driver.submit(max_wait=5.0)
-    assert isinstance(driver.action(), Forecast)
-    driver.scheduler.forecast(None, driver.now)
+    assert isinstance(driver.action(), CheckMaxWait)
+    driver.scheduler.max_wait_checked(None, driver.now)
     driver.finish(driver.send(linger=0.0))
     assert (driver.ended, call.error) == ([call], None)
     driver.submit()

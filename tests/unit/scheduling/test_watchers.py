@@ -146,13 +146,28 @@ def test_large_texts_make_a_job_long(driver):
 
 
 def test_the_lowest_limit_is_asked_for(driver):
-    """The limit of a client counts for a bar, and that of an inquirer for all."""
+    """The limit of a client counts for a bar and for whoever inquires."""
     driver.submit(8, is_shown=True, config=Config(requests_per_minute=7))
     assert driver.scheduler.next_action(driver.now) == LookAhead(7)
-    driver.scheduler.inquire(inquire(requests_per_minute=3), driver.now)
-    assert driver.scheduler.next_action(driver.now) == LookAhead(3)
     driver.scheduler.inquire(inquire(requests_per_minute=9), driver.now)
-    assert driver.scheduler.next_action(driver.now) == LookAhead(3)
+    assert driver.scheduler.next_action(driver.now) == LookAhead(7)
+
+
+def test_a_lower_limit_of_an_inquiry_is_its_own(driver):
+    """A bar never shows the limit of somebody who only inquires; each limit is a question, one after the other."""
+    call = driver.submit(8, is_shown=True)
+    inquiries = [inquire(requests_per_minute=limit) for limit in (3, 2, 3, None)]
+    for inquiry in inquiries:
+        driver.scheduler.inquire(inquiry, driver.now)
+    told = []
+    while isinstance(question := driver.scheduler.next_action(driver.now), LookAhead):
+        outlook = look_ahead(driver.window, driver.now, question.cap)
+        driver.scheduler.looked_ahead(outlook, driver.now)
+        told.append((question.cap, driver.scheduler.take_effects().answered))
+    first, second, third, fourth = inquiries
+    assert told == [(3, [first, third]), (2, [second]), (None, [fourth])]
+    assert [inquiry.result().requests_per_minute for inquiry in inquiries] == [3, 2, 3, 5]
+    assert [forecast[2] for forecast in forecasts(call)] == [5]
 
 
 def inquire(**options):

@@ -7,6 +7,7 @@ import pytest
 from electronhub_embeddings import ElectronHubError
 from electronhub_embeddings.emulator import faults
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
+from support.open_files import open_files
 from support.recording_server import Answer
 
 
@@ -22,6 +23,13 @@ def test_nothing_is_sent_unasked(client, emulator):
         "limit     not known before the first answer",
         "result    nothing is wrong so far; nothing was sent",
     ]
+
+
+def test_no_file_stays_open(client, emulator, state_folder):
+    """The file of the limit, which is read, is closed although the client is not."""
+    client(emulator(plan="free")).check()
+    assert list(state_folder.iterdir())
+    assert open_files(state_folder) == []
 
 
 def test_one_request_shows_the_rest(client, emulator):

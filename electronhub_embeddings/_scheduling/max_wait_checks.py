@@ -1,4 +1,4 @@
-"""Calls with a `max_wait` for which the limiter has not yet forecast the wait."""
+"""Calls with a `max_wait` for which the limiter has not yet said how long they must wait at least."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.call import Call
 
 
-class WaitForecasts:
+class MaxWaitChecks:
     """Keeps the calls in the order in which they were submitted."""
 
     def __init__(self) -> None:
         self._calls: list[Call] = []
         self._too_early = False
-        """Whether the limiter cannot make a forecast before the next answer."""
+        """Whether the limiter cannot say anything before the next answer."""
 
     def add(self, call: Call) -> None:
         """Add a call to ask the limiter about."""
@@ -22,7 +22,7 @@ class WaitForecasts:
 
     def to_ask(self) -> list[Call]:
         """List the calls to ask the limiter about; drop those that have ended."""
-        if self._too_early:
+        if self._too_early or not self._calls:
             return []
         self._calls = [call for call in self._calls if _is_open(call)]
         return list(self._calls)

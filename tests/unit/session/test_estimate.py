@@ -70,7 +70,7 @@ def test_cost_is_that_of_the_tokens():
     """The cost is in the unit of the price, and unknown without a price."""
     assert replace(ESTIMATE, tokens=500_000, price=0.02).cost == pytest.approx(0.01)
     assert ESTIMATE.cost is None
-    assert ESTIMATE.sent == 2871 - 120
+    assert ESTIMATE.to_send == 2871 - 120
 
 
 def test_an_estimate_is_a_value():

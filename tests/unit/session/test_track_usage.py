@@ -3,14 +3,11 @@
 import asyncio
 import contextvars
 import math
-import os
-import sys
-import threading
 
 import pytest
 
 from electronhub_embeddings import Usage, track_usage
-from electronhub_embeddings._usage_tracking import _counting, add_usage, tracked_usages
+from electronhub_embeddings.usage import tracked_usages
 
 
 def test_a_block_begins_at_zero_and_ends():
@@ -87,41 +84,9 @@ def test_cost():
     assert Usage().cost is None
 
 
-def test_usage_is_added_to_all_blocks():
-    """Each counter that is named, in each of the blocks."""
-    with track_usage() as outer, track_usage() as inner:
-        add_usage(tracked_usages.get(), attempts=1, seconds_waited=0.5)
-        add_usage([inner], attempts=2)
-    assert (outer, inner) == (Usage(attempts=1, seconds_waited=0.5), Usage(attempts=3, seconds_waited=0.5))
-
-
 @pytest.mark.parametrize("price", [-1, math.inf, math.nan, True, "0.02", [1]])
 def test_a_price_is_a_number(price):
     """Anything else is refused when the block begins, and no block is left."""
     with pytest.raises(ValueError, match="price must be None or a number, at least 0"), track_usage(price=price):
         pass
     assert tracked_usages.get() == ()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_fork_while_a_worker_counts():
-    """A child counts, although the thread that held the lock does not exist in it."""
-    held, let_go = threading.Event(), threading.Event()
-
-    def hold():
-        with _counting:
-            held.set()
-            let_go.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0 if _counting.acquire(timeout=5) else 1)
-    let_go.set()
-    thread.join()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    with _counting:  # the parent's lock was left as it was
-        assert _counting.locked()

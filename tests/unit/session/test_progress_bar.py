@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from electronhub_embeddings import _progress_bar as module
-from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
+from electronhub_embeddings._scheduling.progress import Progress
+from electronhub_embeddings._session import progress_bar as module
+from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar
 
 
 @pytest.fixture
@@ -22,93 +23,100 @@ def progress(clock):  # noqa: ARG001 - it is read
     return Progress(3000, is_shown=True)
 
 
+@pytest.fixture
+def bar(progress):
+    """Return the bar of that call."""
+    with ProgressBar(progress) as bar:
+        yield bar
+
+
 def answer(progress, texts=100):
     """Let a request be answered."""
     progress.advance(texts)
     progress.requests += 1
 
 
-def test_before_a_forecast_texts_are_counted(progress):
+def test_before_a_forecast_texts_are_counted(bar, progress):
     """Vectors and requests are counted, and no time is named."""
-    assert progress.status() == "0/3,000 texts"
+    assert bar.status() == "0/3,000 texts"
     answer(progress)
-    assert progress.status() == "100/3,000 texts, 1 request"
+    assert bar.status() == "100/3,000 texts, 1 request"
     answer(progress, 901)
-    assert progress.status() == "1,001/3,000 texts, 2 requests"
+    assert bar.status() == "1,001/3,000 texts, 2 requests"
 
 
-def test_a_forecast_says_how_long(progress, clock):
+def test_a_forecast_says_how_long(bar, progress, clock):
     """Texts, requests and the time that is left, and when the next request leaves."""
     for _ in range(10):
         answer(progress)
     progress.foresee(20, clock.now + 120.0, 10)
     progress.wait("rate limit", clock.now + 56.0)
-    assert progress.status() == "1,000/3,000 texts, 10 of 30 requests, about 2 min left (10 a minute), next in 56 s"
+    assert bar.status() == "1,000/3,000 texts, 10 of 30 requests, about 2 min left (10 a minute), next in 56 s"
     clock.now += 50
-    assert progress.status() == "1,000/3,000 texts, 10 of 30 requests, about 70 s left (10 a minute), next in 6 s"
+    assert bar.status() == "1,000/3,000 texts, 10 of 30 requests, about 70 s left (10 a minute), next in 6 s"
     answer(progress)
-    assert progress.status() == "1,100/3,000 texts, 11 of 30 requests, about 70 s left (10 a minute)"
+    assert bar.status() == "1,100/3,000 texts, 11 of 30 requests, about 70 s left (10 a minute)"
 
 
-def test_a_forecast_without_a_limit_names_none(progress, clock):
+def test_a_forecast_without_a_limit_names_none(bar, progress, clock):
     """Where there is no limit, the time is that of the answers; where none is known, there is no time."""
     progress.foresee(3, clock.now + 9.0, None)
-    assert progress.status() == "0/3,000 texts, 0 of 3 requests, about 9 s left"
+    assert bar.status() == "0/3,000 texts, 0 of 3 requests, about 9 s left"
     progress.foresee(1, None, None)
-    assert progress.status() == "0/3,000 texts, 0 of 1 request"
+    assert bar.status() == "0/3,000 texts, 0 of 1 request"
 
 
-def test_an_answer_that_is_late_is_waited_for(progress, clock):
+def test_an_answer_that_is_late_is_waited_for(bar, progress, clock):
     """When the time is up and something is missing, zero seconds would be wrong."""
     progress.foresee(1, clock.now + 1.0, 10)
     clock.now += 1.0
-    assert progress.status() == "0/3,000 texts, 0 of 1 request, waiting for an answer (10 a minute)"
+    assert bar.status() == "0/3,000 texts, 0 of 1 request, waiting for an answer (10 a minute)"
 
 
-def test_the_end_says_how_long_it_took(progress, clock):
+def test_the_end_says_how_long_it_took(bar, progress, clock):
     """At the end there is nothing left to foresee."""
     progress.foresee(1, clock.now + 50.0, 10)
     clock.now += 44
     answer(progress, 3000)
-    assert progress.status() == "3,000/3,000 texts, 1 request in 44 s"
+    assert bar.status() == "3,000/3,000 texts, 1 request in 44 s"
 
 
-def test_an_end_without_a_request_took_none(progress):
+def test_an_end_without_a_request_took_none(bar, progress):
     """Texts that were all in the cache took no request."""
     progress.advance(3000)
-    assert progress.status() == "3,000/3,000 texts"
+    assert bar.status() == "3,000/3,000 texts"
 
 
-def test_an_unusual_wait_says_why(progress, clock):
+def test_an_unusual_wait_says_why(bar, progress, clock):
     """A reason other than the limit is named."""
     progress.wait("cooldown after a refused request", clock.now + 173.0)
-    assert progress.status() == "0/3,000 texts, next in 173 s (cooldown after a refused request)"
+    assert bar.status() == "0/3,000 texts, next in 173 s (cooldown after a refused request)"
 
 
-def test_a_retry_is_waited_for_although_others_go_on(progress, clock):
+def test_a_retry_is_waited_for_although_others_go_on(bar, progress, clock):
     """Vectors end a wait for the limit, but not the pause of texts that failed; the limit is named first."""
     progress.wait_to_retry("the service answered 503: attempt 2 of 7", clock.now + 9.0)
     progress.wait("rate limit", clock.now + 30.0)
-    assert progress.status().endswith("next in 30 s")
+    assert bar.status().endswith("next in 30 s")
     answer(progress)
-    assert progress.status().endswith("next in 9 s (the service answered 503: attempt 2 of 7)")
+    assert bar.status().endswith("next in 9 s (the service answered 503: attempt 2 of 7)")
 
 
 @pytest.mark.parametrize("left", [1.0, 0.5, 0.0, -5.0])
-def test_a_short_wait_is_not_worth_words(progress, clock, left):
+def test_a_short_wait_is_not_worth_words(bar, progress, clock, left):
     """In the last second and afterwards, no wait is shown."""
     progress.wait("rate limit", clock.now + left)
-    assert progress.status() == "0/3,000 texts"
+    assert bar.status() == "0/3,000 texts"
 
 
-def test_what_does_not_fit_is_left_out(progress, clock):
+def test_what_does_not_fit_is_left_out(bar, progress, clock):
     """The reason goes first, then the limit, then the requests; the texts, the time and the wait stay."""
     progress.foresee(20, clock.now + 110.0, 10)
     progress.wait("cooldown after a refused request", clock.now + 56.0)
-    full = progress.status()
+    full = bar.status()
     shorter = [full]
     for width in range(len(full), 0, -1):
-        if (words := progress.status(width)) != shorter[-1]:
+        if (words := bar.status(width)) != shorter[-1]:
             assert len(shorter[-1]) > width
             shorter.append(words)
     start = "0/3,000 texts"
@@ -124,11 +132,12 @@ def test_what_does_not_fit_is_left_out(progress, clock):
 def test_a_stream_has_no_end_in_sight(clock):
     """Of an iterable nobody knows how much is to come: texts, requests and the limit are shown."""
     progress = Progress(is_shown=True)
-    assert progress.status() == "0 texts"
+    bar = ProgressBar(progress)
+    assert bar.status() == "0 texts"
     answer(progress)
     progress.foresee(5, clock.now + 10.0, 30)
     progress.wait("rate limit", clock.now + 7.0)
-    assert progress.status() == "100 texts, 1 request, 30 a minute, next in 7 s"
+    assert bar.status() == "100 texts, 1 request, 30 a minute, next in 7 s"
 
 
 @pytest.mark.parametrize("total", [8, None])

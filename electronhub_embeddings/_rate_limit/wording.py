@@ -1,4 +1,4 @@
-"""Numbers in words, as precise as a forecast can be: for estimates, the progress bar and the log."""
+"""Waits, limits and numbers in words: for estimates, the progress bar and the log."""
 
 from __future__ import annotations
 

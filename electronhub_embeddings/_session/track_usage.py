@@ -1,30 +1,19 @@
 """Counts the usage of a part of a program: a call is counted in the blocks inside which it was made.
 
-Invariants:
-- The blocks of a call are those of the context in which its texts are submitted, and they travel with the call. Worker
-  threads read no context.
-- The calls of one block can belong to several accounts, whose workers count at the same time: counters are changed only
-  by `add_usage`, under a lock that is held for nothing else.
+The blocks of a call are those of the context in which its texts are submitted, and they travel with the call. Worker
+threads read no context; they count with `usage.add_usage`.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.checks import check_price
-from electronhub_embeddings.usage import Usage
+from electronhub_embeddings.usage import Usage, tracked_usages
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-
-tracked_usages: ContextVar[tuple[Usage, ...]] = ContextVar("tracked_usages", default=())
-"""The counters of the blocks that surround the current code, outermost first."""
-
-_counting = threading.Lock()
+    from collections.abc import Generator
 
 
 @contextmanager
@@ -72,20 +61,3 @@ def track_usage(*, price: float | None = None) -> Generator[Usage, None, None]:
         yield usage
     finally:  # not by a token: blocks inside generators can end in another order than they began, or in another context
         tracked_usages.set(tuple(other for other in tracked_usages.get() if other is not usage))
-
-
-def add_usage(usages: Iterable[Usage], **amounts: float) -> None:
-    """Add amounts, given by the names of counters, to those of a client and of the blocks around a call."""
-    with _counting:
-        for usage in usages:
-            for name, amount in amounts.items():
-                setattr(usage, name, getattr(usage, name) + amount)
-
-
-def _after_fork_in_child() -> None:
-    if _counting.locked():  # by a thread that does not exist in the child
-        _counting.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
