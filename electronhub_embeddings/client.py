@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE
+from electronhub_embeddings._config.foreign_names import refuse_foreign_names
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import without_frames
@@ -93,9 +94,11 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
 
     Raises:
         ValueError: An argument is out of range, or there is no key.
+        TypeError: An argument is unknown.
     """
 
     @without_frames
+    @refuse_foreign_names
     def __init__(
         self,
         model: str = DEFAULT_MODEL,

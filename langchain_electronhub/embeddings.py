@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the fields
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.load.serializable import Serializable
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self, override
 
 from electronhub_embeddings._adapter_support import ClientCache, ClientMethods
-from electronhub_embeddings._config.storage_options import check_cache, check_rate_limit_store
+from electronhub_embeddings._config.checks import check_flag
+from electronhub_embeddings._config.pacing_options import check_option
+from electronhub_embeddings._config.secret import reveal
 from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields
 
 if TYPE_CHECKING:
@@ -107,20 +108,15 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
         hide_input_in_errors=True,  # the input holds the key
     )
 
-    @field_validator("api_key", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _key_from_environment(cls, value: Any) -> Any:
-        return os.environ.get("ELECTRONHUB_API_KEY") if value is None else value
-
-    @field_validator("cache")
-    @classmethod
-    def _absolute_cache(cls, value: Any) -> Any:
-        return check_cache("cache", value)  # absolute: copies use the same file after a chdir
-
-    @field_validator("rate_limit_store")
-    @classmethod
-    def _absolute_store(cls, value: Any) -> Any:
-        return check_rate_limit_store("rate_limit_store", value)
+    def _check_field(cls, value: Any, info: ValidationInfo) -> Any:
+        """Check a value as the client does, and in its words; paths become absolute, for copies after a chdir."""
+        name = str(info.field_name)
+        if name == "show_progress":
+            return check_flag(name, value)
+        kept = check_option(name, reveal(value))
+        return value if name in {"base_url", "default_headers"} else reveal(kept)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

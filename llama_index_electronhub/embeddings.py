@@ -13,6 +13,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 
 from electronhub_embeddings._adapter_support import ClientCache, ClientMethods, without_inputs
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE, check_count
+from electronhub_embeddings._config.foreign_names import refuse_foreign_names
 from electronhub_embeddings._config.options import DECLARED, DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import conceal, reveal
 from llama_index_electronhub._coalesced_call import aembed, coalesced, embed
@@ -131,6 +132,7 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
     _client_cache: Any = PrivateAttr(default=None)
 
     @without_inputs
+    @refuse_foreign_names
     def __init__(
         self,
         model_name: str | None = None,
