@@ -6,6 +6,7 @@ import asyncio
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from electronhub_embeddings._codec.text_preparation import refuse_other_kinds
 from electronhub_embeddings._config.foreign_names import describe_foreign_name
 from electronhub_embeddings._config.options import DECLARED
 from electronhub_embeddings._config.secret import HIDDEN, drop_frames, reveal, without_frames
@@ -97,6 +98,16 @@ class ClientMethods(Closeable):
     async def aclose(self) -> None:
         """Close the connections without blocking the event loop; otherwise the same as `close`."""
         await self._client_cache.aclose()
+
+
+def as_list(texts: Iterable[str]) -> list[str]:
+    """Return texts as a list, for a framework that goes through them more than once.
+
+    Raises:
+        InputError: As in `EmbeddingsClient.embed`, for what is no iterable of texts.
+    """
+    refuse_other_kinds(texts)
+    return list(texts)
 
 
 def without_inputs(function: Callable[P, R]) -> Callable[P, R]:

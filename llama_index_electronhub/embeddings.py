@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 
-from electronhub_embeddings._adapter_support import ClientCache, ClientMethods, without_inputs
+from electronhub_embeddings._adapter_support import ClientCache, ClientMethods, as_list, without_inputs
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE, check_count
 from electronhub_embeddings._config.foreign_names import refuse_foreign_names
 from electronhub_embeddings._config.options import DECLARED, DEFAULT_MODEL, Options
@@ -20,7 +20,7 @@ from llama_index_electronhub._coalesced_call import aembed, coalesced, embed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import httpx
     import httpx2
@@ -221,18 +221,20 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         return await aembed(self._client(), texts)
 
     def get_text_embedding_batch(
-        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+        self, texts: Iterable[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
         """Embed texts; the batches into which LlamaIndex splits them become one call of the client."""
+        texts = as_list(texts)
         if self._is_interposed:
             return super().get_text_embedding_batch(texts, show_progress, **kwargs)
         with coalesced(self._client(), texts, is_async=False, show_progress=show_progress):
             return super().get_text_embedding_batch(texts, **kwargs)
 
     async def aget_text_embedding_batch(
-        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+        self, texts: Iterable[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
         """Embed texts without blocking the event loop; otherwise the same as `get_text_embedding_batch`."""
+        texts = as_list(texts)
         if self._is_interposed:
             return await super().aget_text_embedding_batch(texts, show_progress, **kwargs)
         with coalesced(self._client(), texts, is_async=True, show_progress=show_progress):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from electronhub_embeddings._codec.text_preparation import check_query
 from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 from electronhub_embeddings._session.async_streaming import aembed_iterable
 from electronhub_embeddings._session.embedding import no_vectors, prepare
@@ -59,6 +60,8 @@ class AsyncEmbeddingMethods:
         self, text: str, *, max_wait: float | None = None, timeout: float | None = None
     ) -> np.ndarray:
         """Embed one query without blocking the event loop; otherwise the same as `embed_query`."""
+        if type(text) is not str:
+            check_query(text)
         vector: np.ndarray = (await self._aembed([text], is_query=True, max_wait=max_wait, timeout=timeout))[0]
         return vector
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_single_text
+from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_other_kinds
 from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings._session.streaming import read_batch
@@ -31,7 +31,8 @@ async def aembed_iterable(
     timeout: float | None = None,
 ) -> AsyncGenerator[np.ndarray, None]:
     """Yield a vector for each text; the arguments are those of `embed_iterable`."""
-    refuse_single_text(texts)
+    if not isinstance(texts, AsyncIterable):
+        refuse_other_kinds(texts)
     progress = Progress(is_shown=show_progress)
     stream_with = partial(
         astream,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._codec.text_preparation import check_query, prepare_texts
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 from electronhub_embeddings._session.streaming import embed_iterable
@@ -85,6 +85,8 @@ class EmbeddingMethods:
             best = int(np.argmax(vectors @ client.embed_query("a capital in Europe", timeout=5)))
             ```
         """
+        if type(text) is not str:
+            check_query(text)
         vector: np.ndarray = self._embed([text], is_query=True, max_wait=max_wait, timeout=timeout)[0]
         return vector
 
@@ -162,7 +164,11 @@ class EmbeddingMethods:
 
 
 def prepare(options: Options, texts: Iterable[str], *, is_query: bool) -> TextInputs:
-    """Check and prefix the texts of a call."""
+    """Check and prefix the texts of a call.
+
+    Raises:
+        InputError: A text, or what should be texts, cannot be embedded.
+    """
     return prepare_texts(texts, options.query_prefix if is_query else options.document_prefix)
 
 

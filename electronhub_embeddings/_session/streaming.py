@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_single_text
+from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_other_kinds
 from electronhub_embeddings._progress_bar import REDRAW_INTERVAL, Progress, ProgressBar
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings.errors import ElectronHubError
@@ -37,7 +37,7 @@ def embed_iterable(
         max_wait: Seconds that each batch may wait for the limit; None: the client's option.
         timeout: Seconds that each batch may take in all; None: any number.
     """
-    refuse_single_text(texts)
+    refuse_other_kinds(texts)
     progress = Progress(is_shown=show_progress)
     stream_with = partial(
         stream,

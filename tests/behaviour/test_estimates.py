@@ -105,8 +105,8 @@ def test_no_texts_cost_nothing(entry_point, emulator):
 @pytest.mark.parametrize(
     ("texts", "index", "words"),
     [
-        ("one text", None, "not one string"),
-        (["one", ""], 1, "must not be empty"),
+        ("one text", None, "not str"),
+        (["one", ""], 1, "is empty"),
         ([*TEXTS * 10, 5], 2500, "not int"),
         (["\ud800"], 0, "surrogate"),
     ],

@@ -54,7 +54,6 @@ REFUSED = [
     (check_encoding_format, None, "x must be 'base64' or 'float', not None."),
     (check_on_model_change, "error", "x must be 'warn', 'raise' or 'ignore', not another str."),
     (check_count, "5", "x must be an int from 1 to 1,000,000, not '5'."),
-    (check_count, np.bool_(1), "x must be an int from 1 to 1,000,000, not bool."),
     (check_count, np.float64(5), "x must be an int from 1 to 1,000,000, not 5.0."),
     (partial(check_count, least=0, most=9), -1, "x must be an int from 0 to 9, not -1."),
     (check_timeout, 86_400.5, "x must be a number of seconds above 0, at most 86,400, not 86400.5."),
