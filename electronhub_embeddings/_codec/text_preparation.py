@@ -79,7 +79,7 @@ def refuse_other_kinds(texts: object) -> None:
         step = "Pass [text], or [] for no texts."
     else:
         return
-    raise _refusal(f"texts must be an iterable of strings, such as a list, not {_kind(texts)}.", step)
+    raise InputError(f"texts must be an iterable of strings, such as a list, not {_kind(texts)}.", next_step=step)
 
 
 def check_query(text: object) -> None:
@@ -92,7 +92,7 @@ def check_query(text: object) -> None:
         return
     is_list = isinstance(text, (list, tuple))
     step = "Lists are for the methods that embed documents." if is_list else _remedy(text)
-    raise _refusal(f"A query must be a string, not {_kind(text)}.", step)
+    raise InputError(f"A query must be a string, not {_kind(text)}.", next_step=step)
 
 
 def prepare_texts(texts: Iterable[str], prefix: str = "") -> TextInputs:
@@ -113,9 +113,9 @@ def prepare_texts(texts: Iterable[str], prefix: str = "") -> TextInputs:
     sizes: list[int] = []
     for index, text in enumerate(given):
         if not isinstance(text, str):
-            raise _refusal(f"A text must be a string, not {_kind(text)}.", _remedy(text), index)
+            raise InputError(f"A text must be a string, not {_kind(text)}.", index=index, next_step=_remedy(text))
         if not text:
-            raise _refusal("A text is empty, which the service refuses.", "Leave it out.", index)
+            raise InputError("A text is empty, which the service refuses.", index=index, next_step="Leave it out.")
         place = positions.setdefault(text, len(positions))
         if place == len(sizes):
             sizes.append(prefix_size + _size(text, index))
@@ -134,13 +134,7 @@ def _size(text: str, index: int | None) -> int:
         char = text[error.start]
         message = f"Character {error.start} is {char!r}, half of a surrogate pair, and cannot be encoded as UTF-8."
         step = "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace') repairs such a text."
-        raise _refusal(message, step, index) from None
-
-
-def _refusal(message: str, next_step: str, index: int | None = None) -> InputError:
-    error = InputError(message, index=index)
-    error.next_step = next_step
-    return error
+        raise InputError(message, index=index, next_step=step) from None
 
 
 def _remedy(value: Any) -> str:

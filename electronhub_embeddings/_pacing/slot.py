@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.secret import drop_frames
 from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
-from electronhub_embeddings._scheduling.max_wait import WARNED_WAIT
+from electronhub_embeddings._scheduling.max_wait import WARNED_WAIT, too_long_a_wait
+from electronhub_embeddings._wording import AFTER_STORE_FAILURE
 from electronhub_embeddings._workers.rate_limiter import new_slot
-from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
     from electronhub_embeddings._codec.result import Result
@@ -29,8 +30,6 @@ logger = logging.getLogger("electronhub_embeddings")
 
 ANSWER_INTERVAL = 0.05
 """Seconds between two checks whether the answer has arrived that must come before any other request."""
-
-NEXT_STEP = "Try again after .retry_after seconds, or allow a longer max_wait."
 
 
 class Slot:
@@ -83,7 +82,9 @@ class Slot:
             try:
                 pause = self._acquire(self._limiter)
             except Exception as error:  # noqa: BLE001 - any exception of a third-party store
-                raise ElectronHubError(f"The rate limit store failed: {error}") from drop_frames(error)
+                raise ElectronHubError(
+                    f"The rate limit store failed: {error}", next_step=AFTER_STORE_FAILURE
+                ) from drop_frames(error)
             self.is_acquired = pause is None
         return pause
 
@@ -99,12 +100,8 @@ class Slot:
         left = float("inf") if max_wait is None else max_wait - waited
         needed = pause.seconds or 0.0
         if needed > left or left <= 0:
-            message = (
-                f"The request has to wait for {waited + needed:.1f} s ({pause.reason}), and max_wait is {max_wait:g} s."
-            )
-            error = RateLimitError(message, status_code=429, retry_after=pause.seconds)
-            error.next_step = NEXT_STEP
-            raise error
+            wait = needed or ANSWER_INTERVAL
+            raise too_long_a_wait("The request", pause.reason, max_wait or 0.0, waited=waited, wait=wait)
         if needed >= WARNED_WAIT and not self._logged:
             self._logged = True
             logger.warning("%s: next request in %.0f s", pause.reason, needed)

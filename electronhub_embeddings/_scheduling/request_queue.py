@@ -24,6 +24,7 @@ from electronhub_embeddings._scheduling.recovery import (
 )
 from electronhub_embeddings._scheduling.retry_policy import RetryPolicy
 from electronhub_embeddings._scheduling.waiting_texts import WaitingTexts
+from electronhub_embeddings._wording import AFTER_CLOSE
 from electronhub_embeddings.errors import (
     APIConnectionError,
     APIStatusError,
@@ -233,7 +234,7 @@ class RequestQueue:
         for pause, part in recovery.again:
             call = part.call
             if call.is_over or (call.failed and not part.refusals_beside):
-                call.fail(ElectronHubError("The client was closed."))
+                call.fail(ElectronHubError("The client was closed.", next_step=AFTER_CLOSE))
                 complete += _finish([part])
             else:
                 self.waiting.put_back(part, now + pause)

@@ -25,6 +25,7 @@ from electronhub_embeddings._scheduling.request_queues import RequestQueues
 from electronhub_embeddings._scheduling.wait_forecasts import WaitForecasts
 from electronhub_embeddings._scheduling.watchers import Watchers
 from electronhub_embeddings._usage_tracking import add_usage
+from electronhub_embeddings._wording import AFTER_CLOSE, AFTER_STORE_FAILURE, counted
 from electronhub_embeddings.errors import ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Scheduler:
         """Queue the texts of a call; a client is attached at its first call."""
         call.blocked_before = self._limit_wait.total(now)
         if call.attachment.closed:
-            call.fail(ElectronHubError("The client is closed."))
+            call.fail(ElectronHubError("The client is closed.", next_step=AFTER_CLOSE))
         if call.error is not None:
             self._complete([call], now)
             return
@@ -106,7 +107,7 @@ class Scheduler:
         queue.attachments.discard(attachment)
         for call in [*queue.calls(), *self._lookups.calls()]:
             if call.attachment is attachment:
-                self._fail(call, ElectronHubError("The client was closed."), now)
+                self._fail(call, ElectronHubError("The client was closed.", next_step=AFTER_CLOSE), now)
         self._retire(queue)
 
     # The next action.
@@ -141,7 +142,7 @@ class Scheduler:
         call.progress.advance(call.known)
         call.outstanding -= call.known
         if error is None and (call.attachment.closed or call.abandoned):
-            error = ElectronHubError("The client was closed.")
+            error = ElectronHubError("The client was closed.", next_step=AFTER_CLOSE)
         if error is not None:
             call.fail(error)
         if call.error is None and call.outstanding:
@@ -161,7 +162,7 @@ class Scheduler:
             now: The time.
         """
         for call, wait in self._forecasts.answered(waits):
-            reason = f"rate limit, {self._queues.batches_until_last(call)} requests"
+            reason = f"rate limit, {counted(self._queues.batches_until_last(call), 'request')}"
             if error := self._limit_wait.check_wait(call, wait, reason, now):
                 self._fail(call, error, now)
 
@@ -197,7 +198,7 @@ class Scheduler:
 
     def limiter_failed(self, error: Exception, now: float) -> None:
         """Fail all waiting calls, because nothing may be sent without the rate limiter."""
-        reason = ElectronHubError(f"The rate limit store failed: {error}")
+        reason = ElectronHubError(f"The rate limit store failed: {error}", next_step=AFTER_STORE_FAILURE)
         reason.__cause__ = error
         self.fail_all(reason, now)
 

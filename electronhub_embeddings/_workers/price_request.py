@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._codec.result import Result
 from electronhub_embeddings._config.secret import drop_frames
 from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
+from electronhub_embeddings._scheduling.max_wait import too_long_a_wait
+from electronhub_embeddings._wording import AFTER_STORE_FAILURE
 from electronhub_embeddings._workers.rate_limiter import new_slot
-from electronhub_embeddings.errors import ElectronHubError, RateLimitError
+from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,12 +81,14 @@ def _wait(
         try:
             pause, _ = limiter.acquire(slot, max_duration=max_duration, cap=cap, interactive=False)
         except Exception as error:  # noqa: BLE001 - any exception of a third-party store
-            raise ElectronHubError(f"The rate limit store failed: {error}") from drop_frames(error)
+            raise ElectronHubError(
+                f"The rate limit store failed: {error}", next_step=AFTER_STORE_FAILURE
+            ) from drop_frames(error)
         if pause is None:
             return
         needed, left = pause.seconds or ANSWER_INTERVAL, until - time.monotonic()
         if needed > left:
-            message = f"The price has to wait for {needed:.1f} s ({pause.reason}), and max_wait is {max_wait:g} s."
-            raise RateLimitError(message, status_code=429, retry_after=pause.seconds)
+            allowed = max_wait or 0.0
+            raise too_long_a_wait("The price", pause.reason, allowed, waited=allowed - left, wait=needed)
         time.sleep(min(needed, RECHECK_INTERVAL))
     raise ElectronHubError("The client was closed, or nobody waits for the price any more.")

@@ -150,7 +150,7 @@ def test_the_question_for_a_price_takes_a_slot_and_no_key(client, recording_serv
     (request,) = server.requests
     assert (request.method, request.target) == ("GET", "/v1/models/a%2Fb%20c")
     assert request.header("authorization") == []
-    with pytest.raises(RateLimitError, match="The price has to wait"):
+    with pytest.raises(RateLimitError, match="The price would have to wait"):
         asking.estimate(TEXTS, with_prices=True)
     assert len(server.requests) == 1
     assert not window.slots.in_flight

@@ -2,7 +2,7 @@
 
 import pytest
 
-from electronhub_embeddings._wording import in_words
+from electronhub_embeddings._wording import in_words, wait_in_words
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,9 @@ from electronhub_embeddings._wording import in_words
 def test_the_unit_fits_the_length(seconds, words):
     """Seconds up to two minutes, minutes up to a hundred, then hours and tens of minutes, and days from two on."""
     assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.0, "1 s"), (0.2, "1 s"), (61.04, "62 s"), (3600.0, "3,600 s")])
+def test_nobody_is_told_to_come_back_too_early(seconds, words):
+    """A wait is rounded up, and in seconds."""
+    assert wait_in_words(seconds) == words
