@@ -22,8 +22,8 @@ def in_words(seconds: float) -> str:
 
 
 def wait_in_words(seconds: float) -> str:
-    """Return a wait in whole seconds, rounded up: whoever came earlier would come in vain."""
-    return f"{max(1, ceil(seconds)):,} s"
+    """Return a wait in whole seconds, rounded up: whoever came much earlier would come in vain."""
+    return f"{max(1, ceil(round(seconds, 1))):,} s"
 
 
 def counted(number: int, what: str) -> str:

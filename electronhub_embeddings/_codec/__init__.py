@@ -1,4 +1,4 @@
 """Encodes requests, and decodes and checks responses. No I/O.
 
-Imports of this package only `_config`, `_rate_limit` and `errors`.
+Imports of this package only `_config`, `_rate_limit`, `_wording` and `errors`.
 """

@@ -27,7 +27,9 @@ def test_the_unit_fits_the_length(seconds, words):
     assert in_words(seconds) == words
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.0, "1 s"), (0.2, "1 s"), (61.04, "62 s"), (3600.0, "3,600 s")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.0, "1 s"), (0.2, "1 s"), (180.04, "180 s"), (180.1, "181 s"), (3600.0, "3,600 s")]
+)
 def test_nobody_is_told_to_come_back_too_early(seconds, words):
     """A wait is rounded up, and in seconds."""
     assert wait_in_words(seconds) == words

@@ -123,7 +123,7 @@ def test_max_wait(kind, emulator, store):
 
     error = kind.run(service, act, max_wait=0, rate_limit_store=store)
     assert error.retry_after == pytest.approx(60, abs=2)
-    seconds = math.ceil(error.retry_after)
+    seconds = math.ceil(round(error.retry_after, 1))
     assert str(error) == (
         f"The request would have to wait for {seconds} s (rate limit), longer than its max_wait of 0 s. "
         f"Try again in {seconds} s, or allow a longer max_wait."

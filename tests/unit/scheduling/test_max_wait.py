@@ -87,12 +87,12 @@ def test_a_call_that_would_wait_too_long_says_for_how_many_requests():
     driver = Driver(Config(batch_size=1))
     call = driver.submit(3, max_wait=5.0)
     driver.action()
-    driver.scheduler.forecast([61.04], driver.now)
+    driver.scheduler.forecast([61.4], driver.now)
     assert str(call.error) == (
         "The call would have to wait for 62 s (rate limit, 3 requests), longer than its max_wait of 5 s. "
         "Try again in 62 s, or allow a longer max_wait."
     )
-    assert (type(call.error), call.error.retry_after, call.error.status_code) == (RateLimitError, 61.04, 0)
+    assert (type(call.error), call.error.retry_after, call.error.status_code) == (RateLimitError, 61.4, 0)
 
 
 def test_a_call_of_one_request_is_said_to_be_one():
