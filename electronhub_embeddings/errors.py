@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
 
@@ -58,7 +59,7 @@ class ElectronHubError(Exception):
         if next_step is not None:
             self.next_step = next_step
         self.index = index
-        self.partial: Mapping[int, np.ndarray] = {}
+        self.partial: Mapping[int, NDArray[np.float32]] = {}
         """The vectors finished before the failure: input index -> float32 array of shape (d,)."""
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from electronhub_embeddings._session.lifecycle import Lifecycle
     from electronhub_embeddings._workers.pending_call import AsyncPendingCall
@@ -29,7 +30,7 @@ async def aembed_iterable(
     show_progress: bool = False,
     max_wait: float | None = None,
     timeout: float | None = None,
-) -> AsyncGenerator[np.ndarray, None]:
+) -> AsyncGenerator[NDArray[np.float32], None]:
     """Yield a vector for each text; the arguments are those of `embed_iterable`."""
     if not isinstance(texts, AsyncIterable):
         refuse_other_kinds(texts)
@@ -63,7 +64,7 @@ async def astream(
     batch_size: int,
     ahead: int,
     look: Callable[[], None] | None = None,
-) -> AsyncGenerator[np.ndarray, None]:
+) -> AsyncGenerator[NDArray[np.float32], None]:
     """Yield a vector for each text; the arguments are those of `stream`."""
     read = partial(_read, aiter(texts)) if isinstance(texts, AsyncIterable) else partial(_read_sync, iter(texts))
     batches = BatchesInFlight(submit, ahead)
@@ -75,7 +76,7 @@ async def astream(
                 break
             offset, call = oldest
             try:
-                rows: Iterable[np.ndarray] = await (
+                rows: Iterable[NDArray[np.float32]] = await (
                     call.result() if look is None else call.result(look, REDRAW_INTERVAL)
                 )
             except ElectronHubError as error:
@@ -110,7 +111,7 @@ async def _add_later_vectors(error: ElectronHubError, batches: BatchesInFlight[A
     rest = dict(error.partial)
     for offset, call in batches.withdraw():
         try:
-            rows: Iterable[np.ndarray] = await call.result()
+            rows: Iterable[NDArray[np.float32]] = await call.result()
             rest.update(enumerate(rows, start=offset))
         except ElectronHubError as other:  # noqa: PERF203 - one iteration per batch
             rest.update(shift_positions(offset, other).partial)

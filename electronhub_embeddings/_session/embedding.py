@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
@@ -31,7 +32,7 @@ class EmbeddingMethods:
         show_progress: bool = False,
         max_wait: float | None = None,
         timeout: float | None = None,
-    ) -> np.ndarray:
+    ) -> NDArray[np.float32]:
         """Embed documents.
 
         Args:
@@ -61,10 +62,14 @@ class EmbeddingMethods:
                 missing = [i for i in range(len(texts)) if i not in error.partial]
             ```
         """
-        vectors: np.ndarray = self._embed(texts, show_progress=show_progress, max_wait=max_wait, timeout=timeout)
+        vectors: NDArray[np.float32] = self._embed(
+            texts, show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
         return vectors
 
-    def embed_query(self, text: str, *, max_wait: float | None = None, timeout: float | None = None) -> np.ndarray:
+    def embed_query(
+        self, text: str, *, max_wait: float | None = None, timeout: float | None = None
+    ) -> NDArray[np.float32]:
         """Embed one query, ahead of all waiting documents.
 
         Args:
@@ -87,7 +92,7 @@ class EmbeddingMethods:
         """
         if type(text) is not str:
             check_query(text)
-        vector: np.ndarray = self._embed([text], is_query=True, max_wait=max_wait, timeout=timeout)[0]
+        vector: NDArray[np.float32] = self._embed([text], is_query=True, max_wait=max_wait, timeout=timeout)[0]
         return vector
 
     def embed_lists(
@@ -114,7 +119,7 @@ class EmbeddingMethods:
         show_progress: bool = False,
         max_wait: float | None = None,
         timeout: float | None = None,
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[NDArray[np.float32]]:
         """Embed documents from any iterable, of any length, in bounded memory.
 
         Args:

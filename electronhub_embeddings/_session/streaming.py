@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from electronhub_embeddings._session.lifecycle import Lifecycle
     from electronhub_embeddings._workers.pending_call import PendingCall
@@ -27,7 +28,7 @@ def embed_iterable(
     show_progress: bool = False,
     max_wait: float | None = None,
     timeout: float | None = None,
-) -> Iterator[np.ndarray]:
+) -> Iterator[NDArray[np.float32]]:
     """Yield a vector for each text, and draw a progress bar meanwhile if `show_progress` is set.
 
     Args:
@@ -64,7 +65,7 @@ def stream(
     batch_size: int,
     ahead: int,
     look: Callable[[], None] | None = None,
-) -> Iterator[np.ndarray]:
+) -> Iterator[NDArray[np.float32]]:
     """Yield a vector for each text.
 
     Args:
@@ -84,7 +85,9 @@ def stream(
                 break
             offset, call = oldest
             try:
-                rows: Iterable[np.ndarray] = call.result() if look is None else call.result(look, REDRAW_INTERVAL)
+                rows: Iterable[NDArray[np.float32]] = (
+                    call.result() if look is None else call.result(look, REDRAW_INTERVAL)
+                )
             except ElectronHubError as error:
                 raise _add_later_vectors(shift_positions(offset, error), batches) from error.__cause__
             yield from rows
@@ -109,7 +112,7 @@ def _add_later_vectors(error: ElectronHubError, batches: BatchesInFlight[Pending
     rest = dict(error.partial)
     for offset, call in batches.withdraw():
         try:
-            rows: Iterable[np.ndarray] = call.result()
+            rows: Iterable[NDArray[np.float32]] = call.result()
             rest.update(enumerate(rows, start=offset))
         except ElectronHubError as other:  # noqa: PERF203 - one iteration per batch
             rest.update(shift_positions(offset, other).partial)
