@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, SecretStr
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 else:
     ApiKey = SecretStr | None
+
+WIDTH = 116
+"""Characters in a line of what `help` shows, without its own indentation."""
 
 
 class ConfidentialFields(BaseModel):
@@ -100,3 +105,10 @@ class _Revealed:
 
     def __set__(self, model: BaseModel, value: Any) -> None:
         vars(model)[self._name] = conceal(value)
+
+
+def describe_fields(cls: type[BaseModel]) -> str:
+    """Return the docstring of a model with its fields as arguments, for `help`, which shows no docstring of a field."""
+    lines = (f"    {name}: {' '.join((it.description or '').split())}" for name, it in cls.model_fields.items())
+    wrapped = (fill(line, WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False) for line in lines)
+    return "\n".join([cleandoc(cls.__doc__ or ""), "", "Args:", *wrapped])

@@ -14,7 +14,7 @@ from electronhub_embeddings._adapter_support import ClientCache, ClientMethods
 from electronhub_embeddings._config.checks import check_flag
 from electronhub_embeddings._config.pacing_options import check_option
 from electronhub_embeddings._config.secret import reveal
-from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields
+from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields, describe_fields
 
 if TYPE_CHECKING:
     from electronhub_embeddings import EmbeddingsClient
@@ -106,6 +106,7 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
         strict=True,  # as in the client: "no" is not converted to a bool, nor 5 to a str
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,  # the input holds the key
+        use_attribute_docstrings=True,
     )
 
     @field_validator("*", mode="before")
@@ -163,3 +164,6 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Copy the fields; stores and HTTP clients are shared, because they cannot be copied."""
         return self.model_copy()
+
+
+ElectronHubEmbeddings.__doc__ = describe_fields(ElectronHubEmbeddings)

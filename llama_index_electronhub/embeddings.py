@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.bridge.pydantic import PrivateAttr
 
 from electronhub_embeddings._adapter_support import ClientCache, ClientMethods, as_list, without_inputs
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE, check_count
@@ -17,6 +17,7 @@ from electronhub_embeddings._config.foreign_names import refuse_foreign_names
 from electronhub_embeddings._config.options import DECLARED, DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import conceal, reveal
 from llama_index_electronhub._coalesced_call import aembed, coalesced, embed
+from llama_index_electronhub._fields import declared, describe_inherited, given, supported
 
 if TYPE_CHECKING:
     import os
@@ -34,12 +35,6 @@ Model = TypeVar("Model", bound="ElectronHubEmbedding")
 VECTOR_FIELDS = ("model_name", "base_url", "dimensions", "encoding_format", "query_prefix", "document_prefix")
 """The fields that change vectors. The serialised form holds only these, because ingestion caches hash it: a changed
 timeout must not embed a corpus again."""
-
-
-def _declared(name: str) -> Any:
-    """Return the field for a client option, with the option's default and description."""
-    option = DECLARED[name]
-    return Field(default=option.default, description=option.metadata["description"])
 
 
 class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
@@ -112,20 +107,20 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         TypeError: An argument is unknown.
     """
 
-    base_url: str | None = _declared("base_url")
-    dimensions: int | None = _declared("dimensions")
-    user: str | None = _declared("user")
-    encoding_format: str = _declared("encoding_format")
-    batch_size: int = _declared("batch_size")
-    max_retries: int = _declared("max_retries")
-    timeout: float = _declared("timeout")
-    max_wait: float | None = _declared("max_wait")
-    requests_per_minute: int | None = _declared("requests_per_minute")
-    max_concurrency: int = _declared("max_concurrency")
-    spread_documents: bool = _declared("spread_documents")
-    query_prefix: str = _declared("query_prefix")
-    document_prefix: str = _declared("document_prefix")
-    on_model_change: str = _declared("on_model_change")
+    base_url: str | None = declared("base_url")
+    dimensions: int | None = declared("dimensions")
+    user: str | None = declared("user")
+    encoding_format: str = declared("encoding_format")
+    batch_size: int = declared("batch_size")
+    max_retries: int = declared("max_retries")
+    timeout: float = declared("timeout")
+    max_wait: float | None = declared("max_wait")
+    requests_per_minute: int | None = declared("requests_per_minute")
+    max_concurrency: int = declared("max_concurrency")
+    spread_documents: bool = declared("spread_documents")
+    query_prefix: str = declared("query_prefix")
+    document_prefix: str = declared("document_prefix")
+    on_model_change: str = declared("on_model_change")
 
     _secret: Any = PrivateAttr(default=None)
     _confidential: Any = PrivateAttr(default=None)
@@ -176,8 +171,8 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
             embed_batch_size=embed_batch_size,
             num_workers=num_workers,
             **{name: options[name] for name in CLIENT_FIELDS},
-            **_given(callback_manager=callback_manager),
-            **_supported(embeddings_cache=embeddings_cache, rate_limiter=rate_limiter),
+            **given(callback_manager=callback_manager),
+            **supported(embeddings_cache=embeddings_cache, rate_limiter=rate_limiter),
         )
         self._secret = checked.api_key
         options.update(cache=checked.cache, rate_limit_store=checked.rate_limit_store)  # absolute paths: for copies
@@ -253,7 +248,7 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         """Return the arguments of a copy, without objects that belong to this process."""
         own = ("model_name", "embed_batch_size", "num_workers", *CLIENT_FIELDS)
         fields = {name: getattr(self, name) for name in own}
-        cache = _given(embeddings_cache=getattr(self, "embeddings_cache", None))
+        cache = given(embeddings_cache=getattr(self, "embeddings_cache", None))
         return {**fields, **cache, **self._confidential, "api_key": self._secret}
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -274,20 +269,9 @@ CONFIDENTIAL = tuple(name for name in DECLARED if name not in {"model", "api_key
 """Client options that are not fields, so that no dump contains them."""
 
 
+describe_inherited(ElectronHubEmbedding)
+
+
 def _rebuild(cls: type[Model], arguments: Mapping[str, Any]) -> Model:
     """Create a copy from concealed arguments."""
     return cls(**{name: reveal(value) for name, value in arguments.items()})
-
-
-def _given(**arguments: Any) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _supported(**arguments: Any) -> dict[str, Any]:
-    """Return the given arguments; raise for those unknown to the installed core, which would ignore them silently."""
-    core: Any = BaseEmbedding
-    known = core.model_fields if hasattr(core, "model_fields") else core.__fields__  # pydantic 2, pydantic 1
-    for name in (given := _given(**arguments)):
-        if name not in known:
-            raise ValueError(f"{name} is not supported by the installed llama-index-core: update it or leave it out.")
-    return given
