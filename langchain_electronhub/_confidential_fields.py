@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    import httpx
+    import httpx2
+
+    from electronhub_embeddings.rate_limit_stores import RateLimitStore
+    from electronhub_embeddings.usage import RequestInfo
+
+    StrPath: TypeAlias = str | os.PathLike[str]
+    Store: TypeAlias = RateLimitStore | StrPath
+    HTTPClient: TypeAlias = httpx.Client | httpx2.Client
+    Hook: TypeAlias = Callable[[RequestInfo], None]
 
     class ApiKey:
         """The type of `api_key` for type checkers: a plain string may be passed or assigned, a SecretStr is read."""
@@ -29,6 +43,7 @@ if TYPE_CHECKING:
 
 else:
     ApiKey = SecretStr | None
+    StrPath = Store = HTTPClient = Hook = Any  # checked as the client does, without an import of httpx
 
 WIDTH = 116
 """Characters in a line of what `help` shows, without its own indentation."""

@@ -12,9 +12,19 @@ from typing_extensions import Self, override
 
 from electronhub_embeddings._adapter_support import ClientCache, ClientMethods
 from electronhub_embeddings._config.checks import check_flag
+from electronhub_embeddings._config.options import OnModelChange  # noqa: TC001 - pydantic reads the fields
 from electronhub_embeddings._config.pacing_options import check_option
+from electronhub_embeddings._config.request_config import EncodingFormat  # noqa: TC001 - as above
 from electronhub_embeddings._config.secret import reveal
-from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields, describe_fields
+from langchain_electronhub._confidential_fields import (
+    ApiKey,
+    ConfidentialFields,
+    Hook,
+    HTTPClient,
+    Store,
+    StrPath,
+    describe_fields,
+)
 
 if TYPE_CHECKING:
     from electronhub_embeddings import EmbeddingsClient
@@ -50,7 +60,7 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
     """Length of the vectors, for models that can shorten them. None: the model's own."""
     user: str | None = None
     """An id of your end user, for the service's abuse reports. None: not sent."""
-    encoding_format: str = "base64"
+    encoding_format: EncodingFormat = "base64"
     """How vectors travel: "base64", or "float", which is four times larger and just as exact."""
     batch_size: int = 2048
     """Inputs in one request at most; 1 to 2048."""
@@ -73,23 +83,23 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
     """Put before every query, for models that tell queries from documents."""
     document_prefix: str = ""
     """Put before every document."""
-    cache: Any = Field(default=None, exclude=True, repr=False)
+    cache: StrPath | None = Field(default=None, exclude=True, repr=False)
     """A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with permission
     0600, holds neither texts nor keys, and any number of clients and processes may share it. With it, one fixed
     sentence is sent beside your texts: see `on_model_change`."""
-    on_model_change: str = "warn"
+    on_model_change: OnModelChange = "warn"
     """What to do when the model that answers is not the one that filled the cache: "warn" and leave the cache alone,
     "raise" a ModelChangedError, or "ignore" it and do not look. To look, one fixed sentence is sent beside your texts,
     in the first request of a process and once an hour; its ten tokens or so are charged."""
-    rate_limit_store: Any = Field(default=None, exclude=True, repr=False)
+    rate_limit_store: Store | None = Field(default=None, exclude=True, repr=False)
     """Where the rate limiter keeps its window. None: in a file in your state folder, for all of your processes on this
     machine, and for a script that is started again. "memory": in this process alone. A path: in an SQLite file of your
     choice. "redis://…": for many machines."""
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Further headers for every request; they may be confidential."""
-    http_client: Any = Field(default=None, exclude=True, repr=False)
+    http_client: HTTPClient | None = Field(default=None, exclude=True, repr=False)
     """An httpx.Client or httpx2.Client of your own (proxies, private certificates); yours to close."""
-    on_request: Any = Field(default=None, exclude=True, repr=False)
+    on_request: Hook | None = Field(default=None, exclude=True, repr=False)
     """Called with a `RequestInfo` after each request that carried texts of this client: for logs and counters. It runs
     in the worker thread that sent the request, which waits for it. Embedding anything inside is refused."""
     allow_http: bool = False

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
     import httpx
     import httpx2
+    from llama_index.core.callbacks import CallbackManager
+    from llama_index.core.rate_limiter import BaseRateLimiter
+    from llama_index.core.storage.kvstore.types import BaseKVStore
     from typing_extensions import Self
 
     from electronhub_embeddings import EmbeddingsClient, RequestInfo
+    from electronhub_embeddings._config.options import OnModelChange
+    from electronhub_embeddings._config.request_config import EncodingFormat
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
 
 Model = TypeVar("Model", bound="ElectronHubEmbedding")
@@ -136,13 +141,13 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         api_key: str | None = None,
         base_url: str | None = None,
         embed_batch_size: int = MAX_BATCH_SIZE,
-        callback_manager: Any = None,
+        callback_manager: CallbackManager | None = None,
         num_workers: int | None = None,
-        embeddings_cache: Any = None,
-        rate_limiter: Any = None,
+        embeddings_cache: BaseKVStore | None = None,
+        rate_limiter: BaseRateLimiter | None = None,
         dimensions: int | None = None,
         user: str | None = None,
-        encoding_format: str = "base64",
+        encoding_format: EncodingFormat = "base64",
         batch_size: int = MAX_BATCH_SIZE,
         max_retries: int = 6,
         timeout: float = 60.0,
@@ -153,7 +158,7 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         query_prefix: str = "",
         document_prefix: str = "",
         cache: str | os.PathLike[str] | None = None,
-        on_model_change: str = "warn",
+        on_model_change: OnModelChange = "warn",
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | httpx2.Client | None = None,
