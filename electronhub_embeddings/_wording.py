@@ -40,7 +40,7 @@ def limit_in_words(requests_per_minute: int | None, source: str | None, others: 
     return f"{counted(requests_per_minute, 'request')} a minute{said}{more}"
 
 
-AFTER_CLOSE = "Use a new client, or reopen() this one, and embed what is missing from .partial."
+AFTER_CLOSE = "Use a new client, or reopen() this one; .partial has what was finished."
 """What to do when a client was closed."""
 
 AFTER_STORE_FAILURE = 'Name another place in rate_limit_store, or "memory" for a limit of this process alone.'

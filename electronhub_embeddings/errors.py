@@ -150,6 +150,8 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(ElectronHubError):
     """The service responded with an error status, or with an error in a 200 response."""
 
+    next_step = "See .body for all that the service has said."
+
     def __init__(  # noqa: D417 - index is documented by the class
         self,
         message: str = "",
@@ -244,7 +246,14 @@ class InvalidResponseError(ElectronHubError):
 
     next_step = "No part of the answer was used. Try again later."
 
-    def __init__(self, message: str = "", *, index: int | None = None, retries: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        index: int | None = None,
+        retries: int | None = None,
+        next_step: str | None = None,
+    ) -> None:
         """Store the reason; `index` is the position of the invalid vector, if exactly one is invalid."""
-        super().__init__(message, index=index)
+        super().__init__(message, index=index, next_step=next_step)
         self.retries = retries

@@ -166,7 +166,9 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         on_request: Callable[[RequestInfo], None] | None = None,
     ) -> None:
         if model_name is not None and model is not None and model_name != model:
-            raise ValueError(f"model_name={model_name!r} and model={model!r} name the same option, but differ.")
+            raise ValueError(
+                f"model_name={model_name!r} and model={model!r} name the same option, but differ: pass one."
+            )
         model = next((name for name in (model_name, model) if name is not None), DEFAULT_MODEL)
         options = {name: value for name, value in locals().items() if name in DECLARED}
         checked = Options(**options)  # checks the original values: pydantic converts "5" and 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from math import isnan
@@ -75,6 +75,8 @@ def refuse_other_kinds(texts: object) -> None:
         step = "Pass one of its columns."
     elif isinstance(texts, AsyncIterable):
         step = "Only aiter_embed takes it."
+    elif isinstance(texts, Awaitable):
+        step = "Await it first."
     elif not hasattr(type(texts), "__iter__") or getattr(texts, "shape", None) == ():
         step = "Pass [text], or [] for no texts."
     else:

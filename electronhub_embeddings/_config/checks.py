@@ -148,7 +148,8 @@ def describe(value: Any) -> str:
     if isinstance(value, float):
         return repr(float(value))
     if isinstance(value, str):
-        return repr(value) if not value or (value.isdecimal() and len(value) <= MAX_SHOWN_DIGITS) else kind(value)
+        is_number = value.replace(".", "", 1).isdecimal() and len(value) <= MAX_SHOWN_DIGITS
+        return repr(value) if is_number or not value else kind(value)
     if type(value) is int:
         return str(value) if abs(value) <= MAX_SHOWN else "a number of many digits"
     return kind(value)

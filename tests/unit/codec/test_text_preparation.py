@@ -197,6 +197,13 @@ async def later():
     yield "a"
 
 
+class Future:
+    """Like the result of an async call that was not awaited."""
+
+    def __await__(self):
+        yield
+
+
 NO_LISTS = [
     ("text", "str", "Pass [text]."),
     ("", "str", "Pass [text]."),
@@ -208,6 +215,7 @@ NO_LISTS = [
     (frozenset("ab"), "frozenset", "Pass a list of it, whose order says which vector belongs to which text."),
     (Frame(), "Frame", "Pass one of its columns."),
     (later(), "async_generator", "Only aiter_embed takes it."),
+    (Future(), "Future", "Await it first."),
     (None, "None", "Pass [text], or [] for no texts."),
     (5, "int", "Pass [text], or [] for no texts."),
     (np.array("text"), "ndarray", "Pass [text], or [] for no texts."),

@@ -134,6 +134,8 @@ def test_the_variable_is_named_if_it_holds_the_key(monkeypatch):
         (10**12, "1000000000000"),
         (10**12 + 1, "a number of many digits"),
         ("123456", "'123456'"),
+        ("0.02", "'0.02'"),
+        ("0.0.2", "str"),
         ("1234567", "str"),
         ([], "list"),
     ],
