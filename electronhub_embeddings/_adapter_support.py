@@ -6,6 +6,9 @@ import asyncio
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from electronhub_embeddings._codec.text_preparation import refuse_other_kinds
+from electronhub_embeddings._config.foreign_names import describe_foreign_name
+from electronhub_embeddings._config.options import DECLARED
 from electronhub_embeddings._config.secret import HIDDEN, drop_frames, reveal, without_frames
 from electronhub_embeddings._session.closeable import Closeable
 from electronhub_embeddings.client import EmbeddingsClient
@@ -97,6 +100,16 @@ class ClientMethods(Closeable):
         await self._client_cache.aclose()
 
 
+def as_list(texts: Iterable[str]) -> list[str]:
+    """Return texts as a list, for a framework that goes through them more than once.
+
+    Raises:
+        InputError: As in `EmbeddingsClient.embed`, for what is no iterable of texts.
+    """
+    refuse_other_kinds(texts)
+    return list(texts)
+
+
 def without_inputs(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function that takes a model's arguments: its errors hold no argument and no frame with arguments."""
 
@@ -113,7 +126,7 @@ def without_inputs(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _without_inputs(error: ValueError) -> ValueError:
-    """Rebuild a pydantic ValidationError without the inputs that its `errors()` and `json()` would quote.
+    """Rebuild a pydantic ValidationError in this package's words, without the inputs that `errors()` would quote.
 
     Any other error is returned unchanged, including the ValidationError of pydantic 1, which quotes no input.
     """
@@ -122,14 +135,15 @@ def _without_inputs(error: ValueError) -> ValueError:
         return error
     from pydantic_core import PydanticCustomError  # noqa: PLC0415 - installed, since its error was raised
 
-    lines: list[dict[str, Any]] = []
     invalid: Any = error
+    lines: list[dict[str, Any]] = []
     for line in invalid.errors(include_url=False):
         context = line.get("ctx")
+        words: Any = line["msg"]
         if context and isinstance(cause := context.get("error"), BaseException):
-            drop_frames(cause)
-        lines.append(
-            {"type": PydanticCustomError(line["type"], line["msg"], context), "loc": line["loc"], "input": HIDDEN}
-        )
+            words = str(drop_frames(cause))  # without pydantic's "Value error, "
+        elif line["type"] == "extra_forbidden":
+            words = describe_foreign_name(invalid.title, str(line["loc"][0]), DECLARED)
+        lines.append({"type": PydanticCustomError(line["type"], words, context), "loc": line["loc"], "input": HIDDEN})
     refusal: ValueError = make(invalid.title, lines, hide_input=True)
     return refusal

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE
+from electronhub_embeddings._config.foreign_names import refuse_foreign_names
 from electronhub_embeddings._config.import_lock import importing
-from electronhub_embeddings._config.options import DEFAULT_MODEL, Options
+from electronhub_embeddings._config.options import DECLARED, DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import without_frames
 from electronhub_embeddings._session.async_embedding import AsyncEmbeddingMethods
 from electronhub_embeddings._session.check import check
@@ -93,9 +94,11 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
 
     Raises:
         ValueError: An argument is out of range, or there is no key.
+        TypeError: An argument is unknown.
     """
 
     @without_frames
+    @refuse_foreign_names
     def __init__(
         self,
         model: str = DEFAULT_MODEL,
@@ -238,6 +241,13 @@ class EmbeddingsClient(AsyncEmbeddingMethods, EmbeddingMethods, Closeable):
     def reopen(self) -> None:
         """Reopen a closed client; its usage counters continue."""
         self._lifecycle.reopen()
+
+    if not TYPE_CHECKING:  # type checkers would take it that any attribute can be set
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in DECLARED:  # the value would be ignored
+                raise AttributeError(f"The {name} of a client cannot be changed: make another client.")
+            super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"EmbeddingsClient(model={self._options.model!r}, base_url={self._options.account.base_url!r})"

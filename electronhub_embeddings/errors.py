@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
 
@@ -52,11 +53,13 @@ class ElectronHubError(Exception):
     retries: int | None = None
     """How many more attempts are worthwhile; None: as many as the retry policy allows."""
 
-    def __init__(self, message: str = "", *, index: int | None = None) -> None:
+    def __init__(self, message: str = "", *, index: int | None = None, next_step: str | None = None) -> None:
         super().__init__(message)
         self.message: str = message
+        if next_step is not None:
+            self.next_step = next_step
         self.index = index
-        self.partial: Mapping[int, np.ndarray] = {}
+        self.partial: Mapping[int, NDArray[np.float32]] = {}
         """The vectors finished before the failure: input index -> float32 array of shape (d,)."""
 
     def __str__(self) -> str:
@@ -122,11 +125,15 @@ class StoreConflictError(ElectronHubError, ValueError):
 class APIConnectionError(ElectronHubError):
     """The service could not be reached, or the connection broke before the end of the response."""
 
+    next_step = "Check base_url, the network and its proxies, and try again."
+
     sent: bool = True
     """Whether the request may have reached the service and so counts against the rate limit."""
 
-    def __init__(self, message: str = "", *, sent: bool = True, retries: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str = "", *, sent: bool = True, retries: int | None = None, next_step: str | None = None
+    ) -> None:
+        super().__init__(message, next_step=next_step)
         self.sent = sent
         self.retries = retries
 
@@ -137,9 +144,13 @@ class APITimeoutError(APIConnectionError):
     The request may have been charged.
     """
 
+    next_step = "Try again, or allow a longer timeout; a smaller batch_size makes answers come sooner."
+
 
 class APIStatusError(ElectronHubError):
     """The service responded with an error status, or with an error in a 200 response."""
+
+    next_step = "See .body for all that the service has said."
 
     def __init__(  # noqa: D417 - index is documented by the class
         self,
@@ -156,7 +167,8 @@ class APIStatusError(ElectronHubError):
 
         Args:
             message: The service's message.
-            status_code: The HTTP status, or the code inside a 200 response.
+            status_code: The HTTP status, or the code inside a 200 response. 0: nothing was sent, because the wait for
+                the limit would have been longer than `max_wait`.
             body: The decoded JSON body, or its text; truncated if long.
             param: The request parameter that the service names, if any.
             code: The service's error code, if any.
@@ -175,17 +187,19 @@ class APIStatusError(ElectronHubError):
         self.body, self.param, self.code = map(change, (self.body, self.param, self.code))
 
     def __str__(self) -> str:
-        return f"{self.status_code}: {super().__str__()}"
+        return f"{self.status_code}: {super().__str__()}" if self.status_code else super().__str__()
 
 
 class BadRequestError(APIStatusError):
     """The service rejects a parameter or a text (400, 413, 422); `.index` is the text's position, if known."""
 
+    next_step = "Change what the message names: the same request would be refused again."
+
 
 class AuthenticationError(APIStatusError):
     """The key is wrong, missing, revoked or expired (401)."""
 
-    next_step = "Check api_key or ELECTRONHUB_API_KEY."
+    next_step = "Check api_key, or the environment variable ELECTRONHUB_API_KEY."
 
 
 class InsufficientBalanceError(APIStatusError):
@@ -207,9 +221,12 @@ class NotFoundError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """The limit of requests per minute is reached (429); `.retry_after` is the number of seconds to wait."""
+    """The limit of requests per minute is reached; `.retry_after` is the number of seconds to wait.
 
-    next_step = "Try again after .retry_after seconds, or allow a longer max_wait or more max_retries."
+    The service has refused a request (429) and no attempt is left, or the wait is longer than `max_wait`.
+    """
+
+    next_step = "Try again later, or allow a longer max_wait or more max_retries."
 
 
 class QuotaExceededError(APIStatusError):
@@ -221,15 +238,22 @@ class QuotaExceededError(APIStatusError):
 class ServerError(APIStatusError):
     """The service or its upstream has failed (5xx)."""
 
-    next_step = "All attempts are used up; try again later."
+    next_step = "Try again later: no attempt is left."
 
 
 class InvalidResponseError(ElectronHubError):
     """The response is invalid, and no part of it was used."""
 
-    next_step = "Nothing of this answer was used."
+    next_step = "No part of the answer was used. Try again later."
 
-    def __init__(self, message: str = "", *, index: int | None = None, retries: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        index: int | None = None,
+        retries: int | None = None,
+        next_step: str | None = None,
+    ) -> None:
         """Store the reason; `index` is the position of the invalid vector, if exactly one is invalid."""
-        super().__init__(message, index=index)
+        super().__init__(message, index=index, next_step=next_step)
         self.retries = retries

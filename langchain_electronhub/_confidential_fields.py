@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, SecretStr
@@ -18,6 +20,20 @@ if TYPE_CHECKING:
 
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    import httpx
+    import httpx2
+
+    from electronhub_embeddings.rate_limit_stores import RateLimitStore
+    from electronhub_embeddings.usage import RequestInfo
+
+    StrPath: TypeAlias = str | os.PathLike[str]
+    Store: TypeAlias = RateLimitStore | StrPath
+    HTTPClient: TypeAlias = httpx.Client | httpx2.Client
+    Hook: TypeAlias = Callable[[RequestInfo], None]
 
     class ApiKey:
         """The type of `api_key` for type checkers: a plain string may be passed or assigned, a SecretStr is read."""
@@ -27,6 +43,10 @@ if TYPE_CHECKING:
 
 else:
     ApiKey = SecretStr | None
+    StrPath = Store = HTTPClient = Hook = Any  # checked as the client does, without an import of httpx
+
+WIDTH = 116
+"""Characters in a line of what `help` shows, without its own indentation."""
 
 
 class ConfidentialFields(BaseModel):
@@ -100,3 +120,10 @@ class _Revealed:
 
     def __set__(self, model: BaseModel, value: Any) -> None:
         vars(model)[self._name] = conceal(value)
+
+
+def describe_fields(cls: type[BaseModel]) -> str:
+    """Return the docstring of a model with its fields as arguments, for `help`, which shows no docstring of a field."""
+    lines = (f"    {name}: {' '.join((it.description or '').split())}" for name, it in cls.model_fields.items())
+    wrapped = (fill(line, WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False) for line in lines)
+    return "\n".join([cleandoc(cls.__doc__ or ""), "", "Args:", *wrapped])

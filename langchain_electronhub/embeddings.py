@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the fields
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.load.serializable import Serializable
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self, override
 
 from electronhub_embeddings._adapter_support import ClientCache, ClientMethods
-from electronhub_embeddings._config.storage_options import check_cache, check_rate_limit_store
-from langchain_electronhub._confidential_fields import ApiKey, ConfidentialFields
+from electronhub_embeddings._config.checks import check_flag
+from electronhub_embeddings._config.options import OnModelChange  # noqa: TC001 - pydantic reads the fields
+from electronhub_embeddings._config.pacing_options import check_option
+from electronhub_embeddings._config.request_config import EncodingFormat  # noqa: TC001 - as above
+from electronhub_embeddings._config.secret import reveal
+from langchain_electronhub._confidential_fields import (
+    ApiKey,
+    ConfidentialFields,
+    Hook,
+    HTTPClient,
+    Store,
+    StrPath,
+    describe_fields,
+)
 
 if TYPE_CHECKING:
     from electronhub_embeddings import EmbeddingsClient
@@ -49,7 +60,7 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
     """Length of the vectors, for models that can shorten them. None: the model's own."""
     user: str | None = None
     """An id of your end user, for the service's abuse reports. None: not sent."""
-    encoding_format: str = "base64"
+    encoding_format: EncodingFormat = "base64"
     """How vectors travel: "base64", or "float", which is four times larger and just as exact."""
     batch_size: int = 2048
     """Inputs in one request at most; 1 to 2048."""
@@ -72,23 +83,23 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
     """Put before every query, for models that tell queries from documents."""
     document_prefix: str = ""
     """Put before every document."""
-    cache: Any = Field(default=None, exclude=True, repr=False)
+    cache: StrPath | None = Field(default=None, exclude=True, repr=False)
     """A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with permission
     0600, holds neither texts nor keys, and any number of clients and processes may share it. With it, one fixed
     sentence is sent beside your texts: see `on_model_change`."""
-    on_model_change: str = "warn"
+    on_model_change: OnModelChange = "warn"
     """What to do when the model that answers is not the one that filled the cache: "warn" and leave the cache alone,
     "raise" a ModelChangedError, or "ignore" it and do not look. To look, one fixed sentence is sent beside your texts,
     in the first request of a process and once an hour; its ten tokens or so are charged."""
-    rate_limit_store: Any = Field(default=None, exclude=True, repr=False)
+    rate_limit_store: Store | None = Field(default=None, exclude=True, repr=False)
     """Where the rate limiter keeps its window. None: in a file in your state folder, for all of your processes on this
     machine, and for a script that is started again. "memory": in this process alone. A path: in an SQLite file of your
     choice. "redis://…": for many machines."""
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Further headers for every request; they may be confidential."""
-    http_client: Any = Field(default=None, exclude=True, repr=False)
+    http_client: HTTPClient | None = Field(default=None, exclude=True, repr=False)
     """An httpx.Client or httpx2.Client of your own (proxies, private certificates); yours to close."""
-    on_request: Any = Field(default=None, exclude=True, repr=False)
+    on_request: Hook | None = Field(default=None, exclude=True, repr=False)
     """Called with a `RequestInfo` after each request that carried texts of this client: for logs and counters. It runs
     in the worker thread that sent the request, which waits for it. Embedding anything inside is refused."""
     allow_http: bool = False
@@ -105,22 +116,18 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
         strict=True,  # as in the client: "no" is not converted to a bool, nor 5 to a str
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,  # the input holds the key
+        use_attribute_docstrings=True,
     )
 
-    @field_validator("api_key", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _key_from_environment(cls, value: Any) -> Any:
-        return os.environ.get("ELECTRONHUB_API_KEY") if value is None else value
-
-    @field_validator("cache")
-    @classmethod
-    def _absolute_cache(cls, value: Any) -> Any:
-        return check_cache("cache", value)  # absolute: copies use the same file after a chdir
-
-    @field_validator("rate_limit_store")
-    @classmethod
-    def _absolute_store(cls, value: Any) -> Any:
-        return check_rate_limit_store("rate_limit_store", value)
+    def _check_field(cls, value: Any, info: ValidationInfo) -> Any:
+        """Check a value as the client does, and in its words; paths become absolute, for copies after a chdir."""
+        name = str(info.field_name)
+        if name == "show_progress":
+            return check_flag(name, value)
+        kept = check_option(name, reveal(value))
+        return value if name in {"base_url", "default_headers"} else reveal(kept)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -167,3 +174,6 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Copy the fields; stores and HTTP clients are shared, because they cannot be copied."""
         return self.model_copy()
+
+
+ElectronHubEmbeddings.__doc__ = describe_fields(ElectronHubEmbeddings)

@@ -9,23 +9,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.bridge.pydantic import PrivateAttr
 
-from electronhub_embeddings._adapter_support import ClientCache, ClientMethods, without_inputs
+from electronhub_embeddings._adapter_support import ClientCache, ClientMethods, as_list, without_inputs
 from electronhub_embeddings._config.checks import MAX_BATCH_SIZE, check_count
+from electronhub_embeddings._config.foreign_names import refuse_foreign_names
 from electronhub_embeddings._config.options import DECLARED, DEFAULT_MODEL, Options
 from electronhub_embeddings._config.secret import conceal, reveal
 from llama_index_electronhub._coalesced_call import aembed, coalesced, embed
+from llama_index_electronhub._fields import declared, describe_inherited, given, supported
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import httpx
     import httpx2
+    from llama_index.core.callbacks import CallbackManager
+    from llama_index.core.rate_limiter import BaseRateLimiter
+    from llama_index.core.storage.kvstore.types import BaseKVStore
     from typing_extensions import Self
 
     from electronhub_embeddings import EmbeddingsClient, RequestInfo
+    from electronhub_embeddings._config.options import OnModelChange
+    from electronhub_embeddings._config.request_config import EncodingFormat
     from electronhub_embeddings.rate_limit_stores import RateLimitStore
 
 Model = TypeVar("Model", bound="ElectronHubEmbedding")
@@ -33,12 +40,6 @@ Model = TypeVar("Model", bound="ElectronHubEmbedding")
 VECTOR_FIELDS = ("model_name", "base_url", "dimensions", "encoding_format", "query_prefix", "document_prefix")
 """The fields that change vectors. The serialised form holds only these, because ingestion caches hash it: a changed
 timeout must not embed a corpus again."""
-
-
-def _declared(name: str) -> Any:
-    """Return the field for a client option, with the option's default and description."""
-    option = DECLARED[name]
-    return Field(default=option.default, description=option.metadata["description"])
 
 
 class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
@@ -111,26 +112,27 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         TypeError: An argument is unknown.
     """
 
-    base_url: str | None = _declared("base_url")
-    dimensions: int | None = _declared("dimensions")
-    user: str | None = _declared("user")
-    encoding_format: str = _declared("encoding_format")
-    batch_size: int = _declared("batch_size")
-    max_retries: int = _declared("max_retries")
-    timeout: float = _declared("timeout")
-    max_wait: float | None = _declared("max_wait")
-    requests_per_minute: int | None = _declared("requests_per_minute")
-    max_concurrency: int = _declared("max_concurrency")
-    spread_documents: bool = _declared("spread_documents")
-    query_prefix: str = _declared("query_prefix")
-    document_prefix: str = _declared("document_prefix")
-    on_model_change: str = _declared("on_model_change")
+    base_url: str | None = declared("base_url")
+    dimensions: int | None = declared("dimensions")
+    user: str | None = declared("user")
+    encoding_format: str = declared("encoding_format")
+    batch_size: int = declared("batch_size")
+    max_retries: int = declared("max_retries")
+    timeout: float = declared("timeout")
+    max_wait: float | None = declared("max_wait")
+    requests_per_minute: int | None = declared("requests_per_minute")
+    max_concurrency: int = declared("max_concurrency")
+    spread_documents: bool = declared("spread_documents")
+    query_prefix: str = declared("query_prefix")
+    document_prefix: str = declared("document_prefix")
+    on_model_change: str = declared("on_model_change")
 
     _secret: Any = PrivateAttr(default=None)
     _confidential: Any = PrivateAttr(default=None)
     _client_cache: Any = PrivateAttr(default=None)
 
     @without_inputs
+    @refuse_foreign_names
     def __init__(
         self,
         model_name: str | None = None,
@@ -139,13 +141,13 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         api_key: str | None = None,
         base_url: str | None = None,
         embed_batch_size: int = MAX_BATCH_SIZE,
-        callback_manager: Any = None,
+        callback_manager: CallbackManager | None = None,
         num_workers: int | None = None,
-        embeddings_cache: Any = None,
-        rate_limiter: Any = None,
+        embeddings_cache: BaseKVStore | None = None,
+        rate_limiter: BaseRateLimiter | None = None,
         dimensions: int | None = None,
         user: str | None = None,
-        encoding_format: str = "base64",
+        encoding_format: EncodingFormat = "base64",
         batch_size: int = MAX_BATCH_SIZE,
         max_retries: int = 6,
         timeout: float = 60.0,
@@ -156,7 +158,7 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         query_prefix: str = "",
         document_prefix: str = "",
         cache: str | os.PathLike[str] | None = None,
-        on_model_change: str = "warn",
+        on_model_change: OnModelChange = "warn",
         rate_limit_store: RateLimitStore | str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | httpx2.Client | None = None,
@@ -164,7 +166,9 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         on_request: Callable[[RequestInfo], None] | None = None,
     ) -> None:
         if model_name is not None and model is not None and model_name != model:
-            raise ValueError(f"model_name={model_name!r} and model={model!r} name the same option, but differ.")
+            raise ValueError(
+                f"model_name={model_name!r} and model={model!r} name the same option, but differ: pass one."
+            )
         model = next((name for name in (model_name, model) if name is not None), DEFAULT_MODEL)
         options = {name: value for name, value in locals().items() if name in DECLARED}
         checked = Options(**options)  # checks the original values: pydantic converts "5" and 5
@@ -174,8 +178,8 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
             embed_batch_size=embed_batch_size,
             num_workers=num_workers,
             **{name: options[name] for name in CLIENT_FIELDS},
-            **_given(callback_manager=callback_manager),
-            **_supported(embeddings_cache=embeddings_cache, rate_limiter=rate_limiter),
+            **given(callback_manager=callback_manager),
+            **supported(embeddings_cache=embeddings_cache, rate_limiter=rate_limiter),
         )
         self._secret = checked.api_key
         options.update(cache=checked.cache, rate_limit_store=checked.rate_limit_store)  # absolute paths: for copies
@@ -219,18 +223,20 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         return await aembed(self._client(), texts)
 
     def get_text_embedding_batch(
-        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+        self, texts: Iterable[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
         """Embed texts; the batches into which LlamaIndex splits them become one call of the client."""
+        texts = as_list(texts)
         if self._is_interposed:
             return super().get_text_embedding_batch(texts, show_progress, **kwargs)
         with coalesced(self._client(), texts, is_async=False, show_progress=show_progress):
             return super().get_text_embedding_batch(texts, **kwargs)
 
     async def aget_text_embedding_batch(
-        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+        self, texts: Iterable[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
         """Embed texts without blocking the event loop; otherwise the same as `get_text_embedding_batch`."""
+        texts = as_list(texts)
         if self._is_interposed:
             return await super().aget_text_embedding_batch(texts, show_progress, **kwargs)
         with coalesced(self._client(), texts, is_async=True, show_progress=show_progress):
@@ -249,7 +255,7 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         """Return the arguments of a copy, without objects that belong to this process."""
         own = ("model_name", "embed_batch_size", "num_workers", *CLIENT_FIELDS)
         fields = {name: getattr(self, name) for name in own}
-        cache = _given(embeddings_cache=getattr(self, "embeddings_cache", None))
+        cache = given(embeddings_cache=getattr(self, "embeddings_cache", None))
         return {**fields, **cache, **self._confidential, "api_key": self._secret}
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -270,20 +276,9 @@ CONFIDENTIAL = tuple(name for name in DECLARED if name not in {"model", "api_key
 """Client options that are not fields, so that no dump contains them."""
 
 
+describe_inherited(ElectronHubEmbedding)
+
+
 def _rebuild(cls: type[Model], arguments: Mapping[str, Any]) -> Model:
     """Create a copy from concealed arguments."""
     return cls(**{name: reveal(value) for name, value in arguments.items()})
-
-
-def _given(**arguments: Any) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _supported(**arguments: Any) -> dict[str, Any]:
-    """Return the given arguments; raise for those unknown to the installed core, which would ignore them silently."""
-    core: Any = BaseEmbedding
-    known = core.model_fields if hasattr(core, "model_fields") else core.__fields__  # pydantic 2, pydantic 1
-    for name in (given := _given(**arguments)):
-        if name not in known:
-            raise ValueError(f"{name} is not supported by the installed llama-index-core: update it or leave it out.")
-    return given

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from electronhub_embeddings._codec.refusal_advice import find_next_step
+from electronhub_embeddings._rate_limit.wording import wait_in_words
 from electronhub_embeddings.errors import (
     APIStatusError,
     AuthenticationError,
@@ -104,8 +106,11 @@ def read_error(status: int, content: bytes, headers: RateLimitHeaders) -> APISta
         if retry_after > MAX_COOLDOWN or (named is None and _is_budget(f"{message} {code}")):
             kind, retry_after = QuotaExceededError, named or headers.retry_after
     api_error = kind(message, status_code=status, body=body, param=param, code=code, retry_after=retry_after)
-    if kind is BadRequestError and (code == "model_not_found" or param == "model"):
-        api_error.next_step = NotFoundError.next_step  # some gateways send a 400 for an unknown model
+    if isinstance(api_error, BadRequestError):
+        is_unknown_model = code == "model_not_found" or param == "model"  # some gateways send a 400 for it
+        api_error.next_step = NotFoundError.next_step if is_unknown_model else find_next_step(api_error)
+    elif isinstance(api_error, RateLimitError) and retry_after is not None:
+        api_error.next_step = f"Try again in {wait_in_words(retry_after)}, or allow more attempts with max_retries."
     return api_error
 
 

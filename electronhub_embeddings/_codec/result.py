@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.secret import drop_frames, keep_traceback_as_text
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
+from electronhub_embeddings._rate_limit.wording import AFTER_BUG
 from electronhub_embeddings.errors import APIConnectionError, ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class Result:
 def unexpected_error(bug: BaseException) -> ElectronHubError:
     """Wrap an internal error, or an exception raised to stop a worker, in an error to raise to callers."""
     if isinstance(bug, Exception):
-        error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
+        error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}", next_step=AFTER_BUG)
         error.__cause__ = keep_traceback_as_text(bug)
         return error
-    interrupted = APIConnectionError("The request was interrupted.", retries=0)
+    interrupted = APIConnectionError("The request was interrupted.", retries=0, next_step="Embed it again.")
     interrupted.__cause__ = drop_frames(bug)
     return interrupted

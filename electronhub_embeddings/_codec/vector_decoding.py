@@ -33,6 +33,9 @@ def new_array(count: int, width: int) -> np.ndarray:
     return np.empty((count, width), np.float32)
 
 
+AFTER_OTHER_LENGTH = "If you set dimensions, leave it out, or name a model that can make vectors of this length."
+
+
 def order_by_index(vectors: list[T], order: list[int], count: int) -> list[T]:
     """Sort vectors into the order of the texts.
 
@@ -110,7 +113,7 @@ def _decode_all(
     if array is None or other_length is not None:
         expected = (length or 0) // FLOAT32.itemsize
         why = f"A vector has {other_length or 0} dimensions, {expected or 'at least 1'} expected."
-        raise InvalidResponseError(why, retries=0)
+        raise InvalidResponseError(why, retries=0, next_step=AFTER_OTHER_LENGTH)
     return array
 
 

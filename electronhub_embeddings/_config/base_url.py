@@ -51,8 +51,8 @@ def check_scheme(base_url: str, *, allow_http: bool) -> None:
     parts = urlsplit(base_url)
     if parts.scheme != "https" and not (parts.scheme == "http" and (allow_http or parts.hostname in LOOPBACK)):
         raise ValueError(
-            "base_url must begin with https://; http:// shows the key to the network, and so is for loopback only, "
-            "or with allow_http=True for a network of yours."
+            "base_url must begin with https://: http:// shows the key to the network. For a network of your own, set "
+            "allow_http=True."
         )
 
 
@@ -98,7 +98,9 @@ def _find_problem(url: Any) -> str:
         parts = urlsplit(url)
     except ValueError:  # the original message quotes the host and the user info before it
         return "is not a URL"
-    return _find_problem_of_address(parts.scheme, parts.netloc)
+    is_endpoint = parts.path.rstrip("/").endswith("/embeddings")
+    problem = "must end before /embeddings, which is put behind it" if is_endpoint else ""
+    return _find_problem_of_address(parts.scheme, parts.netloc) or problem
 
 
 def _find_problem_of_address(scheme: str, netloc: str) -> str:

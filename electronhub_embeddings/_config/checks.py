@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+from numbers import Integral, Real
 from typing import Any
 
 from electronhub_embeddings._config.secret import Secret
@@ -25,16 +26,28 @@ MAX_COUNT = 1_000_000
 MAX_SHOWN = 10**12
 """Largest number that an error message quotes."""
 
+MAX_SHOWN_DIGITS = 6
+"""Longest number in a str that an error message quotes; a longer one can be confidential."""
+
+QUOTATION_MARKS = "\"'`"
+"""What no key begins with, but a line that was copied from a file of settings."""
+
 
 def check_api_key(name: str, value: Any) -> Secret[str]:
     """Return the key, or else ELECTRONHUB_API_KEY; no other environment variable is read."""
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name} must be a str, not {kind(value)}.")
+        how = {"bytes": ": key.decode() makes one", "SecretStr": ": its get_secret_value() is one"}.get(kind(value), "")
+        raise ValueError(f"{name} must be a str, not {kind(value)}{how}.")
+    name = name if value else "ELECTRONHUB_API_KEY"
     key = value or os.environ.get("ELECTRONHUB_API_KEY")
     if not key:
         raise ValueError("No API key: pass api_key or set ELECTRONHUB_API_KEY.")
-    if not key.isascii() or not key.isprintable() or key != key.strip():
-        raise ValueError(f"{name} has characters that cannot stand in a header; was it copied whole?")
+    if key != key.strip():
+        raise ValueError(f"{name} begins or ends with white space, perhaps a line break: remove it, as with strip().")
+    if key.lower().startswith("bearer ") or key[0] in QUOTATION_MARKS:
+        raise ValueError(f"{name} must be the key alone, without 'Bearer' or quotation marks.")
+    if not key.isascii() or not key.isprintable():
+        raise ValueError(f"{name} has characters that cannot stand in a header: copy the key once more.")
     return Secret(key)
 
 
@@ -60,24 +73,23 @@ def check_text(name: str, value: Any) -> str:
 
 def check_encoding_format(name: str, value: Any) -> str:
     """Check that a value is one of the two encodings of the service."""
-    if not isinstance(value, str) or value not in {"base64", "float"}:
-        raise ValueError(f"{name} must be 'base64' or 'float', not {describe(value)}.")
-    return value
+    return _check_choice(name, value, {"base64", "float"}, "'base64' or 'float'")
 
 
 def check_count(name: str, value: Any, least: int = 1, most: int = MAX_COUNT) -> int:
-    """Check that a value is an int within bounds."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int from {least} to {most}, not {describe(value)}.")
-    return value
+    """Check that a value is an integer within bounds, of Python or of NumPy; return it as an int."""
+    if not _is_number(value, Integral) or not least <= value <= most:
+        raise ValueError(f"{name} must be an int from {least} to {most:,}, not {describe(value)}.")
+    return int(value)
 
 
 def check_timeout(name: str, value: Any) -> float:
     """Check the seconds of one attempt."""
     if not _is_number(value) or not 0 < value <= MAX_TIMEOUT:
-        raise ValueError(f"{name} must be a number of seconds above 0, at most {MAX_TIMEOUT:g}, not {describe(value)}.")
-    number: float = value
-    return number
+        raise ValueError(
+            f"{name} must be a number of seconds above 0, at most {MAX_TIMEOUT:,.0f}, not {describe(value)}."
+        )
+    return float(value)
 
 
 def check_max_wait(name: str, value: Any) -> float | None:
@@ -105,9 +117,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 def check_on_model_change(name: str, value: Any) -> str:
     """Check that a value says what to do about another model."""
-    if not isinstance(value, str) or value not in {"warn", "raise", "ignore"}:
-        raise ValueError(f"{name} must be 'warn', 'raise' or 'ignore', not {describe(value)}.")
-    return value
+    return _check_choice(name, value, {"warn", "raise", "ignore"}, "'warn', 'raise' or 'ignore'")
 
 
 def check_hook(name: str, value: Any) -> Any:
@@ -119,15 +129,30 @@ def check_hook(name: str, value: Any) -> Any:
     return value
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _check_choice(name: str, value: Any, choices: set[str], in_words: str) -> str:
+    if not isinstance(value, str) or value not in choices:
+        given = "another str" if isinstance(value, str) else describe(value)
+        raise ValueError(f"{name} must be {in_words}, not {given}.")
+    return value
+
+
+def _is_number(value: Any, of: type = Real) -> bool:
+    """Return whether a value is a real number, of Python or of NumPy; a bool is none."""
+    return isinstance(value, of) and not isinstance(value, bool)
 
 
 def describe(value: Any) -> str:
     """Return the repr of a short, harmless value, or the type name of any other value."""
-    if value is None or isinstance(value, (bool, float)) or (isinstance(value, str) and not value):
+    if value is None or isinstance(value, bool):
         return repr(value)
-    return str(value) if type(value) is int and abs(value) <= MAX_SHOWN else kind(value)
+    if isinstance(value, float):
+        return repr(float(value))
+    if isinstance(value, str):
+        is_number = value.replace(".", "", 1).isdecimal() and len(value) <= MAX_SHOWN_DIGITS
+        return repr(value) if is_number or not value else kind(value)
+    if type(value) is int:
+        return str(value) if abs(value) <= MAX_SHOWN else "a number of many digits"
+    return kind(value)
 
 
 def kind(value: Any) -> str:

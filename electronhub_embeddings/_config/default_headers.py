@@ -45,5 +45,5 @@ def _check_header(name: str, header: Any, text: Any) -> str:
     if lower in FRAMING:
         raise ValueError(f"{name} must not set {header}: it says how the request is packed.")
     if not text.isascii() or not text.isprintable() or text != text.strip():
-        raise ValueError(f"{name}[{header!r}] has characters that cannot stand in a header.")
+        raise ValueError(f"{name}[{header!r}] has white space at an end, or characters that cannot stand in a header.")
     return lower

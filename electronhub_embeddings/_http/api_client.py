@@ -62,6 +62,7 @@ class ApiClient:
     """Sends the requests of one request configuration over one connection pool. Thread-safe."""
 
     def __init__(self, account: Account, config: RequestConfig) -> None:
+        self._account = account
         self._config = config
         self._secrets = Secret((account.api_key.reveal(), *_confidential_values(config)))
         self._transport = Transport(account, config)
@@ -92,6 +93,7 @@ class ApiClient:
             result.error, result.vectors = unexpected_error(bug), None
         result.seconds = time.monotonic() - start
         if result.error is not None:
+            self._account.advise(result.error)
             self._clean(result.error)
         return result
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 USER_AGENT = f"electronhub-embeddings/{__version__}"
 
+AFTER_DISTRUST = "Name the certificates to trust in SSL_CERT_FILE, or pass an http_client that trusts them."
+
 MAX_ERROR_BYTES = 65_536
 """Bytes read of a response whose status is not 200; the rest of a huge error page is not read."""
 
@@ -149,7 +151,8 @@ class Transport:
                     self._pool = self._make()
                 except (ValueError, ImportError, OSError) as error:
                     message = f"The environment's proxies or certificates cannot be used: {error}."
-                    raise APIConnectionError(message, sent=False, retries=0) from error
+                    step = "Correct HTTPS_PROXY, SSL_CERT_FILE and the like, or pass an http_client."
+                    raise APIConnectionError(message, sent=False, retries=0, next_step=step) from error
             return self._pool
 
     def _make(self) -> httpx.HTTPTransport:
@@ -186,8 +189,10 @@ class Transport:
             raise APITimeoutError(message, sent=not isinstance(error, self._family.not_sent)) from error
         except (httpx.TransportError, self._family.transport_error) as error:
             message = f"The connection failed: {str(error).rstrip('.') or type(error).__name__}."
-            sent, retries = not isinstance(error, self._family.not_sent), 0 if _is_untrusted(error) else None
-            raise APIConnectionError(message, sent=sent, retries=retries) from error
+            sent = not isinstance(error, self._family.not_sent)
+            if _is_untrusted(error):
+                raise APIConnectionError(message, sent=sent, retries=0, next_step=AFTER_DISTRUST) from error
+            raise APIConnectionError(message, sent=sent) from error
 
     def _exchange(self, method: str, url: httpx.URL, headers: Secret[httpx.Headers], body: bytes) -> httpx.Response:
         if self._client is None:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.secret import drop_frames
+from electronhub_embeddings._rate_limit.wording import AFTER_STORE_FAILURE
 from electronhub_embeddings._scheduling.max_wait import WARNED_WAIT
 from electronhub_embeddings._workers.rate_limiter import new_slot
 from electronhub_embeddings._workers.slot_wait import seconds_to_sleep
@@ -78,7 +79,9 @@ class Slot:
             try:
                 pause = self._acquire(self._limiter)
             except Exception as error:  # noqa: BLE001 - any exception of a third-party store
-                raise ElectronHubError(f"The rate limit store failed: {error}") from drop_frames(error)
+                raise ElectronHubError(
+                    f"The rate limit store failed: {error}", next_step=AFTER_STORE_FAILURE
+                ) from drop_frames(error)
             self.is_acquired = pause is None
         return pause
 

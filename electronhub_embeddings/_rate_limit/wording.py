@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 MINUTE = 60
 HOUR = 3600
 
@@ -19,6 +21,11 @@ def in_words(seconds: float) -> str:
     return f"{round(seconds / (24 * HOUR))} days"
 
 
+def wait_in_words(seconds: float) -> str:
+    """Return a wait in whole seconds, rounded up: whoever came much earlier would come in vain."""
+    return f"{max(1, ceil(round(seconds, 1))):,} s"
+
+
 def counted(number: int, what: str) -> str:
     """Return a number of things: "1 text", "3,000 texts"."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
@@ -31,3 +38,13 @@ def limit_in_words(requests_per_minute: int | None, source: str | None, others: 
     said = {"guess": ", a guess after a refused request", "option": ", as set"}.get(source or "", "")
     more = f", {others:,} more are left to others" if others else ""
     return f"{counted(requests_per_minute, 'request')} a minute{said}{more}"
+
+
+AFTER_CLOSE = "Use a new client, or reopen() this one; .partial has what was finished."
+"""What to do when a client was closed."""
+
+AFTER_STORE_FAILURE = 'Name another place in rate_limit_store, or "memory" for a limit of this process alone.'
+"""What to do when the window of the limit cannot be read or changed: nothing may be sent without it."""
+
+AFTER_BUG = "This is a mistake in this package, or in an http_client or store of yours: please report it."
+"""What to do about an exception that nobody foresaw."""

@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from electronhub_embeddings._config.caller_warning import warn_caller
+from electronhub_embeddings._rate_limit.wording import AFTER_BUG
 from electronhub_embeddings.errors import ElectronHubError, ModelChangedWarning
 from electronhub_embeddings.usage import add_usage
 
@@ -236,7 +237,7 @@ class Call:
             else:
                 self.error.partial = self.output.partial()
         except Exception as bug:  # noqa: BLE001 - for example MemoryError; the caller must receive an error
-            self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}")
+            self.error = ElectronHubError(f"Unexpected {type(bug).__name__}: {bug}", next_step=AFTER_BUG)
             self.error.__cause__ = bug
         self._is_resolved = True
         self.output = NoOutput()

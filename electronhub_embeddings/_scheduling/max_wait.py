@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
+from electronhub_embeddings._rate_limit.wording import wait_in_words
 from electronhub_embeddings.errors import RateLimitError
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ class LimitWait:
         left = self._left(call, now)
         if wait <= 0 or 0 < left >= wait:
             return None
-        message = f"The call has to wait for {wait:.1f} s ({reason}), and max_wait is {call.max_wait:g} s."
-        return RateLimitError(message, status_code=429, retry_after=wait)
+        max_wait = call.max_wait or 0.0
+        return too_long_a_wait("The call", reason, max_wait, waited=max_wait - left, wait=wait)
 
     def _next_check(self, waiting: Iterable[Call], poll: float | None, now: float) -> float:
         """Return when to ask the limiter again: when it may allow a request, or when a call's `max_wait` is used up."""
@@ -118,3 +119,20 @@ class LimitWait:
     def _left(self, call: Call, now: float) -> float:
         """Return the seconds that a call may still spend waiting for the limit."""
         return math.inf if call.max_wait is None else call.max_wait - (self.total(now) - call.blocked_before)
+
+
+def too_long_a_wait(what: str, reason: str, max_wait: float, *, waited: float, wait: float) -> RateLimitError:
+    """Return the error of something that may not wait as long as it would have to.
+
+    Args:
+        what: What would have to wait, as the beginning of a sentence.
+        reason: Why.
+        max_wait: Seconds that it may wait in all.
+        waited: Seconds that it has waited.
+        wait: Seconds that it would have to wait from now on.
+    """
+    total = wait_in_words(waited + wait)
+    message = f"{what} would have to wait for {total} ({reason}), longer than its max_wait of {max_wait:g} s."
+    error = RateLimitError(message, retry_after=wait)
+    error.next_step = f"Try again in {wait_in_words(wait)}, or allow a longer max_wait."
+    return error

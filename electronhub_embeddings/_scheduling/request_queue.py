@@ -13,6 +13,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
 from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of, give_up_reference
@@ -233,7 +234,7 @@ class RequestQueue:
         for pause, part in recovery.again:
             call = part.call
             if call.is_over or (call.failed and not part.refusals_beside):
-                call.fail(ElectronHubError("The client was closed."))
+                call.fail(ElectronHubError("The client was closed.", next_step=AFTER_CLOSE))
                 complete += _finish([part])
             else:
                 self.waiting.put_back(part, now + pause)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE, AFTER_STORE_FAILURE, counted
 from electronhub_embeddings._scheduling.actions import AcquireSlot, CheckMaxWait, Effects, LookAhead, LookUp, Wait
 from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
 from electronhub_embeddings._scheduling.call_endings import CallEndings
@@ -77,7 +78,7 @@ class Scheduler:
         """Queue the texts of a call; a client is attached at its first call."""
         call.blocked_before = self._limit_wait.total(now)
         if call.attachment.closed:
-            call.fail(ElectronHubError("The client is closed."))
+            call.fail(ElectronHubError("The client is closed.", next_step=AFTER_CLOSE))
         if call.error is not None:
             self._endings.complete([call], now)
             return
@@ -101,7 +102,8 @@ class Scheduler:
         if queue is None or attachment not in queue.attachments:
             return
         queue.attachments.discard(attachment)
-        self._endings.fail_waiting(ElectronHubError("The client was closed."), now, of=attachment)
+        error = ElectronHubError("The client was closed.", next_step=AFTER_CLOSE)
+        self._endings.fail_waiting(error, now, of=attachment)
         self._endings.retire(queue)
 
     # The next action.
@@ -134,7 +136,7 @@ class Scheduler:
         call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
         call.count_known()
         if error is None and (call.attachment.closed or call.abandoned):
-            error = ElectronHubError("The client was closed.")
+            error = ElectronHubError("The client was closed.", next_step=AFTER_CLOSE)
         if error is not None:
             call.fail(error)
         if call.error is None and call.outstanding:
@@ -154,7 +156,7 @@ class Scheduler:
             now: The time.
         """
         for call, wait in self._max_wait_checks.answered(waits):
-            reason = f"rate limit, {self._queues.batches_until_last(call)} requests"
+            reason = f"rate limit, {counted(self._queues.batches_until_last(call), 'request')}"
             if error := self._limit_wait.check_wait(call, wait, reason, now):
                 self._endings.fail(call, error, now)
 
@@ -190,7 +192,7 @@ class Scheduler:
 
     def limiter_failed(self, error: Exception, now: float) -> None:
         """Fail all waiting calls, because nothing may be sent without the rate limiter."""
-        reason = ElectronHubError(f"The rate limit store failed: {error}")
+        reason = ElectronHubError(f"The rate limit store failed: {error}", next_step=AFTER_STORE_FAILURE)
         reason.__cause__ = error
         self.fail_all(reason, now)
 

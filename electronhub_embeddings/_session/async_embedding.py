@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from electronhub_embeddings._codec.text_preparation import check_query
 from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.async_streaming import aembed_iterable
 from electronhub_embeddings._session.embedding import no_vectors, prepare
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from electronhub_embeddings._session.lifecycle import Lifecycle
 
@@ -29,7 +31,7 @@ class AsyncEmbeddingMethods:
         show_progress: bool = False,
         max_wait: float | None = None,
         timeout: float | None = None,
-    ) -> np.ndarray:
+    ) -> NDArray[np.float32]:
         """Embed documents without blocking the event loop; otherwise the same as `embed`.
 
         Cancelling the task withdraws the texts that were not sent.
@@ -39,7 +41,9 @@ class AsyncEmbeddingMethods:
             vectors, query = await asyncio.gather(client.aembed(texts), client.aembed_query("a question"))
             ```
         """
-        vectors: np.ndarray = await self._aembed(texts, show_progress=show_progress, max_wait=max_wait, timeout=timeout)
+        vectors: NDArray[np.float32] = await self._aembed(
+            texts, show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
         return vectors
 
     async def aembed_lists(
@@ -58,9 +62,11 @@ class AsyncEmbeddingMethods:
 
     async def aembed_query(
         self, text: str, *, max_wait: float | None = None, timeout: float | None = None
-    ) -> np.ndarray:
+    ) -> NDArray[np.float32]:
         """Embed one query without blocking the event loop; otherwise the same as `embed_query`."""
-        vector: np.ndarray = (await self._aembed([text], is_query=True, max_wait=max_wait, timeout=timeout))[0]
+        if type(text) is not str:
+            check_query(text)
+        vector: NDArray[np.float32] = (await self._aembed([text], is_query=True, max_wait=max_wait, timeout=timeout))[0]
         return vector
 
     def aiter_embed(
@@ -70,7 +76,7 @@ class AsyncEmbeddingMethods:
         show_progress: bool = False,
         max_wait: float | None = None,
         timeout: float | None = None,
-    ) -> AsyncGenerator[np.ndarray, None]:
+    ) -> AsyncGenerator[NDArray[np.float32], None]:
         """Embed documents from any iterable without blocking the event loop; otherwise the same as `iter_embed`.
 
         An asynchronous iterable is awaited. Any other is read in the event loop, a batch at a time. Leaving the loop

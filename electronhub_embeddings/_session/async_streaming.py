@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_single_text
+from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_other_kinds
 from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from electronhub_embeddings._session.lifecycle import Lifecycle
     from electronhub_embeddings._workers.pending_call import AsyncPendingCall
@@ -30,9 +31,10 @@ async def aembed_iterable(
     show_progress: bool = False,
     max_wait: float | None = None,
     timeout: float | None = None,
-) -> AsyncGenerator[np.ndarray, None]:
+) -> AsyncGenerator[NDArray[np.float32], None]:
     """Yield a vector for each text; the arguments are those of `embed_iterable`."""
-    refuse_single_text(texts)
+    if not isinstance(texts, AsyncIterable):
+        refuse_other_kinds(texts)
     progress = Progress(is_shown=show_progress)
     stream_with = partial(
         astream,
@@ -63,7 +65,7 @@ async def astream(
     batch_size: int,
     ahead: int,
     look: Callable[[], None] | None = None,
-) -> AsyncGenerator[np.ndarray, None]:
+) -> AsyncGenerator[NDArray[np.float32], None]:
     """Yield a vector for each text; the arguments are those of `stream`."""
     read = partial(_read, aiter(texts)) if isinstance(texts, AsyncIterable) else partial(_read_sync, iter(texts))
     batches = BatchesInFlight(submit, ahead)
@@ -75,7 +77,7 @@ async def astream(
                 break
             offset, call = oldest
             try:
-                rows: Iterable[np.ndarray] = await (
+                rows: Iterable[NDArray[np.float32]] = await (
                     call.result() if look is None else call.result(look, REDRAW_INTERVAL)
                 )
             except ElectronHubError as error:
@@ -110,7 +112,7 @@ async def _add_later_vectors(error: ElectronHubError, batches: BatchesInFlight[A
     rest = dict(error.partial)
     for offset, call in batches.withdraw():
         try:
-            rows: Iterable[np.ndarray] = await call.result()
+            rows: Iterable[NDArray[np.float32]] = await call.result()
             rest.update(enumerate(rows, start=offset))
         except ElectronHubError as other:  # noqa: PERF203 - one iteration per batch
             rest.update(shift_positions(offset, other).partial)

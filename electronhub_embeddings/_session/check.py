@@ -6,27 +6,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.text_preparation import prepare_texts
-from electronhub_embeddings._config.base_url import DEFAULT_BASE_URL
+from electronhub_embeddings._config.account import CODING_PLAN_KEY
+from electronhub_embeddings._rate_limit.wording import AFTER_STORE_FAILURE
 from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.lifecycle import Lifecycle
 from electronhub_embeddings._session.track_usage import track_usage
-from electronhub_embeddings.errors import (
-    APIConnectionError,
-    AuthenticationError,
-    ElectronHubError,
-    InvalidResponseError,
-    NotFoundError,
-    RateLimitError,
-)
+from electronhub_embeddings.errors import AuthenticationError, ElectronHubError, RateLimitError
 
 if TYPE_CHECKING:
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings.usage import Usage
 
 TEXT = "a text to check the connection"
-
-CODING_PLAN = "ek-dev-"
-"""The beginning of keys that cannot do embeddings."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +80,8 @@ def check(options: Options, usage: Usage, *, send: bool) -> CheckResult:
     lifecycle = Lifecycle(options.changed(max_retries=0, encoding_format="float", cache=None), usage)
     try:
         result = CheckResult(options.account.base_url, options.model, sent=False)
-        if options.account.api_key.reveal().startswith(CODING_PLAN):
-            problem = "This is a key of the coding plan, which cannot do embeddings. Use another key of the account."
-            result = replace(result, problem=problem)
+        if options.account.has_coding_plan_key:
+            result = replace(result, problem=CODING_PLAN_KEY)
         elif send:
             result = _with_answer(result, lifecycle)
         return _with_limit(result, lifecycle)
@@ -119,7 +109,7 @@ def _with_limit(result: CheckResult, lifecycle: Lifecycle) -> CheckResult:
     except ElectronHubError as error:
         return replace(result, problem=result.problem or str(error))
     except Exception as error:  # noqa: BLE001 - any exception of a third-party store
-        return replace(result, problem=result.problem or f"The rate limit store failed: {error}")
+        return replace(result, problem=result.problem or f"The rate limit store failed: {error}. {AFTER_STORE_FAILURE}")
     return replace(result, limit=status.limit, left=status.left, period=status.period, wait=status.wait)
 
 
@@ -127,9 +117,4 @@ def _describe(error: ElectronHubError, result: CheckResult) -> str:
     """Return what is wrong in one line."""
     if isinstance(error, RateLimitError) and not result.sent:
         return f"Nothing was sent, because the limit is used up. Try again in {error.retry_after or 0:.0f} s."
-    advice = ""
-    if isinstance(error, APIConnectionError):
-        advice = " Check base_url, the network and its proxies."
-    elif isinstance(error, (NotFoundError, InvalidResponseError)) and not result.base_url.endswith("/v1"):
-        advice = f" The base_url of the service is {DEFAULT_BASE_URL}; yours has no /v1 at its end."
-    return " ".join(str(error).split()) + advice
+    return " ".join(str(error).split())

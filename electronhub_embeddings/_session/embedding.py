@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._codec.text_preparation import check_query, prepare_texts
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from electronhub_embeddings._codec.text_preparation import TextInputs
     from electronhub_embeddings._config.options import Options
@@ -32,7 +33,7 @@ class EmbeddingMethods:
         show_progress: bool = False,
         max_wait: float | None = None,
         timeout: float | None = None,
-    ) -> np.ndarray:
+    ) -> NDArray[np.float32]:
         """Embed documents.
 
         Args:
@@ -62,10 +63,14 @@ class EmbeddingMethods:
                 missing = [i for i in range(len(texts)) if i not in error.partial]
             ```
         """
-        vectors: np.ndarray = self._embed(texts, show_progress=show_progress, max_wait=max_wait, timeout=timeout)
+        vectors: NDArray[np.float32] = self._embed(
+            texts, show_progress=show_progress, max_wait=max_wait, timeout=timeout
+        )
         return vectors
 
-    def embed_query(self, text: str, *, max_wait: float | None = None, timeout: float | None = None) -> np.ndarray:
+    def embed_query(
+        self, text: str, *, max_wait: float | None = None, timeout: float | None = None
+    ) -> NDArray[np.float32]:
         """Embed one query, ahead of all waiting documents.
 
         Args:
@@ -86,7 +91,9 @@ class EmbeddingMethods:
             best = int(np.argmax(vectors @ client.embed_query("a capital in Europe", timeout=5)))
             ```
         """
-        vector: np.ndarray = self._embed([text], is_query=True, max_wait=max_wait, timeout=timeout)[0]
+        if type(text) is not str:
+            check_query(text)
+        vector: NDArray[np.float32] = self._embed([text], is_query=True, max_wait=max_wait, timeout=timeout)[0]
         return vector
 
     def embed_lists(
@@ -113,7 +120,7 @@ class EmbeddingMethods:
         show_progress: bool = False,
         max_wait: float | None = None,
         timeout: float | None = None,
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[NDArray[np.float32]]:
         """Embed documents from any iterable, of any length, in bounded memory.
 
         Args:
@@ -163,7 +170,11 @@ class EmbeddingMethods:
 
 
 def prepare(options: Options, texts: Iterable[str], *, is_query: bool) -> TextInputs:
-    """Check and prefix the texts of a call."""
+    """Check and prefix the texts of a call.
+
+    Raises:
+        InputError: A text, or what should be texts, cannot be embedded.
+    """
     return prepare_texts(texts, options.query_prefix if is_query else options.document_prefix)
 
 

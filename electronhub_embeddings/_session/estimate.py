@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.text_counter import TextCounter
-from electronhub_embeddings._codec.text_preparation import refuse_single_text
+from electronhub_embeddings._codec.text_preparation import refuse_other_kinds
 from electronhub_embeddings._config.checks import check_price
 from electronhub_embeddings._rate_limit.wording import counted, in_words, limit_in_words
 from electronhub_embeddings.usage import PRICED_TOKENS
@@ -138,7 +138,7 @@ async def aestimate(
 
 def _begin(lifecycle: Lifecycle, texts: Iterable[str], price: float | None) -> tuple[float | None, TextCounter]:
     lifecycle.check_open()
-    refuse_single_text(texts)
+    refuse_other_kinds(texts)
     cache = lifecycle.connection().cache_in_use
     recall = None if cache is None else cache.count_known
     return check_price("price", price), TextCounter(lifecycle.options.document_prefix, recall)

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._config.import_lock import importing
+from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE
 from electronhub_embeddings.errors import ElectronHubError
 
 if TYPE_CHECKING:
@@ -45,9 +46,11 @@ class Lifecycle:
             ElectronHubError: The client is closed, or the interpreter is shutting down.
         """
         if sys.is_finalizing():  # threads have been stopped, and imports fail
-            raise ElectronHubError("The interpreter is shutting down.")
+            raise ElectronHubError(
+                "The interpreter is shutting down.", next_step="Embed before the end of the program."
+            )
         if self._closed:
-            raise ElectronHubError("The client is closed.")
+            raise ElectronHubError("The client is closed.", next_step=AFTER_CLOSE)
 
     def connection(self) -> Connection:
         """Return the connection to the account's workers; a forked child, which has no threads, gets a new one.
@@ -66,7 +69,10 @@ class Lifecycle:
 
     def _connect(self) -> Connection:
         if self.options.http_client is not None and self._process != os.getpid():
-            raise ElectronHubError("http_client was made in another process, and connections cannot be shared.")
+            raise ElectronHubError(
+                "http_client was made in another process, and connections cannot be shared.",
+                next_step="Make the client and its http_client in each process.",
+            )
         with importing:
             from electronhub_embeddings._workers.connection import Connection  # noqa: PLC0415 - for the first text
 
@@ -77,7 +83,7 @@ class Lifecycle:
         if self._closed:
             connection.close(wait=False)
             self._connections.pop(os.getpid(), None)
-            raise ElectronHubError("The client is closed.")
+            raise ElectronHubError("The client is closed.", next_step=AFTER_CLOSE)
         return connection
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_single_text
+from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_other_kinds
 from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from electronhub_embeddings._session.lifecycle import Lifecycle
     from electronhub_embeddings._workers.pending_call import PendingCall
@@ -28,7 +29,7 @@ def embed_iterable(
     show_progress: bool = False,
     max_wait: float | None = None,
     timeout: float | None = None,
-) -> Iterator[np.ndarray]:
+) -> Iterator[NDArray[np.float32]]:
     """Yield a vector for each text, and draw a progress bar meanwhile if `show_progress` is set.
 
     Args:
@@ -38,7 +39,7 @@ def embed_iterable(
         max_wait: Seconds that each batch may wait for the limit; None: the client's option.
         timeout: Seconds that each batch may take in all; None: any number.
     """
-    refuse_single_text(texts)
+    refuse_other_kinds(texts)
     progress = Progress(is_shown=show_progress)
     stream_with = partial(
         stream,
@@ -65,7 +66,7 @@ def stream(
     batch_size: int,
     ahead: int,
     look: Callable[[], None] | None = None,
-) -> Iterator[np.ndarray]:
+) -> Iterator[NDArray[np.float32]]:
     """Yield a vector for each text.
 
     Args:
@@ -85,7 +86,9 @@ def stream(
                 break
             offset, call = oldest
             try:
-                rows: Iterable[np.ndarray] = call.result() if look is None else call.result(look, REDRAW_INTERVAL)
+                rows: Iterable[NDArray[np.float32]] = (
+                    call.result() if look is None else call.result(look, REDRAW_INTERVAL)
+                )
             except ElectronHubError as error:
                 raise _add_later_vectors(shift_positions(offset, error), batches) from error.__cause__
             yield from rows
@@ -110,7 +113,7 @@ def _add_later_vectors(error: ElectronHubError, batches: BatchesInFlight[Pending
     rest = dict(error.partial)
     for offset, call in batches.withdraw():
         try:
-            rows: Iterable[np.ndarray] = call.result()
+            rows: Iterable[NDArray[np.float32]] = call.result()
             rest.update(enumerate(rows, start=offset))
         except ElectronHubError as other:  # noqa: PERF203 - one iteration per batch
             rest.update(shift_positions(offset, other).partial)

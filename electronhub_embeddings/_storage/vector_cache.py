@@ -158,7 +158,7 @@ class VectorCache:
         except ForeignFileError as error:
             raise self._foreign(error) from error
         except (sqlite3.Error, OSError) as error:
-            raise CacheError(f"The cache {self.path} cannot be read: {error}.") from error
+            raise self._unreadable(error) from error
 
     def _select(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
@@ -204,11 +204,17 @@ class VectorCache:
             logger.warning("the cache cannot be written (%s): the vectors are returned all the same", reason)
         self._is_announced = True
 
+    def _unreadable(self, reason: Exception) -> CacheError:
+        folder = os.path.dirname(self.path)  # noqa: PTH120 - a str
+        if os.path.isdir(folder):  # noqa: PTH112 - a str
+            return CacheError(f"The cache {self.path} cannot be read: {reason}.")
+        message = f"The cache {self.path} cannot be made: there is no folder {folder}."
+        return CacheError(message, next_step="Make the folder, or name a file in another one.")
+
     def _foreign(self, reason: ForeignFileError) -> CacheError:
-        error = CacheError(f"{self.path} cannot be a cache: the file is {reason}, and was left as it was.")
-        if reason.is_database:
-            error.next_step = "Name another file."  # do not suggest deleting another program's data
-        return error
+        step = "Name another file." if reason.is_database else None  # another program's data is not to be deleted
+        message = f"{self.path} cannot be a cache: the file is {reason}, and was left as it was."
+        return CacheError(message, next_step=step)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -75,8 +75,9 @@ class SubmittedCall:
         """Raise the error of a call whose caller stops waiting now, unless the call has just ended."""
         if time.monotonic() >= self._ends_at and (received := self._call.partial()) is not None:
             error = APITimeoutError(
-                f"The call did not end within its timeout of {self._timeout:g} s. Embed what is missing from .partial.",
+                f"The call did not end within its timeout of {self._timeout:g} s.",
                 sent=self._call.was_sent,
+                next_step="Embed what is missing from .partial, or allow a longer timeout.",
             )
             error.partial = received
             raise error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.result import Result
 from electronhub_embeddings._config.secret import drop_frames
+from electronhub_embeddings._rate_limit.wording import AFTER_STORE_FAILURE
 from electronhub_embeddings._workers.rate_limiter import new_slot
 from electronhub_embeddings._workers.slot_wait import seconds_to_sleep
 from electronhub_embeddings.errors import ElectronHubError
@@ -76,7 +77,9 @@ def _wait(
         try:
             pause, _ = limiter.acquire(slot, max_duration=max_duration, cap=cap, interactive=False)
         except Exception as error:  # noqa: BLE001 - any exception of a third-party store
-            raise ElectronHubError(f"The rate limit store failed: {error}") from drop_frames(error)
+            raise ElectronHubError(
+                f"The rate limit store failed: {error}", next_step=AFTER_STORE_FAILURE
+            ) from drop_frames(error)
         if pause is None:
             return
         time.sleep(seconds_to_sleep("The price", pause, waited=time.monotonic() - since, max_wait=max_wait))

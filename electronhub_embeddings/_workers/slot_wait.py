@@ -6,15 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._rate_limit.wait_queue import RECHECK_INTERVAL
-from electronhub_embeddings.errors import RateLimitError
+from electronhub_embeddings._scheduling.max_wait import too_long_a_wait
 
 if TYPE_CHECKING:
     from electronhub_embeddings._rate_limit.sliding_window import Pause
 
 ANSWER_INTERVAL = 0.05
 """Seconds between two checks whether the answer has arrived that must come before any other request."""
-
-NEXT_STEP = "Try again after .retry_after seconds, or allow a longer max_wait."
 
 
 def seconds_to_sleep(what: str, pause: Pause, *, waited: float, max_wait: float | None) -> float:
@@ -32,9 +30,6 @@ def seconds_to_sleep(what: str, pause: Pause, *, waited: float, max_wait: float 
     left = math.inf if max_wait is None else max_wait - waited
     needed = pause.seconds or 0.0
     if needed > left or left <= 0:
-        total = waited + (needed or ANSWER_INTERVAL)
-        message = f"{what} has to wait for {total:.1f} s ({pause.reason}), and max_wait is {max_wait:g} s."
-        error = RateLimitError(message, status_code=429, retry_after=pause.seconds)
-        error.next_step = NEXT_STEP
-        raise error
+        wait = needed or ANSWER_INTERVAL
+        raise too_long_a_wait(what, pause.reason, max_wait or 0.0, waited=waited, wait=wait)
     return min(needed or ANSWER_INTERVAL, RECHECK_INTERVAL, left)

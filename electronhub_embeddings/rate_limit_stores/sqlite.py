@@ -95,8 +95,7 @@ class SQLiteStore:
             return self._update(change)
         except ForeignFileError as error:
             raise ElectronHubError(
-                f"{self._database.path} cannot keep the rate limit: the file is {error}, and was left as it was. "
-                "Name a new file in rate_limit_store, or one that this package has made for it."
+                f"{self._database.path} cannot keep the rate limit: the file is {error}, and was left as it was.",
             ) from error
 
     def _update(self, change: Callable[[SlidingWindow, float], T]) -> T:

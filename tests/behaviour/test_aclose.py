@@ -125,7 +125,7 @@ async def test_a_call_that_waits_fails(kind, emulator, tmp_path, until):
     await asyncio.to_thread(until, lambda: thing.usage.texts == 2)
     await thing.aclose()
     (error,) = await asyncio.gather(waiting, return_exceptions=True)
-    assert (type(error), str(error)) == (ElectronHubError, "The client was closed.")
+    assert (type(error), error.message) == (ElectronHubError, "The client was closed.")
     assert sorted(error.partial) == [0, 1]
     assert same([error.partial[0], error.partial[1]], expected_vectors(service, ["one", "two"]))
     service.reset()

@@ -163,7 +163,8 @@ BAD = [
     ("max_wait", -1),
     ("max_wait", True),
     ("max_wait", "60"),
-    ("dimensions", np.int64(8)),
+    ("dimensions", np.float64(8)),
+    ("dimensions", np.bool_(1)),
     ("dimensions", True),
     ("dimensions", "8"),
     ("dimensions", 8.0),
@@ -248,6 +249,14 @@ def test_a_closed_http_client(refused):
     assert [words for words in refused(http_client=http) if "is closed" not in words] == []
 
 
+BAD_KEYS = {
+    "line break": (f"{CANARY}\n", "api_key begins or ends with white space"),
+    "header": (f"Bearer {CANARY}", "api_key must be the key alone, without 'Bearer'"),
+    "quoted": (f"'{CANARY}'", "without 'Bearer' or quotation marks"),
+    "bytes": (CANARY.encode(), r"api_key must be a str, not bytes: key\.decode\(\) makes one"),
+}
+
+
 REDIS_URLS = {
     "port above 65,535": "redis://localhost:99999",
     "port 0": "redis://localhost:0",
@@ -323,6 +332,10 @@ GOOD = [
     ("max_wait", 0),
     ("max_wait", float("inf")),
     ("dimensions", 1),
+    ("dimensions", np.int64(256)),
+    ("batch_size", np.int32(8)),
+    ("max_wait", np.float32(2)),
+    ("requests_per_minute", np.uint16(5)),
     ("default_headers", MappingProxyType({"X-Name": "value"})),
     ("default_headers", {}),
     ("api_key", "ek-test"),
@@ -338,6 +351,35 @@ GOOD = [
 def test_an_argument_at_the_edge(build, name, value):
     """The smallest and largest valid values are accepted, and nothing is opened."""
     build(**{name: value})
+
+
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+@pytest.mark.parametrize(("key", "words"), BAD_KEYS.values(), ids=BAD_KEYS)
+def test_a_key_that_was_copied_badly(entry_point, key, words):
+    """The error says what is wrong with the key, and does not quote it."""
+    with pytest.raises(ValueError, match=words) as caught:
+        entry_point.build(api_key=key)
+    assert CANARY not in str(caught.value)
+
+
+BAD_NAMES = {
+    "of another class": (["chunk_size"], ["has no argument chunk_size. Use batch_size"]),
+    "of a key": (["openai_api_key"], ["has no argument openai_api_key. Use api_key, or set the environment variable"]),
+    "not needed": (["tiktoken_enabled"], ["has no argument tiktoken_enabled. Leave it out: texts are sent as"]),
+    "misspelt": (["batchsize"], ["has no argument batchsize. Did you mean batch_size?"]),
+    "unknown": (["nonsense"], ["has no argument nonsense. help(", ") lists its arguments."]),
+    "two": (["api_base", "max_retry"], ["no argument api_base. Use base_url", "no argument max_retry. Did you mean"]),
+}
+
+
+@pytest.mark.parametrize("entry_point", SYNC, indirect=True)
+@pytest.mark.parametrize(("names", "words"), BAD_NAMES.values(), ids=BAD_NAMES)
+def test_an_argument_that_is_called_otherwise(entry_point, names, words):
+    """The error names what to write instead, and quotes no value: a wrong name can have the right key."""
+    with pytest.raises((TypeError, ValueError), match="has no argument") as caught:
+        entry_point.build(api_key="ek-test", **dict.fromkeys(names, CANARY))
+    assert [part for part in words if part not in str(caught.value)] == []
+    assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize("entry_point", SYNC, indirect=True)

@@ -135,7 +135,7 @@ def test_close_while_calls_wait(entry_point, emulator, until, waiting):
             closed.result()
         errors = [call.exception() for call in calls]
     assert {type(error) for error in errors} == {ElectronHubError}
-    assert {str(error) for error in errors} == {"The client was closed."}
+    assert {error.message for error in errors} == {"The client was closed."}
     assert len(service.calls) == 1
 
 

@@ -8,13 +8,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 import httpx2
+import numpy as np
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.storage.kvstore import SimpleKVStore
+from numpy.typing import NDArray
 from pydantic import SecretStr
 from typing_extensions import assert_type
 
@@ -60,10 +63,9 @@ from llama_index_electronhub import ElectronHubEmbedding
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable
     from typing import TypeVar
 
-    import numpy as np
     from langchain_core.embeddings import Embeddings
     from langchain_core.rate_limiters import BaseRateLimiter
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -128,32 +130,33 @@ def client(own: httpx.Client, headers: Mapping[str, str]) -> EmbeddingsClient:
 def client_methods(embeddings: EmbeddingsClient) -> Usage:
     with embeddings as entered:
         assert_type(entered, EmbeddingsClient)
-    vectors: np.ndarray = embeddings.embed(["one", "two"], show_progress=True)
-    query: np.ndarray = embeddings.embed_query("one", max_wait=10, timeout=5.0)
-    rows: Iterator[np.ndarray] = embeddings.iter_embed((text for text in ("one", "two")), show_progress=True)
+    assert_type(embeddings.embed(["one", "two"], show_progress=True), NDArray[np.float32])
+    assert_type(embeddings.embed_query("one", max_wait=10, timeout=5.0), NDArray[np.float32])
+    rows = embeddings.iter_embed((text for text in ("one", "two")), show_progress=True)
+    assert_type(rows, Iterator[NDArray[np.float32]])
     assert_type(embeddings.embed_lists(["one"], show_progress=True, max_wait=10, timeout=5.0), list[list[float]])
     assert_type(embeddings.list_models(), list[str])
     assert_type(embeddings.estimate(iter(["one"]), price=0.02, with_prices=True), Estimate)
     check_result(embeddings.check(send=True))
     embeddings.close()
     embeddings.reopen()
-    del vectors, query, rows
     return embeddings.usage
 
 
 async def async_client_methods(embeddings: EmbeddingsClient) -> None:
     async with embeddings as entered:
         assert_type(entered, EmbeddingsClient)
-    vectors: np.ndarray = await embeddings.aembed(["one", "two"], show_progress=True)
-    query: np.ndarray = await embeddings.aembed_query("one")
+    assert_type(await embeddings.aembed(["one", "two"], show_progress=True), NDArray[np.float32])
+    assert_type(await embeddings.aembed_query("one"), NDArray[np.float32])
     assert_type(await embeddings.aembed_lists(["one"], show_progress=True), list[list[float]])
     rows = [row async for row in embeddings.aiter_embed(["one"], show_progress=True, max_wait=10, timeout=5.0)]
-    more: AsyncIterator[np.ndarray] = embeddings.aiter_embed(async_texts())
+    assert_type(rows, list[NDArray[np.float32]])
+    more: AsyncIterator[NDArray[np.float32]] = embeddings.aiter_embed(async_texts())
     assert_type(await embeddings.alist_models(), list[str])
     estimate(await embeddings.aestimate(["one"], price=None, with_prices=False))
     check_result(await embeddings.acheck(send=True))
     await embeddings.aclose()
-    del vectors, query, rows, more
+    del more
 
 
 def check_result(result: CheckResult) -> None:
@@ -209,8 +212,8 @@ def errors(embeddings: EmbeddingsClient) -> None:
     except InvalidResponseError as error:
         assert_type(error.retries, int | None)
     except ElectronHubError as error:
-        finished: Mapping[int, np.ndarray] = error.partial
-        assert_type((error.message, len(finished)), tuple[str, int])
+        assert_type(error.partial, Mapping[int, NDArray[np.float32]])
+        assert_type((error.message, error.next_step), tuple[str, str])
 
 
 def langchain() -> Embeddings:

@@ -560,3 +560,12 @@ def test_stores_that_differ(client, emulator):
     client(service, rate_limit_store=MemoryStore()).embed_query("one")
     with pytest.raises(ValueError, match="same store"):
         client(service, rate_limit_store=MemoryStore()).embed_query("two")
+
+
+def test_an_option_cannot_be_changed(client, emulator):
+    """It would be ignored without a word; anything else may be set, as by a test that replaces a method."""
+    made = client(emulator(rpm=0))
+    with pytest.raises(AttributeError, match=r"^The max_wait of a client cannot be changed: make another client\.$"):
+        made.max_wait = 5
+    made.embed_query = len
+    assert made.embed_query("four") == 4

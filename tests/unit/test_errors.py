@@ -146,4 +146,5 @@ def test_a_broken_connection_counts_unless_said_otherwise(kind):
 def test_the_words_of_the_service_are_the_message():
     """The service's message is kept separately from what the package adds to it."""
     error = BadRequestError("Bad text.", status_code=400, index=2)
-    assert (error.message, error.args, str(error)) == ("Bad text.", ("Bad text.",), "400: Bad text (your input 2).")
+    assert (error.message, error.args) == ("Bad text.", ("Bad text.",))
+    assert str(error) == f"400: Bad text (your input 2). {BadRequestError.next_step}"

@@ -46,7 +46,7 @@ def test_something_is_wrong(environment, emulator, capsys):
     environment(emulator(plan="free"), "ek-wrong")
     assert main(["check", "--send"]) == 1
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "result    401: Invalid API key. Check api_key or ELECTRONHUB_API_KEY."
+    assert last == "result    401: Invalid API key. Check api_key, or the environment variable ELECTRONHUB_API_KEY."
 
 
 @pytest.mark.parametrize(

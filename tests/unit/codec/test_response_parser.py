@@ -168,6 +168,7 @@ def test_another_length_than_asked_is_refused_for_good(dimensions, form):
     error = refused(answer(row(0, form(GOOD)), row(1, form(GOOD))), dimensions=dimensions)
     assert error.retries == 0
     assert f"2 dimensions, {dimensions} expected" in error.message
+    assert error.next_step.startswith("If you set dimensions, leave it out")
 
 
 @pytest.mark.parametrize(

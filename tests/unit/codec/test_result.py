@@ -41,7 +41,7 @@ def test_a_bug_becomes_an_error_of_ours():
         {}["x"]
     error = unexpected_error(caught.value)
     assert type(error) is ElectronHubError
-    assert str(error) == "Unexpected KeyError: 'x'"
+    assert error.message == "Unexpected KeyError: 'x'"
     assert error.__cause__.__traceback__ is None
     assert __file__ in str(error.__cause__.__cause__)
 
@@ -51,5 +51,5 @@ def test_a_worker_that_is_stopped_has_lost_its_request():
     stop = SystemExit(3)
     error = unexpected_error(stop)
     assert (type(error), error.sent, error.retries) == (APIConnectionError, True, 0)
-    assert str(error) == "The request was interrupted."
+    assert str(error) == "The request was interrupted. Embed it again."
     assert error.__cause__ is not None

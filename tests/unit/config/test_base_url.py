@@ -72,6 +72,7 @@ REFUSED = [
     ("https://a.example?x=1", "must have neither query nor fragment, since paths are put behind it"),
     ("https://[::1/v1", "is not a URL"),
     ("a.example/v1", "must begin with https://"),
+    ("https://a.example/v1/embeddings/", "must end before /embeddings, which is put behind it"),
     ("https://user@a.example", "must have no user in it: the key is all that is sent"),
     ("https:///v1", "must have a host, and a port in digits if any"),
     ("https://a.example:65536", "has a port that is not from 1 to 65535"),
@@ -95,8 +96,8 @@ def test_an_unencrypted_url_needs_a_word():
     with pytest.raises(ValueError, match="base_url") as caught:
         check_scheme("http://a.example", allow_http=False)
     assert str(caught.value) == (
-        "base_url must begin with https://; http:// shows the key to the network, and so is for loopback only, "
-        "or with allow_http=True for a network of yours."
+        "base_url must begin with https://: http:// shows the key to the network. For a network of your own, set "
+        "allow_http=True."
     )
 
 

@@ -2,7 +2,9 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from electronhub_embeddings._config.checks import (
     check_api_key,
@@ -12,6 +14,7 @@ from electronhub_embeddings._config.checks import (
     check_hook,
     check_id,
     check_max_wait,
+    check_on_model_change,
     check_price,
     check_text,
     check_timeout,
@@ -30,19 +33,30 @@ class Later:
         """Do nothing, later."""
 
 
+WHITE_SPACE = "x begins or ends with white space, perhaps a line break: remove it, as with strip()."
 NOT_AWAITED = "x must be a plain function, not an async one: nothing would await it."
 REFUSED = [
-    (check_api_key, b"ek", "x must be a str, not bytes."),
+    (check_api_key, b"ek", "x must be a str, not bytes: key.decode() makes one."),
+    (check_api_key, SecretStr("ek"), "x must be a str, not SecretStr: its get_secret_value() is one."),
+    (check_api_key, 5, "x must be a str, not int."),
     (check_api_key, None, "No API key: pass api_key or set ELECTRONHUB_API_KEY."),
-    (check_api_key, " ek", "x has characters that cannot stand in a header; was it copied whole?"),
+    (check_api_key, " ek", WHITE_SPACE),
+    (check_api_key, "ek\n", WHITE_SPACE),
+    (check_api_key, "ek\nek", "x has characters that cannot stand in a header: copy the key once more."),
+    (check_api_key, "ek-\N{EN DASH}", "x has characters that cannot stand in a header: copy the key once more."),
+    (check_api_key, "bearer ek", "x must be the key alone, without 'Bearer' or quotation marks."),
+    (check_api_key, "'ek'", "x must be the key alone, without 'Bearer' or quotation marks."),
     (check_id, "", "x must be a str that is not empty, not ''."),
     (check_id, "a\ud800", "x has half of a surrogate pair at position 1, which cannot be encoded as UTF-8."),
     (check_text, None, "x must be a str, not None."),
     (check_text, 5, "x must be a str, not int."),
-    (check_encoding_format, "hex", "x must be 'base64' or 'float', not str."),
-    (check_count, "5", "x must be an int from 1 to 1000000, not str."),
+    (check_encoding_format, "hex", "x must be 'base64' or 'float', not another str."),
+    (check_encoding_format, None, "x must be 'base64' or 'float', not None."),
+    (check_on_model_change, "error", "x must be 'warn', 'raise' or 'ignore', not another str."),
+    (check_count, "5", "x must be an int from 1 to 1,000,000, not '5'."),
+    (check_count, np.float64(5), "x must be an int from 1 to 1,000,000, not 5.0."),
     (partial(check_count, least=0, most=9), -1, "x must be an int from 0 to 9, not -1."),
-    (check_timeout, 86_400.5, "x must be a number of seconds above 0, at most 86400, not 86400.5."),
+    (check_timeout, 86_400.5, "x must be a number of seconds above 0, at most 86,400, not 86400.5."),
     (check_max_wait, float("nan"), "x must be None or a number of seconds, at least 0, not nan."),
     (check_price, -0.1, "x must be None or a number, at least 0, not -0.1."),
     (check_price, float("inf"), "x must be None or a number, at least 0, not inf."),
@@ -87,6 +101,28 @@ def test_a_good_value_is_kept(check, value):
 
 
 @pytest.mark.parametrize(
+    ("check", "value", "kept"),
+    [
+        (check_count, np.int64(256), 256),
+        (check_count, np.uint8(1), 1),
+        (check_timeout, np.float32(0.5), 0.5),
+        (check_timeout, np.int32(5), 5.0),
+    ],
+)
+def test_a_number_of_numpy_is_kept_as_python_s(check, value, kept):
+    """An int is an integer everywhere, and nothing below sees a number of NumPy."""
+    number = check("x", value)
+    assert (number, type(number)) == (kept, type(kept))
+
+
+def test_the_variable_is_named_if_it_holds_the_key(monkeypatch):
+    """Nobody looks for the line break in an argument that was not given."""
+    monkeypatch.setenv("ELECTRONHUB_API_KEY", "ek-x\n")
+    with pytest.raises(ValueError, match=r"^ELECTRONHUB_API_KEY begins or ends with white space"):
+        check_api_key("x", None)
+
+
+@pytest.mark.parametrize(
     ("value", "shown"),
     [
         (None, "None"),
@@ -96,7 +132,11 @@ def test_a_good_value_is_kept(check, value):
         ("words", "str"),
         (-7, "-7"),
         (10**12, "1000000000000"),
-        (10**12 + 1, "int"),
+        (10**12 + 1, "a number of many digits"),
+        ("123456", "'123456'"),
+        ("0.02", "'0.02'"),
+        ("0.0.2", "str"),
+        ("1234567", "str"),
         ([], "list"),
     ],
 )

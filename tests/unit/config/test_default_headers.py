@@ -29,7 +29,7 @@ def test_headers_do_not_show():
 
 
 NAME = "x has a name that is not one of a header: letters, digits and hyphens, without colon."
-VALUE = "x['X-A'] has characters that cannot stand in a header."
+VALUE = "x['X-A'] has white space at an end, or characters that cannot stand in a header."
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import SecretStr, ValidationError
 
 from electronhub_embeddings import EmbeddingsClient
+from electronhub_embeddings._config.options import DECLARED
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from langchain_electronhub import ElectronHubEmbeddings
+from support.class_docstrings import arguments
 from support.entry_points import expected_vectors, same
 
 TEXTS = ["Paris is in France.", "Rust has no garbage collector.", "The cat sat on the mat."]
@@ -188,3 +190,14 @@ def test_the_same_arguments_as_the_client():
     client = {name: it.default for name, it in inspect.signature(EmbeddingsClient).parameters.items()}
     fields = {name: field.default for name, field in ElectronHubEmbeddings.model_fields.items()}
     assert fields == {**client, "show_progress": False}
+
+
+def test_every_field_is_described():
+    """Editors, schemas and `help` show what each field means, in the words of the client's options."""
+    described = {name: " ".join(it.description.split()) for name, it in ElectronHubEmbeddings.model_fields.items()}
+    declared = {name: it.metadata["description"] for name, it in DECLARED.items()}
+    assert described.pop("show_progress").startswith("Show a progress bar")
+    assert described == declared
+    shown = dict(arguments(ElectronHubEmbeddings))
+    assert shown.pop("show_progress")
+    assert shown == declared

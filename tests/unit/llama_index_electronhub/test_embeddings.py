@@ -15,6 +15,7 @@ from llama_index.core.schema import MetadataMode, TextNode
 from electronhub_embeddings import EmbeddingsClient
 from electronhub_embeddings.rate_limit_stores.memory import MemoryStore
 from llama_index_electronhub import ElectronHubEmbedding
+from support.class_docstrings import arguments
 from support.entry_points import expected_vectors, same
 
 TEXTS = ["Paris is in France.", "Rust has no garbage collector.", "The cat sat on the mat."]
@@ -279,3 +280,11 @@ def test_the_same_arguments_as_the_client():
     assert {name: default for name, default in ours.items() if name not in own} == {**client, "model": None}
     assert own <= set(ours)
     assert ElectronHubEmbedding(api_key="ek-test").model == client["model"]
+
+
+def test_every_field_is_described():
+    """Editors, schemas and `help` show what each field means, in the same words."""
+    fields = getattr(ElectronHubEmbedding, "model_fields", None) or ElectronHubEmbedding.__fields__
+    described = {name: getattr(it, "field_info", it).description for name, it in fields.items()}
+    shown = dict(arguments(ElectronHubEmbedding))
+    assert described == {name: shown[name] for name in described}

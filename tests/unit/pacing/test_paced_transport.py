@@ -5,6 +5,7 @@ import contextlib
 import copy
 import gzip
 import json
+import math
 import os
 import pickle
 import re
@@ -123,8 +124,11 @@ def test_max_wait(kind, emulator, store):
 
     error = kind.run(service, act, max_wait=0, rate_limit_store=store)
     assert error.retry_after == pytest.approx(60, abs=2)
-    assert "max_wait is 0 s" in str(error)
-    assert str(error).endswith("Try again after .retry_after seconds, or allow a longer max_wait.")
+    seconds = math.ceil(round(error.retry_after, 1))
+    assert str(error) == (
+        f"The request would have to wait for {seconds} s (rate limit), longer than its max_wait of 0 s. "
+        f"Try again in {seconds} s, or allow a longer max_wait."
+    )
     assert slots(store) == (0, 1)
 
 

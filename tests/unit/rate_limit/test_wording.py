@@ -46,3 +46,11 @@ def test_things_are_counted(number, words):
 def test_a_limit_says_whose_it_is(limit, source, others, words):
     """What the service says needs no source; what is left to others is named if it is something."""
     assert limit_in_words(limit, source, others) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.0, "1 s"), (0.2, "1 s"), (180.04, "180 s"), (180.1, "181 s"), (3600.0, "3,600 s")]
+)
+def test_nobody_is_told_to_come_back_too_early(seconds, words):
+    """A wait is rounded up, and in seconds."""
+    assert wait_in_words(seconds) == words

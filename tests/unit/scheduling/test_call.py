@@ -40,7 +40,7 @@ def test_a_result_that_cannot_be_assembled():
         call.resolve()
         assert ended == [True]
         assert type(call.error) is ElectronHubError
-        assert str(call.error) == "Unexpected MemoryError: no room"
+        assert call.error.message == "Unexpected MemoryError: no room"
         assert type(call.error.__cause__) is MemoryError
 
 

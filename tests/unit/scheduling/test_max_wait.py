@@ -6,7 +6,7 @@ import pytest
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling.actions import AcquireSlot
-from electronhub_embeddings._scheduling.max_wait import LOGGED_WAIT, WARNED_WAIT
+from electronhub_embeddings._scheduling.max_wait import LOGGED_WAIT, WARNED_WAIT, too_long_a_wait
 from electronhub_embeddings.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -87,9 +87,28 @@ def test_a_call_that_would_wait_too_long_says_for_how_many_requests():
     driver = Driver(Config(batch_size=1))
     call = driver.submit(3, max_wait=5.0)
     driver.action()
-    driver.scheduler.max_wait_checked([61.04], driver.now)
-    assert call.error.message == "The call has to wait for 61.0 s (rate limit, 3 requests), and max_wait is 5 s."
-    assert (type(call.error), call.error.retry_after) == (RateLimitError, 61.04)
+    driver.scheduler.max_wait_checked([61.4], driver.now)
+    assert str(call.error) == (
+        "The call would have to wait for 62 s (rate limit, 3 requests), longer than its max_wait of 5 s. "
+        "Try again in 62 s, or allow a longer max_wait."
+    )
+    assert (type(call.error), call.error.retry_after, call.error.status_code) == (RateLimitError, 61.4, 0)
+
+
+def test_a_call_of_one_request_is_said_to_be_one():
+    """Of one request, not of "1 requests"."""
+    driver = Driver(Config(batch_size=1))
+    call = driver.submit(1, max_wait=5.0)
+    driver.action()
+    driver.scheduler.max_wait_checked([61.0], driver.now)
+    assert "(rate limit, 1 request)" in call.error.message
+
+
+def test_what_a_call_has_waited_counts():
+    """The error says how long the wait would have been in all, and how long it still is."""
+    error = too_long_a_wait("The call", "rate limit", 5.0, waited=4.0, wait=2.5)
+    assert error.message == "The call would have to wait for 7 s (rate limit), longer than its max_wait of 5 s."
+    assert (error.next_step, error.retry_after) == ("Try again in 3 s, or allow a longer max_wait.", 2.5)
 
 
 def test_a_short_wait_is_not_logged(lines):

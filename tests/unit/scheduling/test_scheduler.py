@@ -311,7 +311,7 @@ def test_a_call_of_a_closed_client_is_withdrawn_as_well():
     call = driver.submit(attachment=client)
     driver.withdraw(call)
     assert call.usages == (Usage(),)
-    assert (driver.ended, str(call.error), driver.unused) == ([call], "The client is closed.", [])
+    assert (driver.ended, call.error.message, driver.unused) == ([call], "The client is closed.", [])
 
 
 def test_a_search_ends_when_all_texts_of_its_next_probe_are_taken_back():
@@ -370,7 +370,7 @@ def test_a_client_is_closed_while_its_call_is_looked_up():
     driver.detach(client)
     driver.scheduler.looked_up(call, None, driver.now)
     driver.action()
-    assert (driver.ended, str(call.error)) == ([call], "The client was closed.")
+    assert (driver.ended, call.error.message) == ([call], "The client was closed.")
 
 
 def test_a_call_is_withdrawn_before_its_lookup():
@@ -411,7 +411,7 @@ def test_without_the_limiter_nothing_is_sent():
     failure = OSError("disk full")
     driver.scheduler.limiter_failed(failure, driver.now)
     assert driver.scheduler.take_effects().complete == calls
-    assert [str(call.error) for call in calls] == ["The rate limit store failed: disk full"] * 2
+    assert [call.error.message for call in calls] == ["The rate limit store failed: disk full"] * 2
     assert [call.error.__cause__ for call in calls] == [failure] * 2
 
 

@@ -76,7 +76,12 @@ def test_a_limit_of_the_caller(client, emulator):
 @pytest.mark.parametrize(
     ("options", "key", "problem", "sent"),
     [
-        ({"api_key": "ek-wrong"}, "refused", "401: Invalid API key. Check api_key or ELECTRONHUB_API_KEY.", True),
+        (
+            {"api_key": "ek-wrong"},
+            "refused",
+            "401: Invalid API key. Check api_key, or the environment variable ELECTRONHUB_API_KEY.",
+            True,
+        ),
         ({"api_key": "ek-dev-x"}, "set", "This is a key of the coding plan, which cannot do embeddings.", False),
         ({"model": "no-such"}, "set", "EmbeddingsClient.list_models() lists what there is.", True),
         ({"model": "text-embedding-ada-002", "dimensions": 8}, "set", "does not support specifying dimensions", True),
@@ -104,7 +109,7 @@ def test_a_base_url_without_its_path(client, recording_server, answer, path):
     server = recording_server(lambda _: answer)
     result = client(server, base_url=server.base_url.removesuffix("/v1") + path).check(send=True)
     assert (result.ok, result.key, len(server.requests)) == (False, "set", 1)
-    hint = " The base_url of the service is https://api.electronhub.ai/v1; yours has no /v1 at its end."
+    hint = "Check base_url, which does not end with /v1: it should look like https://api.electronhub.ai/v1."
     assert result.problem.endswith(hint) == (not path)
     assert str(result).count("\n") == 4
 
@@ -116,7 +121,7 @@ def test_nobody_answers(client, emulator):
     service.close()
     result = model.check(send=True)
     assert not result.ok
-    assert result.problem.endswith("Check base_url, the network and its proxies.")
+    assert result.problem.endswith("Check base_url, the network and its proxies, and try again.")
 
 
 FAULTS = {
@@ -162,7 +167,10 @@ def test_a_store_that_fails(client, emulator, send):
     """Nothing can be sent then; the result says why."""
     result = client(emulator(rpm=0), rate_limit_store=BrokenStore()).check(send=send)
     assert (result.ok, result.sent) == (False, False)
-    assert result.problem == "The rate limit store failed: no such host"
+    assert result.problem == (
+        'The rate limit store failed: no such host. Name another place in rate_limit_store, or "memory" for a limit of '
+        "this process alone."
+    )
 
 
 def test_clients_that_disagree_on_the_store(client, emulator):

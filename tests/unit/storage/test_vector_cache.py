@@ -612,7 +612,7 @@ FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), mi
 def test_any_text_and_any_vector(shared_cache, known, asked):
     """Every stored vector is found, bit for bit, and every input keeps its own text."""
     if known:
-        new = shared_cache.recall(prepare_texts(known))
+        new = shared_cache.recall(prepare_texts(list(known)))
         new.keep(0, len(known), np.array([known[text] for text in new.inputs.texts], "<f4"))
     inputs = prepare_texts([*asked, *known])
     recalled = shared_cache.recall(inputs)
