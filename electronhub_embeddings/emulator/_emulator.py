@@ -63,7 +63,8 @@ class Emulator:
             that share words are near each other. "semantic": a small model, in the extra `semantic`; texts that mean
             the same are near each other. "auto": semantic vectors if the extra is installed, else hashed ones. Or a
             function that takes a list of texts and returns an array of shape (texts, d), with d as you like, such as
-            the method `embed_documents` of any model in LangChain. It is called in a thread, once at a time.
+            the method `embed_documents` of any model in LangChain. It is called in a thread, one call at a time; its
+            errors are a 500, with the traceback on stderr.
             Vectors get the length that the asked model has, at norm 1; no cosine changes, unless d is longer.
         faults: one for each admitted call, in order; None: no fault. May be endless.
         chance: returns a fault, or None, for each admitted call once `faults` are used up.

@@ -1,7 +1,7 @@
 """Vectors of any origin, made as long as a model's: of norm 1, at the same angles, other ones for each model."""
 
+import threading
 from dataclasses import replace
-from threading import Lock
 
 import httpx
 import numpy as np
@@ -94,15 +94,14 @@ def test_a_text_without_a_direction_gets_one(dimensions):
 
 
 def test_a_function_sees_a_whole_request():
-    """A function is called once for a request, with its texts, one call at a time."""
-    seen, busy = [], Lock()
+    """A function is called once for a request, with its texts, one call at a time, and not by the server's thread."""
+    seen, threads = [], set()
 
     def embed(texts):
-        assert busy.acquire(blocking=False)
+        assert service._app.source._lock.locked()  # without it, calls overlap once in a while
         seen.append(texts)
-        rows = [[len(text), 1.0] for text in texts]
-        busy.release()
-        return rows
+        threads.add(threading.current_thread().name)
+        return [[len(text), 1.0] for text in texts]
 
     with (
         Emulator(rpm=0, embed=embed) as service,
@@ -111,6 +110,7 @@ def test_a_function_sees_a_whole_request():
         vectors = client.embed(["a", "bb", "ccc"])
         np.testing.assert_array_equal(vectors[1], service.vector("bb"))
     assert seen == [["a", "bb", "ccc"], ["bb"]]
+    assert "electronhub-emulator" not in threads
     np.testing.assert_allclose(cosines(vectors), cosines([[1, 1], [2, 1], [3, 1]]), atol=1e-6)
 
 
@@ -125,9 +125,17 @@ def test_a_function_sees_a_whole_request():
     ids=["too few", "numbers", "empty", "not a number"],
 )
 def test_a_function_that_returns_something_else(rows, reason):
-    """What is not one finite vector for each text is an error that says so, and 500 for a client."""
+    """What is not one finite vector for each text is an error that says so."""
     with pytest.raises(ValueError, match=reason):
         VectorSource(lambda _: rows).embed(["a", "b"], SMALL)
+
+
+def test_an_error_of_a_function_is_the_service_s():
+    """For a client, an error in the function is a 500 of the service."""
+    with Emulator(rpm=0, embed=lambda _: []) as service:
+        body = {"model": SMALL.id, "input": ["a"]}
+        headers = {"Authorization": f"Bearer {service.api_key}"}
+        assert httpx.post(f"{service.base_url}/embeddings", json=body, headers=headers, verify=TLS).status_code == 500
 
 
 def test_an_unknown_string():
