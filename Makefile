@@ -33,10 +33,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet
-# Installs this package and what uv.lock has for a group: `$(call install,FOLDER,GROUP,EXTRAS)`. By way of a file of
-# requirements, for uv.lock itself names the files of one index.
-install = $(BIN)/uv export --quiet --frozen --no-default-groups --group $(2) $(3) --output-file $(1)/locked.txt && \
-	$(UV) --python $(1)/bin/python --requirement $(1)/locked.txt
+# Installs this package and what uv.lock has for groups and extras: `$(call install,FOLDER,OPTIONS,UV)`. By way of a file
+# of requirements, for uv.lock itself names the files of one index.
+install = $(or $(3),$(BIN)/uv) export --quiet --frozen --no-default-groups $(2) --output-file $(1)/locked.txt && \
+	$(or $(3),$(BIN)/uv) pip install --quiet --python $(1)/bin/python --requirement $(1)/locked.txt
 # Two tests for each core: half of the time a test waits, for a window or a process of its own. More than four processes
 # only make tests about time slow.
 WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 4))")
@@ -48,8 +48,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging release-check ecosystem site faults lock redis chromium matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
 
-demo: .venv/ready
-	$(BIN)/python examples/quickstart.py
+demo: .venv-demo/ready
+	@.venv-demo/bin/python examples/quickstart.py
 
 test: .venv/ready
 	@$(MAKE) --no-print-directory -j3 lint types unit
@@ -143,12 +143,20 @@ packaging: .venv/ready
 .venv/ready: pyproject.toml uv.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(call install,.venv,dev,--all-extras)
+	$(call install,.venv,--group dev --all-extras)
 	touch $@
+
+# Of its own, without the tools of a developer: who looks at the demo should not wait for those.
+.venv-demo/ready: pyproject.toml uv.lock
+	@echo "Installing into .venv-demo: about half a minute, once."
+	@$(PYTHON) -m venv .venv-demo
+	@.venv-demo/bin/python -m pip install --quiet uv
+	@$(call install,.venv-demo,--extra langchain --extra llama-index --extra semantic,.venv-demo/bin/uv)
+	@touch $@
 
 .venv-docs/ready .venv-ecosystem/ready .venv-sdks/ready .venv-bench/ready: .venv-%/ready: .venv/ready
 	$(PYTHON) -m venv .venv-$*
-	$(call install,.venv-$*,$*,--all-extras)
+	$(call install,.venv-$*,--group $* --all-extras)
 	touch $@
 
 .venv-0.10/ready: .venv/ready
@@ -158,7 +166,7 @@ packaging: .venv/ready
 
 .venv-mutants/ready: .venv/ready
 	$(PYTHON) -m venv .venv-mutants
-	$(call install,.venv-mutants,mutants,--extra emulator --extra redis)
+	$(call install,.venv-mutants,--group mutants --extra emulator --extra redis)
 	touch $@
 
 redis:
@@ -208,4 +216,4 @@ audit: .venv/ready
 	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip --requirement .venv/audited.txt
 
 clean:
-	rm -rf .venv .venv-0.10 .venv-bench .venv-docs .venv-ecosystem .venv-mutants .venv-sdks .matrix mutants dist site
+	rm -rf .venv .venv-0.10 .venv-bench .venv-demo .venv-docs .venv-ecosystem .venv-mutants .venv-sdks .matrix mutants dist site

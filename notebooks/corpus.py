@@ -1,10 +1,15 @@
-"""Real text that is at hand wherever Python is: what the standard library says of its own functions and classes."""
+"""Real text that is at hand wherever Python is: what the standard library says of itself."""
 
 from __future__ import annotations
 
+import ast
 import inspect
+import sys
+import warnings
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 
 TOPICS = {
     "text": ("re", "string", "textwrap", "difflib", "html", "locale"),
@@ -33,8 +38,26 @@ class Doc:
     text: str
 
 
+def modules() -> dict[str, str]:
+    """Read the docstring of every public module of the standard library; only those written in C are imported."""
+    docstrings = {}
+    for name in sorted(sys.stdlib_module_names):
+        spec = None if name.startswith("_") else find_spec(name)
+        if spec is None:
+            continue
+        if spec.origin and spec.origin.endswith(".py"):
+            docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_bytes()))
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # some of them are deprecated
+                docstring = import_module(name).__doc__
+        if docstring:
+            docstrings[name] = docstring
+    return docstrings
+
+
 def standard_library() -> list[Doc]:
-    """Read the docstrings, each text once, in order."""
+    """Read the docstrings of functions and classes, each text once, in order."""
     found: dict[str, Doc] = {}
     for topic, modules in TOPICS.items():
         for module in map(import_module, modules):

@@ -81,7 +81,7 @@ def _start(arguments: dict[str, Any]) -> Emulator:
         raise _failure(f"{_MARK}: Emulator has no argument {', '.join(unknown)}; it has {', '.join(known)}")
     try:
         return Emulator(**arguments).start()
-    except (ValueError, OSError) as error:
+    except (ImportError, ValueError, OSError) as error:
         raise _failure(f"{_MARK}: {error}") from None
 
 

@@ -8,13 +8,16 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from electronhub_embeddings.emulator._emulator import Emulator
 from electronhub_embeddings.emulator._rate_limit import DOCUMENTED_WINDOW, PLANS
+from electronhub_embeddings.emulator._vector_source import EMBED_CHOICES, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_HINT: Final = ' (for semantic ones: pip install "electronhub-embeddings[semantic]")'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = vars(options)
     log = _write_line if settings.pop("log_requests") else None
+    asked = settings.pop("vectors")
+    vectors = chosen(asked)
     stopping = threading.Event()
 
     def stop(*_: object) -> None:
@@ -35,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     try:
-        service = Emulator(**settings, keep_bodies=False, log=log).start()
-    except ValueError as error:
+        service = Emulator(**settings, embed=vectors, keep_bodies=False, log=log).start()
+    except (ImportError, ValueError) as error:
         parser.error(str(error))
     except OSError as error:
         parser.error(_explain(error, options.port))
@@ -44,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         limit = PLANS[options.plan] if options.rpm is None else options.rpm
         sys.stdout.write(
             f"Electron Hub emulator, plan {options.plan}: "
-            f"{limit or 'unlimited'} requests in {options.window:g} s, cooldown {options.cooldown:g} s\n"
+            f"{limit or 'unlimited'} requests in {options.window:g} s, cooldown {options.cooldown:g} s, "
+            f"{vectors} vectors{'' if vectors in ('semantic', asked) else _HINT}\n"
             f"export ELECTRONHUB_BASE_URL={service.base_url}\n"
             f"export ELECTRONHUB_API_KEY={service.api_key}\n"
         )
@@ -71,6 +77,12 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--plan", choices=PLANS, default="free", help="sets the requests per minute")
     parser.add_argument("--rpm", type=int, help="requests per minute in place of the plan's; 0: no limit")
+    parser.add_argument(
+        "--vectors",
+        choices=EMBED_CHOICES,
+        default="auto",
+        help="semantic: by meaning, with the extra `semantic`; hashed: by words; auto: semantic where it is installed",
+    )
     parser.add_argument("--window", type=float, default=DOCUMENTED_WINDOW, help="seconds for which a call counts")
     parser.add_argument("--cooldown", type=float, default=180.0, help="seconds of cooldown after a call over the limit")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds of service time")

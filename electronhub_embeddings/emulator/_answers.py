@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     from electronhub_embeddings.emulator._calls import CallResult
     from electronhub_embeddings.emulator._fault_script import Fault
     from electronhub_embeddings.emulator._request_rules import EmbeddingsRequest
-
-# Fewer are not worth a thread. With more, the event loop must stay free to count further calls.
-_MIN_TEXTS_FOR_THREAD: Final = 32
+    from electronhub_embeddings.emulator._vector_source import VectorSource
 
 
 async def make_answer(
-    result: CallResult, headers: Mapping[str, str], *, latency: float, identifier: str
+    result: CallResult, headers: Mapping[str, str], *, source: VectorSource, latency: float, identifier: str
 ) -> FaultyResponse:
     """Wait for the service time, and return the response of a call.
 
     Args:
         result: the result of the call.
         headers: the rate limit headers.
+        source: makes the vectors.
         latency: seconds of service time. A stream begins after half of it, and takes the other half.
         identifier: a name of the answer, for chat.
     """
@@ -49,13 +48,16 @@ async def make_answer(
             return StreamedResponse(_make_events(request, fault, identifier), latency / 2, fault, headers)
         body = completion_body(request, identifier, int(time.time()))
         return FaultyResponse(json_response(200, fault.apply(body, has_rows=False)), fault, headers)
-    if len(request.texts) < _MIN_TEXTS_FOR_THREAD:
-        return FaultyResponse(_embeddings_response(request, fault), fault, headers)
-    return FaultyResponse(await asyncio.to_thread(_embeddings_response, request, fault), fault, headers)
+    if source.needs_thread(request.texts):
+        response = await asyncio.to_thread(_embeddings_response, request, fault, source)
+    else:
+        response = _embeddings_response(request, fault, source)
+    return FaultyResponse(response, fault, headers)
 
 
-def _embeddings_response(request: EmbeddingsRequest, fault: Fault) -> Response:
-    return json_response(200, fault.apply(embeddings_body(request), has_rows=True))
+def _embeddings_response(request: EmbeddingsRequest, fault: Fault, source: VectorSource) -> Response:
+    vectors = source.embed(request.texts, request.model, request.dimensions)
+    return json_response(200, fault.apply(embeddings_body(request, vectors), has_rows=True))
 
 
 def _make_events(request: ChatRequest, fault: Fault, identifier: str) -> list[bytes]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings.emulator._calls import CallProcessor, CallResult
     from electronhub_embeddings.emulator._request_rules import JSON
+    from electronhub_embeddings.emulator._vector_source import VectorSource
 
 
 @dataclass
@@ -38,6 +39,7 @@ class App:
     """The ASGI application; `Emulator` documents the fields."""
 
     processor: CallProcessor
+    source: VectorSource
     plan: str
     clock: Callable[[], float]
     latency: float
@@ -85,7 +87,8 @@ class App:
         self.calls.append(call)
         log_entry(request.scope).call = call
         headers = self._make_rate_limit_headers(request, now)
-        return await make_answer(result, headers, latency=self.latency, identifier=f"chatcmpl-{len(self.calls)}")
+        identifier = f"chatcmpl-{len(self.calls)}"
+        return await make_answer(result, headers, source=self.source, latency=self.latency, identifier=identifier)
 
     def _record(self, request: Request, body: JSON, now: float, result: CallResult) -> Call:
         headers = dict(request.headers)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from electronhub_embeddings.emulator._app import App
 from electronhub_embeddings.emulator._calls import CallProcessor
-from electronhub_embeddings.emulator._embeddings import MODELS, embed
+from electronhub_embeddings.emulator._embeddings import MODELS
 from electronhub_embeddings.emulator._fault_script import FaultScript
 from electronhub_embeddings.emulator._http_server import HTTPServer, listen, loopback_address
 from electronhub_embeddings.emulator._rate_limit import DOCUMENTED_WINDOW, RateLimitWindow, requests_per_minute
 from electronhub_embeddings.emulator._request_log import RequestLog
 from electronhub_embeddings.emulator._request_rules import RequestRules
+from electronhub_embeddings.emulator._vector_source import VectorSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from electronhub_embeddings.emulator._calls import Call
     from electronhub_embeddings.emulator._fault_script import Fault, FaultChooser
+    from electronhub_embeddings.emulator._vector_source import Embed
 
 _MAX_PORT: Final = 65535
 
@@ -50,13 +52,20 @@ class Emulator:
             take no service time. A streamed answer begins after half of it, and takes the other half.
         jitter: up to this many random seconds of network delay before a call is counted.
         rate_limit_headers: whether every response carries the three `X-RateLimit` headers.
-        max_inputs: most inputs in a request; this and the next five are about embeddings.
+        max_inputs: most inputs in a request; this and the next six are about embeddings.
         max_input_tokens: most tokens in an input, as estimated by the emulator.
         max_request_tokens: most tokens in a request.
         refuse: content policy: a request with a text for which `refuse` returns true is rejected with 400.
         names_offender: whether an error names the input that caused it (`input[22]`); False: sends the older
             messages, which do not.
         base64: False: base64 is rejected with 400. "ignore": floats are sent even if base64 is requested.
+        embed: what makes the vectors. "hashed": words and their letters, the same on every machine to the bit; texts
+            that share words are near each other. "semantic": a small model, in the extra `semantic`; texts that mean
+            the same are near each other. "auto": semantic vectors if the extra is installed, else hashed ones. Or a
+            function that takes a list of texts and returns an array of shape (texts, d), with d as you like, such as
+            the method `embed_documents` of any model in LangChain. It is called in a thread, one call at a time; its
+            errors are a 500, with the traceback on stderr.
+            Vectors get the length that the asked model has, at norm 1; no cosine changes, unless d is longer.
         faults: one for each admitted call, in order; None: no fault. May be endless.
         chance: returns a fault, or None, for each admitted call once `faults` are used up.
         seed: seeds the random numbers of `jitter` and `chance`.
@@ -66,7 +75,8 @@ class Emulator:
             path, status, calls that remain, texts or messages, milliseconds. A line never has the key.
 
     Raises:
-        ValueError: unknown plan, a host that is not loopback, or a number out of range.
+        ImportError: semantic vectors, and the extra is not installed.
+        ValueError: unknown plan, other vectors, a host that is not loopback, or a number out of range.
     """
 
     def __init__(
@@ -88,6 +98,7 @@ class Emulator:
         refuse: Callable[[str], bool] | None = None,
         names_offender: bool = True,
         base64: bool | Literal["ignore"] = True,
+        embed: Embed = "hashed",
         faults: Iterable[Fault | None] = (),
         chance: FaultChooser | None = None,
         seed: int = 0,
@@ -109,6 +120,7 @@ class Emulator:
                 rng=random.Random(seed),  # noqa: S311 - not a secret
                 rules=RequestRules(max_inputs, max_input_tokens, max_request_tokens, refuse, names_offender, base64),
             ),
+            source=VectorSource(embed),
             plan=plan,
             clock=clock,
             latency=latency,
@@ -153,12 +165,16 @@ class Emulator:
     def vector(
         self, text: str, model: str = "text-embedding-3-small", dimensions: int | None = None
     ) -> NDArray[np.float32]:
-        """Return the vector that the emulator sends for `text`: a unit vector, float32.
+        """Return the vector that the emulator sends for `text`: a unit vector, float32, of the model's length.
+
+        With `dimensions`, its beginning, at norm 1.
 
         Raises:
             KeyError: `model` is unknown.
         """
-        return embed(text, replace(MODELS[model], version=self.model_version), dimensions)
+        vectors = self._app.source.embed([text], replace(MODELS[model], version=self.model_version), dimensions)
+        vector: NDArray[np.float32] = vectors[0]
+        return vector
 
     def script(self, *faults: Fault | None) -> None:
         """Append faults to the queue. Each applies to one admitted call; None: no fault."""

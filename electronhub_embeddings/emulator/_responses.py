@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from starlette.responses import Response
 
-from electronhub_embeddings.emulator._embeddings import embed, encode_vector
+from electronhub_embeddings.emulator._embeddings import encode_vector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from electronhub_embeddings.emulator._request_rules import EmbeddingsRequest
 
@@ -49,17 +52,17 @@ def json_response(status: int, body: Any, headers: Mapping[str, str] | None = No
     return Response(content, status, headers, media_type="application/json")
 
 
-def embeddings_body(request: EmbeddingsRequest) -> dict[str, Any]:
-    """Return the body of a successful response: one row for each input."""
+def embeddings_body(request: EmbeddingsRequest, vectors: NDArray[np.float32]) -> dict[str, Any]:
+    """Return the body of a successful response: one row for each input, whose vectors are the rows of `vectors`."""
     return {
         "object": "list",
         "data": [
             {
                 "object": "embedding",
-                "embedding": encode_vector(embed(text, request.model, request.dimensions), base64=request.base64),
+                "embedding": encode_vector(vector, base64=request.base64),
                 "index": index,
             }
-            for index, text in enumerate(request.texts)
+            for index, vector in enumerate(vectors)
         ],
         "model": request.model.id,
         "usage": {"prompt_tokens": request.prompt_tokens, "total_tokens": request.prompt_tokens},

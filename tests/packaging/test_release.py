@@ -14,7 +14,7 @@ import electronhub_embeddings
 from support.packages import NAME_OF, PACKAGES, UV, fail, run
 from support.repository import ROOT
 
-EXTRAS = [None, "langchain", "llama-index", "redis", "emulator", "all"]
+EXTRAS = [None, "langchain", "llama-index", "redis", "emulator", "semantic", "all"]
 
 NEEDS = {
     "import langchain_electronhub": "langchain",
@@ -24,6 +24,11 @@ NEEDS = {
     "from electronhub_embeddings.rate_limit_stores import redis; redis.RedisStore('redis://localhost', 'a')": "redis",
 }
 """Statements, and the extra that each requires."""
+
+MORE = {"all": {"langchain", "llama-index", "redis", "emulator"}, "semantic": {"semantic", "emulator"}}
+"""Extras that bring others."""
+
+SEMANTIC = "from electronhub_embeddings.emulator import Emulator; Emulator(embed='semantic')"
 
 ADAPTERS = {
     "langchain": "from langchain_electronhub import ElectronHubEmbeddings as Adapter",
@@ -122,8 +127,10 @@ def test_installs(built, emulator, tmp_path, kind, extra):
     here, there, made = run(python, "-W", "error", "-c", INSTALLED).split(maxsplit=2)
     assert here == there == electronhub_embeddings.__version__
     assert made.startswith("EmbeddingsClient(")
-    missing = json.loads(run(python, "-W", "error", "-c", TRY, json.dumps(list(NEEDS))))
-    wanted = {statement: need for statement, need in NEEDS.items() if extra not in {need, "all"}}
+    missing = json.loads(run(python, "-W", "error", "-c", TRY, json.dumps([*NEEDS, SEMANTIC])))
+    brought = MORE.get(extra, {extra})
+    needs = {**NEEDS, SEMANTIC: "semantic" if "emulator" in brought else "emulator"}
+    wanted = {statement: need for statement, need in needs.items() if need not in brought}
     assert set(missing) == set(wanted)
     for statement, need in wanted.items():
         assert f'pip install "electronhub-embeddings[{need}]"' in missing[statement]

@@ -401,6 +401,7 @@ def emulator(log: Callable[[str], None]) -> list[Call]:
         clock=lambda: 0.0,
         keep_bodies=False,
         log=log,
+        embed=lambda texts: [[len(text), 1.0] for text in texts],
     )
     service.script(*every_fault())
     with service as running:

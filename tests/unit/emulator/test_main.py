@@ -9,7 +9,9 @@ import sys
 import httpx
 import pytest
 
+from electronhub_embeddings.emulator import _vector_source
 from electronhub_embeddings.emulator.__main__ import main
+from electronhub_embeddings.emulator._semantic_vectors import load_model
 
 # Made once: it takes 20 ms, and no test uses it.
 TLS = httpx.create_ssl_context()
@@ -20,6 +22,7 @@ TLS = httpx.create_ssl_context()
 def test_command_line(number):
     """It prints what to export, serves with its options, and exits with 0 on Ctrl-C and SIGTERM."""
     command = [sys.executable, "-m", "electronhub_embeddings.emulator", "--port", "0", "--plan", "pro"]
+    command += ["--vectors", "hashed"]
     command += [
         "--window",
         "9",
@@ -39,7 +42,7 @@ def test_command_line(number):
         response = httpx.get(f"{url}/user/me", headers={"Authorization": "Bearer ek-x"}, verify=TLS)
         process.send_signal(number)
         rest = process.communicate(timeout=5)
-    assert printed[0] == "Electron Hub emulator, plan pro: 30 requests in 9 s, cooldown 4 s\n"
+    assert printed[0] == "Electron Hub emulator, plan pro: 30 requests in 9 s, cooldown 4 s, hashed vectors\n"
     assert printed[1].startswith("export ELECTRONHUB_BASE_URL=http://127.0.0.1:")
     assert printed[2] == "export ELECTRONHUB_API_KEY=ek-x\n"
     assert (response.status_code, response.headers["X-RateLimit-Limit"]) == (200, "30")
@@ -79,6 +82,7 @@ def test_a_port_in_use(refused):
     ("arguments", "reason"),
     [
         (["--plan", "gold"], "argument --plan: invalid choice: 'gold'"),
+        (["--vectors", "words"], "argument --vectors: invalid choice: 'words'"),
         (["--port", "http"], "argument --port: invalid int value: 'http'"),
         (["--speed", "9"], "unrecognized arguments: --speed 9"),
     ],
@@ -86,6 +90,30 @@ def test_a_port_in_use(refused):
 def test_a_wrong_argument(refused, arguments, reason):
     """An argument that is not understood is one line, and exit code 2."""
     assert refused(*arguments).startswith(reason)
+
+
+def test_semantic_vectors_without_the_extra(refused, monkeypatch):
+    """Semantic vectors that cannot be made are one line with the command that installs them, and exit code 2."""
+    load_model.cache_clear()
+    monkeypatch.setitem(sys.modules, "wordllama", None)
+    line = refused("--vectors", "semantic", "--port", "0")
+    assert line == 'semantic vectors need wordllama: pip install "electronhub-embeddings[semantic]"'
+
+
+@pytest.mark.parametrize(
+    ("installed", "said"),
+    [
+        (True, "semantic vectors"),
+        (False, 'hashed vectors (for semantic ones: pip install "electronhub-embeddings[semantic]")'),
+    ],
+)
+def test_the_vectors_are_said_at_start(capsys, monkeypatch, installed, said):
+    """By default, vectors are semantic where the extra is installed; if not, the first line says how to get it."""
+    monkeypatch.setattr(signal, "signal", lambda _, stop: stop())  # so that it ends at once
+    monkeypatch.setattr(_vector_source, "is_installed", lambda: installed)
+    monkeypatch.setattr(_vector_source, "load_model", lambda: None)
+    assert main(["--port", "0"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith(f"cooldown 180 s, {said}")
 
 
 def test_a_wrong_argument_of_a_process():
@@ -100,6 +128,7 @@ def test_a_wrong_argument_of_a_process():
 def test_logged_requests():
     """With `--log-requests` each request is a line on stderr, and what to export stays alone on stdout."""
     command = [sys.executable, "-m", "electronhub_embeddings.emulator", "--port", "0", "--log-requests"]
+    command += ["--vectors", "hashed"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         url = [process.stdout.readline() for _ in range(3)][1].partition("=")[2].strip()
