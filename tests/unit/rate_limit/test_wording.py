@@ -2,7 +2,7 @@
 
 import pytest
 
-from electronhub_embeddings._rate_limit.wording import in_words, limit_in_words, wait_in_words
+from electronhub_embeddings._rate_limit.wording import counted, in_words, limit_in_words, wait_in_words
 
 
 @pytest.mark.parametrize(
