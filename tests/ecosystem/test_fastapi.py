@@ -107,6 +107,9 @@ def serve(tmp_path, hold):  # noqa: ARG001 - a held answer is released when the 
         server.close()
 
 
+CLOSED = "The client was closed. Use a new client, or reopen() this one; .partial has what was finished."
+
+
 def documents(requests):
     """Return as many texts as fill this number of requests."""
     return [f"document {number}" for number in range(requests * FULL)]
@@ -153,8 +156,8 @@ def test_sigterm_while_an_ingestion_waits(serve, emulator, until, tmp_path):
     assert server.search("document 1").json()[0] == "document 1"
     lines = [line for line in server.stop() if not line.startswith("rate limit: next request in ")]
     assert sorted(lines) == [
-        f"{FULL - 2} documents failed, 0 of them embedded: The client was closed.\n",
-        f"{FULL} documents failed, {FULL - 1} of them embedded: The client was closed.\n",
+        f"{FULL - 2} documents failed, 0 of them embedded: {CLOSED}\n",
+        f"{FULL} documents failed, {FULL - 1} of them embedded: {CLOSED}\n",
     ]
     first = sent(service)
     assert [len(batch) for batch in first] == [FULL, FULL]
