@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpcore
 import httpx
@@ -38,23 +39,26 @@ def timeout():
 @pytest.fixture(params=["plain", "tls", "tls in tls"])
 def ends(request, timeout):
     """Return a stream of ours, and the other end."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        stream = NetworkBackend(httpcore.SyncBackend(), timeout).connect_tcp(*listener.getsockname())
-        other, _ = listener.accept()
-    for _ in range(request.param.count("tls")):
-        server = TLSServer(other)
-        with ThreadPoolExecutor(1) as pool:
-            accepting = pool.submit(server.accept)
-            try:
-                stream = stream.start_tls(context(ssl.Purpose.SERVER_AUTH), server_hostname="127.0.0.1")
-            except RuntimeError as error:  # httpcore before 1.0
-                stream.close()
-                pytest.skip(str(error))
-            accepting.result(10)
-        other = server
-    yield stream, other
-    stream.close()
-    other.close()
+    with ExitStack() as stack:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            stream = NetworkBackend(httpcore.SyncBackend(), timeout).connect_tcp(*listener.getsockname())
+            other, _ = listener.accept()
+        stack.callback(other.close)
+        stack.callback(stream.close)
+        for _ in range(request.param.count("tls")):
+            server = TLSServer(other)
+            with ThreadPoolExecutor(1) as pool:
+                accepting = pool.submit(server.accept)
+                try:
+                    stream = stream.start_tls(context(ssl.Purpose.SERVER_AUTH), server_hostname="127.0.0.1")
+                except RuntimeError as error:  # httpcore before 1.0
+                    stream.close()
+                    accepting.exception(10)
+                    pytest.skip(str(error))
+                accepting.result(10)
+            stack.callback(stream.close)
+            other = server
+        yield stream, other
 
 
 class TLSServer:
