@@ -14,7 +14,8 @@
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
 # make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (a minute)
 # make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (10 minutes)
-# make bench          how fast, and in how much memory, beside its peers (10 minutes; benchmarks/results)
+# make bench          how fast, and in how much memory, beside its peers, over HTTP and TLS (25 minutes; benchmarks/results)
+# make bench-compression  which encoding is worth asking for (a minute; table in benchmarks/results)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes (3 minutes)
 # make bench-forecast  how close an estimate comes: 200 jobs of real text, ten of them in real minutes (15 minutes)
@@ -46,7 +47,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging release-check ecosystem site faults lock redis chromium matrix dist mutants bench bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging release-check ecosystem site faults lock redis chromium matrix dist mutants bench bench-compression bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
 
 demo: .venv-demo/ready
 	@.venv-demo/bin/python examples/quickstart.py
@@ -193,6 +194,10 @@ bench-limit: .venv-bench/ready
 
 bench: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/speed/run.py
+	.venv-bench/bin/python benchmarks/speed/wire.py
+
+bench-compression: .venv-bench/ready
+	.venv-bench/bin/python benchmarks/compression.py
 
 bench-pacing: .venv/ready
 	$(BIN)/python benchmarks/pacing.py

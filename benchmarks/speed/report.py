@@ -32,23 +32,6 @@ ARRAYS = {
 }
 FLOORS = {"ours_llama_index": "floor_llama_index", "llama_index_openai": "floor_llama_index"}
 
-WIRES = {
-    "tls": ("ours_arrays", "ours_langchain", "langchain_openai", "floor_arrays", "floor_lists"),
-    "edge": ("ours_arrays", "ours_langchain", "langchain_openai", "floor_zstd"),
-    "gzip": ("ours_arrays", "ours_langchain", "langchain_openai", "floor_gzip"),
-    "service": ("ours_arrays", "ours_langchain", "langchain_openai", "floor_zstd"),
-}
-"""Who is compared over which wire."""
-WIRE_TITLES = {
-    "service": "as the service: TLS, compressed, 40 ms",
-    "edge": "TLS, compressed with what the client likes best",
-    "gzip": "TLS, compressed with gzip",
-    "tls": "TLS",
-}
-WIRE_FLOORS = {"tls": "floor_arrays", "edge": "floor_zstd", "gzip": "floor_gzip", "service": "floor_zstd"}
-MEMORY = {"memory_ours": 100, "memory_langchain_openai": 20}
-"""Calls of 10,000 texts, one after the other."""
-
 
 def counted(rows: list[dict[str, float]], what: str = "seconds") -> list[float]:
     """Pick a figure of all jobs that count: the first was to warm up."""
@@ -70,26 +53,7 @@ def claims(found: dict[str, Any]) -> list[tuple[str, float, str, float]]:
     arrays, lists = TEXTS * DIMENSIONS * 4e-6, TEXTS * (DIMENSIONS * 32 + 56) * 1e-6
     per_text = [1e6 * row["seconds"] / count for count, row in zip(GROWTH, found["growth"], strict=True)]
     stream = [row["peak"] for row in found["stream"]]
-    wires = {wire: {name: counted(rows) for name, rows in rows.items()} for wire, rows in found["wires"].items()}
-    tls, edge, gzip = wires["tls"], wires["edge"], wires["gzip"]
-    tls_wall = {name: counted(rows, "wall") for name, rows in found["tls_queries"].items()}
-    ours, theirs = found["memory"].values()
     return [
-        ("over TLS: arrays, to the floor", ratio(tls["floor_arrays"], tls["ours_arrays"]), "least", 0.55),
-        ("over TLS: LangChain, to its floor", ratio(tls["floor_lists"], tls["ours_langchain"]), "least", 0.85),
-        (
-            "over TLS: LangChain, to langchain-openai",
-            ratio(tls["langchain_openai"], tls["ours_langchain"]),
-            "least",
-            3.0,
-        ),
-        ("compressed: arrays, to the floor", ratio(edge["floor_zstd"], edge["ours_arrays"]), "least", 0.75),
-        ("compressed: arrays, to the peer", ratio(edge["langchain_openai"], edge["ours_arrays"]), "least", 5.0),
-        ("gzip: arrays, to the floor", ratio(gzip["floor_gzip"], gzip["ours_arrays"]), "least", 0.75),
-        ("gzip: arrays, to the peer", ratio(gzip["langchain_openai"], gzip["ours_arrays"]), "least", 5.0),
-        ("over TLS: a query, to a bare post", ratio(tls_wall["query_ours"], tls_wall["query_bare"]), "most", 1.25),
-        ("MB at the peak of 100 calls for lists, to langchain-openai's", ours["peak"] / theirs["peak"], "most", 1.0),
-        ("that, to the peak of the first call", ours["peak"] / ours["first"], "most", 1.02),
         ("LangChain, to langchain-openai", ratio(took["langchain_openai"], took["ours_langchain"]), "least", 2.7),
         ("LangChain, to its floor", ratio(took["floor_lists"], took["ours_langchain"]), "least", 0.85),
         ("LangChain async, to its floor", ratio(took["floor_lists"], took["ours_langchain_async"]), "least", 0.85),
@@ -110,28 +74,12 @@ def claims(found: dict[str, Any]) -> list[tuple[str, float, str, float]]:
     ]
 
 
-def wire_table(wires: dict[str, Any]) -> list[str]:
-    """Write a table of the speeds over each wire, with the CPU time of a million lists."""
-    lines = [
-        f"Vectors a second ({TEXTS:,} texts, {DIMENSIONS:,} dimensions), and seconds of CPU for a million lists:",
-        "",
-        "| over | arrays | of the floor | LangChain | langchain-openai | times | CPU | langchain-openai's |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for wire, title in WIRE_TITLES.items():
-        took = {name: counted(rows) for name, rows in wires[wire].items()}
-        arrays, ours, theirs = took["ours_arrays"], took["ours_langchain"], took["langchain_openai"]
-        speeds = [f"{TEXTS / median(seconds):,.0f}" for seconds in (arrays, ours, theirs)]
-        cpu = [median(counted(wires[wire][name], "cpu")) for name in ("ours_langchain", "langchain_openai")]
-        cells = [
-            title,
-            speeds[0],
-            f"{ratio(took[WIRE_FLOORS[wire]], arrays):.2f}",
-            *speeds[1:],
-            f"{ratio(theirs, ours):.1f}",
-            *(f"{1e6 / TEXTS * seconds:.0f}" for seconds in cpu),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+def promises(claims: list[tuple[str, float, str, float]]) -> list[str]:
+    """Write a table of what is promised, and whether it was kept."""
+    lines = ["| promised | measured | at | |", "|---|---:|---:|---|"]
+    for what, figure, kind, bound in claims:
+        met = figure >= bound if kind == "least" else figure <= bound
+        lines.append(f"| {what} | {figure:,.2f} | {kind} {bound:,.2f} | {'met' if met else '**missed**'} |")
     return lines
 
 
@@ -139,11 +87,7 @@ def report(found: dict[str, Any]) -> str:
     """Write all figures as Markdown."""
     many = found["bulk"]
     openai = counted(many["langchain_openai"])
-    lines = wire_table(found["wires"])
-    lines += ["", "| promised | measured | at | |", "|---|---:|---:|---|"]
-    for what, figure, kind, bound in claims(found):
-        met = figure >= bound if kind == "least" else figure <= bound
-        lines.append(f"| {what} | {figure:,.2f} | {kind} {bound:,.2f} | {'met' if met else '**missed**'} |")
+    lines = promises(claims(found))
     lines += [
         "",
         f"{TEXTS:,} texts, {DIMENSIONS:,} dimensions:",
@@ -166,21 +110,6 @@ def report(found: dict[str, Any]) -> str:
         walls, cpus = counted(rows, "wall"), counted(rows, "cpu")
         title = name.removeprefix("query_").replace("_", "-").replace("bare", "a bare httpx post")
         lines.append(f"| {title} | {1e3 * median(walls):.2f} | {1e3 * median(cpus):.2f} | {ratio(walls, bare):.2f} |")
-    bare = counted(found["tls_queries"]["query_bare"], "wall")
-    for name, rows in found["tls_queries"].items():
-        walls, cpus = counted(rows, "wall"), counted(rows, "cpu")
-        title = name.removeprefix("query_").replace("_", "-").replace("bare", "a bare httpx post")
-        lines.append(
-            f"| {title}, over TLS | {1e3 * median(walls):.2f} | {1e3 * median(cpus):.2f} | {ratio(walls, bare):.2f} |"
-        )
-    lines += [
-        "",
-        f"| calls for {TEXTS:,} lists | MB above the start, in the first | at the peak of all |",
-        "|---:|---:|---:|",
-    ]
-    for name, row in found["memory"].items():
-        title = name.removeprefix("memory_").replace("_", "-")
-        lines.append(f"| {MEMORY[name]}, {title} | {row['first']:.0f} | {row['peak']:.0f} |")
     lines += ["", "| import | adds seconds |", "|---|---:|"]
     lines += [f"| {name} | {median(times):.2f} |" for name, times in found["imports"].items()]
     lines += ["", "| texts of 8 dimensions | seconds | µs a text | requests |", "|---:|---:|---:|---:|"]

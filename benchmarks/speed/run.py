@@ -1,7 +1,5 @@
 """How fast, in how much memory: this package and its peers, in one run, against one local server.
 
-The server answers over plain HTTP, over TLS, over TLS as an edge that compresses, and so with a round trip of 40 ms.
-
 Every contender has a process of its own, and they take turns: a round is one turn of each, so that what disturbs the
 machine disturbs all.
 
@@ -15,14 +13,15 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from report import ARRAYS, GROWTH, LISTS, MEMORY, TEXTS, WIRES, picture, report
+from report import ARRAYS, GROWTH, LISTS, TEXTS, picture, report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
@@ -78,7 +77,9 @@ def turn(worker: Worker, count: int) -> dict[str, float]:
     return {what: median(job[what] for job in jobs[len(jobs) // 2 :]) for what in jobs[0]}
 
 
-def in_turns(names: Iterable[str], base_url: str, count: int) -> dict[str, list[dict[str, float]]]:
+def in_turns(
+    names: Iterable[str], base_url: str, count: int, rounds: int = ROUNDS
+) -> dict[str, list[dict[str, float]]]:
     """Let contenders do the same work, round by round.
 
     The very first job of each tells the peak of memory, as it starts from none.
@@ -87,7 +88,7 @@ def in_turns(names: Iterable[str], base_url: str, count: int) -> dict[str, list[
     for worker in workers.values():
         worker.run(WARM_UP)
     measured = {name: [worker.run(count)] for name, worker in workers.items()}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, worker in workers.items():
             measured[name].append(turn(worker, count))
     for worker in workers.values():
@@ -122,25 +123,29 @@ def imports() -> dict[str, list[float]]:
     return added
 
 
+@contextmanager
+def server() -> Iterator[dict[str, str]]:
+    """Start the server, and let contenders trust its certificates; yield the address of each wire."""
+    command = [sys.executable, str(HERE / "server.py")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    addresses = json.loads(process.stdout.readline())
+    os.environ["SSL_CERT_FILE"] = addresses.pop("certificates")
+    yield addresses
+    process.communicate()
+
+
 def main() -> None:
     """Measure everything, and write the table and the picture."""
-    command = [sys.executable, str(HERE / "server.py")]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert server.stdout
-    addresses = json.loads(server.stdout.readline())
-    os.environ["SSL_CERT_FILE"] = addresses["certificates"]  # for all contenders
-    plain, tls = addresses["http"], addresses["tls"]
-    found = {
-        "bulk": in_turns((*LISTS, *ARRAYS), plain, TEXTS),
-        "wires": {name: in_turns(names, addresses[name], TEXTS) for name, names in WIRES.items()},
-        "queries": in_turns(QUERY, plain, QUERIES),
-        "tls_queries": in_turns(QUERY, tls, QUERIES),
-        "memory": {name: alone(name, tls, (calls,))[0] for name, calls in MEMORY.items()},
-        "imports": imports(),
-        "growth": alone("growth_ours", plain, GROWTH),
-        "stream": alone("stream_ours", plain, GROWTH[1:]),
-    }
-    server.communicate()
+    with server() as addresses:
+        base_url = addresses["http"]
+        found = {
+            "bulk": in_turns((*LISTS, *ARRAYS), base_url, TEXTS),
+            "queries": in_turns(QUERY, base_url, QUERIES),
+            "imports": imports(),
+            "growth": alone("growth_ours", base_url, GROWTH),
+            "stream": alone("stream_ours", base_url, GROWTH[1:]),
+        }
     RESULTS.mkdir(exist_ok=True)
     text = report(found)
     (RESULTS / "speed.md").write_text(text, encoding="utf-8")
