@@ -14,7 +14,7 @@
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
 # make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (a minute)
 # make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (10 minutes)
-# make bench          how fast, and in how much memory, beside its peers, over HTTP and TLS (25 minutes; benchmarks/results)
+# make bench          how fast, and in how much memory, beside its peers, over HTTP and TLS (20 minutes; benchmarks/results)
 # make bench-compression  which encoding is worth asking for (a minute; table in benchmarks/results)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes (3 minutes)
