@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from electronhub_embeddings._workers.rate_limiter import RateLimiter
 
 
+MIN_POOLED_TEXTS = 32
+"""Smallest batch that takes memory of the pool: a query must not wait until documents have become lists."""
+
+
 class BatchSender:
     """Performs the batches and cache lookups of one account. Thread-safe."""
 
@@ -123,6 +127,8 @@ class _Allocation:
             rows = first.call.output.place(first.start, first.stop, dimensions)
             if rows is not None:
                 return rows
+        if count < MIN_POOLED_TEXTS:
+            return np.empty((count, dimensions), np.float32)
         self.block = self._pool.take(4 * count * dimensions)
         return np.ndarray((count, dimensions), np.float32, self.block)
 
