@@ -19,8 +19,7 @@ from electronhub_embeddings._config.secret import (
     reveal,
     without_frames,
 )
-from electronhub_embeddings._http.large_memory import new_memory
-from electronhub_embeddings._http.response_body import DecodeLock
+from electronhub_embeddings._http.response_body import Turns
 from electronhub_embeddings._http.transport import Transport
 from electronhub_embeddings._rate_limit.rate_limit_headers import read_rate_limit_headers
 from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
@@ -47,8 +46,11 @@ MAX_OVERHEAD_BYTES = 1_000_000
 MAX_MODELS_BYTES = 20_000_000
 """Longest list of models, in bytes."""
 
-MIN_LOCKED_TEXTS = 32
-"""Smallest number of texts in a request whose response is read and decoded under the decode lock."""
+MIN_TEXTS_FOR_TURNS = 32
+"""Smallest number of texts in a request whose response is read and decoded in its turn."""
+
+COMPRESSED_TURNS = 2
+"""Compressed bodies that are read at a time: most of that is decompression, which needs no GIL."""
 
 MIN_SECRET_LENGTH = 8
 """Shortest header value that is redacted in errors, in characters: replacing every "1" or "eu" would garble them."""
@@ -66,7 +68,7 @@ class ApiClient:
         self._config = config
         self._secrets = Secret((account.api_key.reveal(), *_confidential_values(config)))
         self._transport = Transport(account, config)
-        self._decode_lock = DecodeLock()
+        self._turns, self._compressed_turns = Turns(1), Turns(COMPRESSED_TURNS)
         self._dimensions: dict[str, int] = {}
         """Under the key "all": the length of the vectors in the first response."""
         self._vector_bytes = 0
@@ -117,8 +119,14 @@ class ApiClient:
             result.status, result.headers_at = answer.status, answer.headers_at
             result.headers = read_rate_limit_headers(answer.headers, time.time())
             limit = MAX_OVERHEAD_BYTES + MAX_VECTOR_BYTES * len(texts)
-            with self._decode_lock.hold() if len(texts) >= MIN_LOCKED_TEXTS else nullcontext(new_memory) as make_buffer:
-                content = answer.read(limit, len(texts) * self._vector_bytes, make_buffer)
+            turns = self._compressed_turns if answer.is_compressed else self._turns
+            with turns.take() if len(texts) >= MIN_TEXTS_FOR_TURNS else nullcontext() as turn:
+                expected = len(texts) * self._vector_bytes
+                if turn is None:
+                    content = answer.read(limit, expected)
+                else:
+                    content = answer.read(limit, expected, turn.make_buffer)
+                    turn.is_read()
                 response = parse_response(answer.status, content, result.headers)
                 result.prompt_tokens, result.total_tokens = response.tokens
                 result.vectors = response.vectors(

@@ -1,13 +1,15 @@
-"""Reads the body of a response; long bodies are read and decoded one at a time, under the decode lock.
+"""Collects the body of a response; long bodies are read and decoded in turns.
 
-This module avoids two costs that would exceed the cost of receiving the bytes. Threads that receive at the same time
-contend for the GIL at every chunk, thousands of times for ten thousand vectors. Newly allocated memory has to be
-cleared by the operating system, so a long body is read into one buffer, which is reused for the next body.
+Turns avoid two costs that would exceed the cost of receiving the bytes. Threads that receive at the same time contend
+for the GIL at every chunk, thousands of times for ten thousand vectors. Newly allocated memory has to be cleared by the
+operating system, so a long body is read into one buffer, which is reused for the next body.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,40 +19,69 @@ from electronhub_embeddings.errors import InvalidResponseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-DECODE_LOCK_TIMEOUT = 0.2
-"""Seconds to wait for the decode lock; after that, the body is read without the lock. Such a long wait means that the
-network is slow, and the operating system has received data meanwhile, so no time is lost."""
+PATIENCE = 0.2
+"""Seconds of reading after which another body no longer waits for its turn. Such a long time means that the network is
+slow, and the operating system receives the other body meanwhile, so no time is lost."""
 
 MAX_LENGTH_DIGITS = 18
 """Digits of `Content-Length` that are parsed."""
 
 
-class DecodeLock:
-    """Lets one thread at a time read and decode a long response, and owns the buffer for its body."""
+class Turn:
+    """The turn of one body, with the buffer that it is read into."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, buffer: memoryview | None = None) -> None:
+        self.buffer = buffer or memoryview(bytearray())
+        self._reads_since = time.monotonic()
+
+    def make_buffer(self, size: int) -> memoryview:
+        """Return a buffer of at least a size, valid until the turn ends."""
+        if len(self.buffer) < size:
+            self.buffer = new_memory(size)
+        return self.buffer
+
+    def is_read(self) -> None:
+        """Note that the body is complete. However long its vectors take, others wait for the end of the turn."""
+        self._reads_since = math.inf
+
+    def has_read_for(self, seconds: float) -> bool:
+        """Return whether reading has taken so long, and goes on."""
+        return time.monotonic() - self._reads_since >= seconds
+
+
+class Turns:
+    """Lets a number of threads at a time read and decode a long body; whoever waits for slow readers goes ahead.
+
+    Args:
+        count: How many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._changed = threading.Condition()
+        self._taken: list[Turn] = []
         self._waiting = 0
-        self._buffer = memoryview(bytearray())
+        self._spare: list[memoryview] = []
 
     @contextmanager
-    def hold(self) -> Generator[Callable[[int], memoryview], None, None]:
-        """Wait for the lock; yield what returns a buffer of at least a size, valid while the lock is held."""
-        self._waiting += 1  # not atomic: a race costs one new buffer
-        acquired = self._lock.acquire(timeout=DECODE_LOCK_TIMEOUT)
-        self._waiting -= 1
+    def take(self) -> Generator[Turn, None, None]:
+        """Wait for a turn."""
+        with self._changed:
+            self._waiting += 1
+            while len(self._taken) >= self._count and not all(turn.has_read_for(PATIENCE) for turn in self._taken):
+                self._changed.wait(PATIENCE)
+            self._waiting -= 1
+            turn = Turn(self._spare.pop() if self._spare else None)
+            self._taken.append(turn)
         try:
-            yield self._reuse_buffer if acquired else new_memory
+            yield turn
         finally:
-            if acquired:
-                if self._waiting <= 0:
-                    self._buffer = memoryview(bytearray())
-                self._lock.release()
-
-    def _reuse_buffer(self, size: int) -> memoryview:
-        if len(self._buffer) < size:
-            self._buffer = new_memory(size)
-        return self._buffer
+            with self._changed:
+                self._taken.remove(turn)
+                self._spare.append(turn.buffer)
+                if not self._waiting:
+                    self._spare.clear()
+                self._changed.notify()
 
 
 class ResponseBody:

@@ -56,6 +56,8 @@ class ApiResponse:
         """The HTTP status."""
         self.headers = dict(response.headers.items())  # a lookup in httpx.Headers takes as long as this conversion
         """The headers, with names in lower case."""
+        self.is_compressed = "content-encoding" in self.headers
+        """Whether the body may have to be decompressed."""
         self._good = response.status_code == HTTPStatus.OK
         self._response = response
         self._timeout = timeout

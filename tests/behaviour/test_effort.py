@@ -91,7 +91,7 @@ def answer(request):
 @pytest.fixture
 def options(monkeypatch):
     """Return the options to reach a service that takes no memory."""
-    monkeypatch.setattr(response_body, "DECODE_LOCK_TIMEOUT", 60)  # this wire is slow, for Python writes the answers
+    monkeypatch.setattr(response_body, "PATIENCE", 60)  # this wire is slow, for Python writes the answers
     with httpx.Client(transport=httpx.MockTransport(answer)) as http:
         yield {"api_key": "ek-test", "base_url": "http://127.0.0.1:9/v1", "http_client": http}
 

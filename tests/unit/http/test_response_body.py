@@ -1,6 +1,8 @@
-"""Response bodies, and the lock under which long ones are read one at a time."""
+"""Response bodies, and the turns in which long ones are read."""
 
+import queue
 import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from electronhub_embeddings._http import response_body
 from electronhub_embeddings._http.large_memory import new_memory
-from electronhub_embeddings._http.response_body import DecodeLock, ResponseBody
+from electronhub_embeddings._http.response_body import ResponseBody, Turn, Turns
 from electronhub_embeddings.errors import InvalidResponseError
 
 MAX_BYTES = 1_000_000
@@ -34,6 +36,11 @@ def test_a_body_is_what_came(size, cuts, expected, announced, packed):
     headers |= {"content_encoding": "gzip"} if packed else {}
     cuts = {min(cut, size) for cut in cuts}
     assert bytes(read(content, cuts, expected=expected or 0, **headers).content) == content
+
+
+def test_an_empty_chunk_is_nothing():
+    """Decompression can begin with one, before there is a buffer."""
+    assert bytes(read(b"", make=Turn().make_buffer).content) == b""
 
 
 def test_a_body_of_the_expected_length_is_not_copied():
@@ -76,61 +83,74 @@ def test_no_room_is_made_for_what_cannot_come(length):
     assert max(sizes) == len(b"abc")
 
 
-def test_long_bodies_are_read_one_at_a_time():
-    """The next body is read after the first one is done, and reuses its buffer."""
-    lock, first_in, first_out, order = DecodeLock(), threading.Event(), threading.Event(), []
+def enter(turns, events):
+    """Take a turn in a thread of its own; return the thread, and the event that ends the turn."""
+    leave = threading.Event()
 
-    def first():
-        with lock.hold() as make:
-            order.append(("first", make(10)))
-            first_in.set()
-            assert first_out.wait(10)
-            order.append("first is done")
+    def work():
+        with turns.take() as turn:
+            events.put((turn, turn.make_buffer(10)))
+            assert leave.wait(10)
 
-    def second():
-        assert first_in.wait(10)
-        waiting.set()
-        with lock.hold() as make:
-            order.append(("second", make(5)))
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, leave
 
-    waiting = threading.Event()
-    threads = [threading.Thread(target=target) for target in (first, second)]
-    for thread in threads:
-        thread.start()
-    assert waiting.wait(10)
-    while not lock._waiting:
-        pass
-    first_out.set()
-    for thread in threads:
+
+def wait_for_another(turns):
+    """Wait until a thread waits for its turn."""
+    end = time.monotonic() + 10
+    while not turns._waiting:
+        assert time.monotonic() < end
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_long_bodies_are_read_in_turns(count):
+    """No more than `count` bodies are read at a time; the next one takes over a buffer of one that is done."""
+    turns, events = Turns(count), queue.SimpleQueue()
+    first = [enter(turns, events) for _ in range(count)]
+    buffers = [events.get(timeout=10)[1] for _ in first]
+    assert len({id(buffer) for buffer in buffers}) == count
+    other = enter(turns, events)
+    wait_for_another(turns)
+    assert events.empty()
+    first[0][1].set()
+    assert any(events.get(timeout=10)[1] is buffer for buffer in buffers)
+    for thread, leave in [*first, other]:
+        leave.set()
         thread.join(10)
-    (_, buffer), done, (_, same) = order
-    assert done == "first is done"
-    assert same is buffer
 
 
-def test_whoever_waited_long_goes_ahead_with_a_buffer_of_its_own(monkeypatch):
-    """A slow connection does not block other readers, and no two bodies share a buffer."""
-    monkeypatch.setattr(response_body, "DECODE_LOCK_TIMEOUT", 0.001)
-    lock = DecodeLock()
-    with lock.hold() as make:
-        buffer = make(100)
-        other = []
-
-        def hasty():
-            with lock.hold() as make:
-                other.append(make(100))
-
-        thread = threading.Thread(target=hasty)
-        thread.start()
+def test_nobody_waits_for_a_slow_network(monkeypatch):
+    """After a while, another body is read beside a slow one, into a buffer of its own."""
+    monkeypatch.setattr(response_body, "PATIENCE", 0.001)
+    turns, events = Turns(1), queue.SimpleQueue()
+    both = [enter(turns, events), enter(turns, events)]
+    (_, buffer), (_, other) = [events.get(timeout=10) for _ in both]
+    assert other is not buffer
+    for thread, leave in both:
+        leave.set()
         thread.join(10)
-        assert make(100) is buffer
-    assert other[0] is not buffer
+
+
+def test_everybody_waits_for_vectors_to_become_lists(monkeypatch):
+    """A body that is read, but whose vectors take long, is waited for: reading more would only take memory."""
+    monkeypatch.setattr(response_body, "PATIENCE", 0.0)
+    turns, events = Turns(1), queue.SimpleQueue()
+    with turns.take() as turn:
+        turn.is_read()
+        thread, leave = enter(turns, events)
+        wait_for_another(turns)
+        assert events.empty()
+    assert events.get(timeout=10)
+    leave.set()
+    thread.join(10)
 
 
 def test_a_buffer_that_no_body_waits_for_is_released():
     """The buffer is released if no other body is waiting."""
-    lock = DecodeLock()
-    with lock.hold() as make:
-        buffer = make(100)
-    with lock.hold() as make:
-        assert make(100) is not buffer
+    turns = Turns(1)
+    with turns.take() as turn:
+        buffer = turn.make_buffer(100)
+    with turns.take() as turn:
+        assert turn.make_buffer(100) is not buffer
