@@ -6,7 +6,7 @@ import asyncio
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from electronhub_embeddings._codec.text_preparation import refuse_other_kinds
+from electronhub_embeddings._codec.text_checks import refuse_other_kinds
 from electronhub_embeddings._config.foreign_names import describe_foreign_name
 from electronhub_embeddings._config.options import DECLARED
 from electronhub_embeddings._config.secret import HIDDEN, drop_frames, reveal, without_frames

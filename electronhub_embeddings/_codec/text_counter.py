@@ -6,7 +6,7 @@ from array import array
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.text_preparation import TextInputs, prepare_texts
+from electronhub_embeddings._codec.distinct_texts import TextInputs, prepare_texts
 from electronhub_embeddings.errors import InputError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from electronhub_embeddings.errors import InvalidResponseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
+    from electronhub_embeddings._codec.distinct_texts import TextInputs
 
 
 class VectorOutput:

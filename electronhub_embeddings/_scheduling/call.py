@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
+    from electronhub_embeddings._codec.distinct_texts import TextInputs
     from electronhub_embeddings._config.request_config import RequestConfig
     from electronhub_embeddings._scheduling.drift_guard import DriftGuard, ModelChange
     from electronhub_embeddings._scheduling.progress import Progress

@@ -12,7 +12,7 @@ from electronhub_embeddings.errors import ElectronHubError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
+    from electronhub_embeddings._codec.distinct_texts import TextInputs
     from electronhub_embeddings._rate_limit.outlook import Outlook
     from electronhub_embeddings._scheduling.call import Attachment
     from electronhub_embeddings._scheduling.job_forecast import JobForecast

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from electronhub_embeddings._codec.text_preparation import check_query
+from electronhub_embeddings._codec.text_checks import check_query
 from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.async_streaming import aembed_iterable
 from electronhub_embeddings._session.embedding import no_vectors, prepare

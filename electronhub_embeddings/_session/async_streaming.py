@@ -7,7 +7,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts, refuse_other_kinds
+from electronhub_embeddings._codec.distinct_texts import prepare_texts
+from electronhub_embeddings._codec.text_checks import refuse_other_kinds
 from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.batches_in_flight import BatchesInFlight, shift_positions
 from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar

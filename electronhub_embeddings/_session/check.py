@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._codec.distinct_texts import prepare_texts
 from electronhub_embeddings._config.account import CODING_PLAN_KEY
 from electronhub_embeddings._rate_limit.wording import AFTER_STORE_FAILURE
 from electronhub_embeddings._scheduling.progress import Progress

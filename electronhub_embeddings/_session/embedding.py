@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from electronhub_embeddings._codec.text_preparation import check_query, prepare_texts
+from electronhub_embeddings._codec.distinct_texts import prepare_texts
+from electronhub_embeddings._codec.text_checks import check_query
 from electronhub_embeddings._config.import_lock import importing
 from electronhub_embeddings._scheduling.progress import Progress
 from electronhub_embeddings._session.progress_bar import REDRAW_INTERVAL, ProgressBar
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
+    from electronhub_embeddings._codec.distinct_texts import TextInputs
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._session.lifecycle import Lifecycle
 

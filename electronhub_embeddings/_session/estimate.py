@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from electronhub_embeddings._codec.text_checks import refuse_other_kinds
 from electronhub_embeddings._codec.text_counter import TextCounter
-from electronhub_embeddings._codec.text_preparation import refuse_other_kinds
 from electronhub_embeddings._config.checks import check_price
 from electronhub_embeddings._rate_limit.wording import counted, in_words, limit_in_words
 from electronhub_embeddings.usage import PRICED_TOKENS

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from electronhub_embeddings._codec.distinct_texts import CachedInputs
 from electronhub_embeddings._codec.reference_vector import REFERENCE_TEXT
-from electronhub_embeddings._codec.text_preparation import CachedInputs
 from electronhub_embeddings._codec.vector_decoding import FLOAT32
 from electronhub_embeddings._storage.database import Database
 from electronhub_embeddings._storage.file_opening import FileFormat, ForeignFileError
@@ -33,7 +33,7 @@ from electronhub_embeddings.errors import CacheError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
+    from electronhub_embeddings._codec.distinct_texts import TextInputs
 
 logger = logging.getLogger("electronhub_embeddings")
 

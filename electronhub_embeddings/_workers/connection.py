@@ -28,7 +28,7 @@ from electronhub_embeddings.usage import tracked_usages
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from electronhub_embeddings._codec.text_preparation import TextInputs
+    from electronhub_embeddings._codec.distinct_texts import TextInputs
     from electronhub_embeddings._config.options import Options
     from electronhub_embeddings._rate_limit.limit_status import LimitStatus
     from electronhub_embeddings._scheduling.job_forecast import JobForecast

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._codec.distinct_texts import prepare_texts
 from electronhub_embeddings._storage import database, file_opening
 from electronhub_embeddings._storage import vector_cache as cache
 from electronhub_embeddings._storage.vector_cache import VectorCache

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from electronhub_embeddings._codec.distinct_texts import TextInputs, prepare_texts
 from electronhub_embeddings._codec.text_counter import TextCounter
-from electronhub_embeddings._codec.text_preparation import TextInputs, prepare_texts
 from electronhub_embeddings.errors import InputError
 
 PARTS = st.lists(st.lists(st.sampled_from(["a", "bb", "é", "a longer one", "漢字"]) | st.text("xyz", min_size=1)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._codec.distinct_texts import prepare_texts
 from electronhub_embeddings._codec.vector_output import VectorOutput
 from electronhub_embeddings.errors import InvalidResponseError
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._codec.distinct_texts import prepare_texts
 from electronhub_embeddings._session.async_streaming import astream
 from electronhub_embeddings._session.streaming import stream
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InputError, ServerError

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electronhub_embeddings import CacheError, ElectronHubError, InvalidResponseError
-from electronhub_embeddings._codec.text_preparation import prepare_texts
+from electronhub_embeddings._codec.distinct_texts import prepare_texts
 from electronhub_embeddings._storage import vector_cache as cache
 from electronhub_embeddings._storage.database import Database
 from electronhub_embeddings._storage.vector_cache import VectorCache
