@@ -25,7 +25,10 @@ MAKERS = {
 }
 
 QUIET = ("-W", "error::ResourceWarning")
-"""Without -X dev: asyncio's debug mode tells of every callback that takes 0.1 s, as the making of a connection does."""
+"""Without -X dev: asyncio's debug mode tells of every callback that takes 0.1 s, as the making of a connection does.
+
+Where a test needs -X dev for its warnings, it runs its event loop with `debug=False`.
+"""
 
 BULK = {
     "client sync": ("client", "thing.embed(texts)"),
@@ -101,7 +104,7 @@ async def main():
     while waiting() < 20:
         await asyncio.sleep(0.002)
 
-asyncio.run(main())
+asyncio.run(main(), debug=False)
 """,
 }
 
@@ -129,7 +132,7 @@ def test_leaving_without_closing(emulator, tmp_path, store):
     script = """
 thing = Kind(rate_limit_store=sys.argv[1] or None)
 thing.embed(["one", "two"])
-asyncio.run(thing.aembed(["three"]))
+asyncio.run(thing.aembed(["three"]), debug=False)
 next(thing.iter_embed(["four", "five"]))
 other = Kind(dimensions=8, rate_limit_store=sys.argv[1] or None)
 other.embed_query("six")
