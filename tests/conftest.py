@@ -30,9 +30,14 @@ TIMEOUT = 30.0
 STATE_FOLDER_VARIABLES = ("XDG_STATE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA")
 """What platformdirs reads for the user's state folder: on Linux and macOS, and on Windows."""
 
-if "CI" not in os.environ:  # in CI, Hypothesis selects its own profile, which has no deadline either
-    settings.register_profile("patient", deadline=None)  # on a busy machine, the duration of an example means nothing
-    settings.load_profile("patient")
+settings.register_profile(
+    "everyday",
+    # In CI, Hypothesis's own profile: the same examples on every run.
+    settings.get_profile("ci" if "CI" in os.environ else "default"),
+    max_examples=40,  # more than `make mutants` needs to notice every change
+    deadline=None,  # on a busy machine, the duration of an example means nothing
+)
+settings.load_profile("everyday")
 settings.register_profile("long", max_examples=50_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile(
     # Few examples, always the same ones: a failure is always caused by the mutant. Nobody reads it, so that a smaller
