@@ -187,19 +187,29 @@ sys.modules["owner"] = owner
 @pytest.mark.parametrize(
     "options", ["", pytest.param("cache='vectors.sqlite'", marks=pytest.mark.slow)], ids=["plain", "cache"]
 )
-@pytest.mark.parametrize("module", ["httpx", "msgspec", "numpy", "pybase64"])
-def test_a_module_that_cannot_be_imported(emulator, tmp_path, module, options):
-    """Each call ends with an error that names it, although only a worker thread imports it."""
+def test_a_module_that_cannot_be_imported(emulator, tmp_path, options):
+    """Each call ends with an error that names it, although only a worker thread imports it.
+
+    Each module is missing in a process of its own, forked before any of them is imported.
+    """
+    modules = ["httpx", "msgspec", "numpy", "pybase64"]
     script = f"""
 os.chdir(sys.argv[1])
-sys.modules["{module}"] = None
-for _ in range(2):
-    try:
-        Kind({options}).embed(["one"])
-    except Exception as error:
-        print("{module}" in str(error))
+for module in {modules}:
+    assert module not in sys.modules
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0
+        continue
+    sys.modules[module] = None
+    for _ in range(2):
+        try:
+            Kind({options}).embed(["one"])
+        except Exception as error:
+            print(module, module in str(error))
+    break
 """
-    assert run("client", script, emulator(rpm=0), tmp_path) == (0, "True\nTrue\n", "")
+    said = "".join(f"{module} True\n" * 2 for module in modules)
+    assert run("client", script, emulator(rpm=0), tmp_path) == (0, said, "")
 
 
 # Ctrl-C.
