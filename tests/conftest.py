@@ -17,7 +17,7 @@ from electronhub_embeddings._scheduling import retry_policy
 from electronhub_embeddings._scheduling.drift_guard import DriftGuard
 from electronhub_embeddings._workers import drift_check
 from electronhub_embeddings.emulator import Emulator, faults
-from support.entry_points import ENTRY_POINTS, EntryPoint
+from support.entry_points import ENTRY_POINTS, EntryPoint, in_turn
 from support.recording_server import RecordingServer
 from support.window_changes import forget_windows
 
@@ -185,9 +185,16 @@ def client(closing):
     return make
 
 
-@pytest.fixture(params=ENTRY_POINTS)
+def pytest_generate_tests(metafunc):
+    """Run tests that ask for `entry_point`, and do not choose, with all six."""
+    chosen = any("entry_point" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "entry_point" in metafunc.fixturenames and not chosen:
+        metafunc.parametrize("entry_point", in_turn(metafunc.function.__name__), indirect=True)
+
+
+@pytest.fixture
 def entry_point(request, closing):
-    """Return each of the six entry points in turn."""
+    """Return an entry point."""
     return EntryPoint(ENTRY_POINTS[request.param], closing)
 
 

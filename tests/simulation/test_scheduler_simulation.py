@@ -4,7 +4,7 @@ import pytest
 
 from simulation.run import describe, simulate, watched_log
 
-SEEDS = 200
+SEEDS = 120
 QUICK_SEEDS = 60
 """Seeds of every `make test`; `make check` runs the others."""
 

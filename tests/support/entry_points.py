@@ -11,9 +11,12 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
+
+from support.child_processes import slow_except
 
 
 @cache
@@ -106,6 +109,15 @@ if find_spec("llama_index") and find_spec("llama_index.core"):  # the namespace 
 
 SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 """One entry point of each class, for what happens before any text is embedded."""
+
+
+HALVES = ("client sync", "LangChain async", "LlamaIndex sync"), ("client async", "LangChain sync", "LlamaIndex async")
+"""Each has every class, and both ways."""
+
+
+def in_turn(test):
+    """Return parameters for `entry_point`: all of them, half of which, by the test's name, are left to `make check`."""
+    return slow_except(HALVES[crc32(test.encode()) % 2], ENTRY_POINTS)
 
 
 def paired(cases):
