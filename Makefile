@@ -38,9 +38,9 @@ UV := $(BIN)/uv pip install --quiet
 # of requirements, for uv.lock itself names the files of one index.
 install = $(or $(3),$(BIN)/uv) export --quiet --frozen --no-default-groups $(2) --output-file $(1)/locked.txt && \
 	$(or $(3),$(BIN)/uv) pip install --quiet --python $(1)/bin/python --requirement $(1)/locked.txt
-# Two tests for each core: half of the time a test waits, for a window or a process of its own. More than four processes
-# only make tests about time slow.
-WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 4))")
+# One more process than cores, for tests that wait. Each has to import the frameworks and to collect the tests, and more
+# than four only make tests about time slow.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 4))")
 ON_ALL_CORES := -n $(WORKERS) --dist worksteal --quiet
 HAS_REDIS := $(shell command -v redis-server)
 
@@ -59,9 +59,10 @@ check:
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory rest
 
-# Two at a time, the longest ones first, each with its own output in one piece.
+# The longest ones first, each with its own output in one piece. Three at a time, also on two cores: each waits for
+# downloads, services and processes of its own.
 rest: .venv/ready redis
-	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+	@$(MAKE) --no-print-directory -j3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
 		HAS_REDIS=$(HAS_REDIS) ecosystem slow lowest packaging service-context pyright site
 
 lint: .venv/ready
@@ -134,11 +135,12 @@ dist: .venv/ready
 	rm -rf dist
 	$(BIN)/python distributions/build.py dist
 
-release-check: export DIST = $(CURDIR)/dist
+# The tests would build a release of their own in each process.
+release-check packaging: export DIST = $(CURDIR)/dist
 release-check: dist
 	$(BIN)/python -m pytest tests/packaging/test_release.py tests/packaging/test_distributions.py -n 2 --dist worksteal
 
-packaging: .venv/ready
+packaging: dist
 	$(BIN)/python -m pytest tests/packaging -n 2 --dist worksteal
 
 .venv/ready: pyproject.toml uv.lock

@@ -1,5 +1,6 @@
 """Shared fixtures: services on loopback, clients that are closed after the test, and a clean environment."""
 
+import gc
 import os
 import threading
 import time
@@ -16,7 +17,7 @@ from electronhub_embeddings._scheduling import retry_policy
 from electronhub_embeddings._scheduling.drift_guard import DriftGuard
 from electronhub_embeddings._workers import drift_check
 from electronhub_embeddings.emulator import Emulator, faults
-from support.entry_points import ENTRY_POINTS, EntryPoint
+from support.entry_points import ENTRY_POINTS, EntryPoint, in_turn
 from support.recording_server import RecordingServer
 from support.window_changes import forget_windows
 
@@ -29,9 +30,14 @@ TIMEOUT = 30.0
 STATE_FOLDER_VARIABLES = ("XDG_STATE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA")
 """What platformdirs reads for the user's state folder: on Linux and macOS, and on Windows."""
 
-if "CI" not in os.environ:  # in CI, Hypothesis selects its own profile, which has no deadline either
-    settings.register_profile("patient", deadline=None)  # on a busy machine, the duration of an example means nothing
-    settings.load_profile("patient")
+settings.register_profile(
+    "everyday",
+    # In CI, Hypothesis's own profile: the same examples on every run.
+    settings.get_profile("ci" if "CI" in os.environ else "default"),
+    max_examples=40,  # more than `make mutants` needs to notice every change
+    deadline=None,  # on a busy machine, the duration of an example means nothing
+)
+settings.load_profile("everyday")
 settings.register_profile("long", max_examples=50_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile(
     # Few examples, always the same ones: a failure is always caused by the mutant. Nobody reads it, so that a smaller
@@ -49,6 +55,17 @@ settings.register_profile(
 def pytest_addoption(parser):
     """Let `--full` run the endurance tests at full length."""
     parser.addoption("--full", action="store_true", help="run the tests in endurance/ at full length")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the garbage collector away from modules and tests, which stay: each look at all of them takes 0.2 s."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -168,9 +185,16 @@ def client(closing):
     return make
 
 
-@pytest.fixture(params=ENTRY_POINTS)
+def pytest_generate_tests(metafunc):
+    """Run tests that ask for `entry_point`, and do not choose, with all six."""
+    chosen = any("entry_point" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "entry_point" in metafunc.fixturenames and not chosen:
+        metafunc.parametrize("entry_point", in_turn(metafunc.function.__name__), indirect=True)
+
+
+@pytest.fixture
 def entry_point(request, closing):
-    """Return each of the six entry points in turn."""
+    """Return an entry point."""
     return EntryPoint(ENTRY_POINTS[request.param], closing)
 
 

@@ -47,6 +47,7 @@ def hash_signs(data: bytes, width: int) -> NDArray[np.int8]:
     return signs
 
 
+@lru_cache(maxsize=1024)  # a test that asks for a text's vector has often just embedded it
 def _hash_text(text: str, width: int) -> NDArray[np.int32]:
     total = np.zeros(width, np.int32)
     for word, count in Counter(_WORD.findall(text.casefold())).items():

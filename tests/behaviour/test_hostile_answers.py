@@ -142,8 +142,8 @@ except ElectronHubError as error:
 @pytest.mark.parametrize(
     ("encoding", "make"),
     [
-        ("gzip", lambda: zeros(10)),
-        pytest.param("gzip, gzip", lambda: gzip.compress(zeros(10))),
+        pytest.param("gzip", lambda: zeros(10), marks=pytest.mark.slow),
+        ("gzip, gzip", lambda: gzip.compress(zeros(10))),
         ("zstd", lambda: run_length_zeros(10)),
     ],
     ids=["gzip", "gzip twice", "zstd"],

@@ -142,6 +142,7 @@ def test_a_killed_process_leaves_the_others_right(worker, emulator, client, besi
     assert free(end + period + SAFETY_MARGIN + 0.01) == limit
 
 
+@pytest.mark.slow  # test_default_store.py has the same every day, with the file that nobody names
 def test_a_script_started_again_knows_what_it_has_sent(worker, emulator):
     """A second run within the window waits for the slots of the first one."""
     service = emulator(rpm=5, window=2.0)

@@ -6,16 +6,13 @@ from email import message_from_bytes
 
 import pytest
 
-from support.packages import UV, run
 from support.repository import ROOT
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(built):
     """Return the metadata that an index shows: links by name, and the README."""
-    out = tmp_path_factory.mktemp("dist")
-    run(UV, "build", "--quiet", "--sdist", "--out-dir", out, ROOT)
-    with tarfile.open(next(out.glob("*.tar.gz"))) as archive:
+    with tarfile.open(built["sdist"]) as archive:
         information = next(name for name in archive.getnames() if name.count("/") == 1 and name.endswith("/PKG-INFO"))
         metadata = message_from_bytes(archive.extractfile(information).read())
     return dict(link.split(", ", 1) for link in metadata.get_all("Project-URL")), metadata.get_payload()

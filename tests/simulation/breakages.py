@@ -261,6 +261,11 @@ BREAKAGES = {
 }
 
 WHERE = {
+    "documents alone are spread": "calm",
+    "an interactive call that waits is forgotten": "beside",
+    "the wrong text is left out": "guilty company",
+    "a refusal for size teaches nothing": "everything",
+    "a due probe without a place wakes the leader": "guilty company",
     "a search goes text by text": "refusals",
     "a request is never taken to be at fault": "refusals",
     "the refusal of a request is forgotten": "refusals",

@@ -7,20 +7,32 @@ import asyncio
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
 
-from electronhub_embeddings import EmbeddingsClient
+from support.child_processes import slow_except
+
+
+@cache
+def _load(module, name):
+    """Import a class."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the oldest cores of LlamaIndex warn about the newest pydantic
+        return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True)
 class EntryPointKind:
     """A class and its methods to embed texts, either sync or async."""
 
-    cls: type
+    place: tuple[str, str]
+    """The module and the name of the class."""
     embed: Callable[[Any, list[str]], Any]
     query: Callable[[Any, str], Any]
     estimate: Callable[..., Any]
@@ -29,10 +41,19 @@ class EntryPointKind:
     number: type
     """The type of its numbers."""
 
+    @property
+    def cls(self):
+        """The class, imported when it is needed: LlamaIndex takes seconds."""
+        return _load(*self.place)
+
+
+CLIENT = ("electronhub_embeddings", "EmbeddingsClient")
+LANGCHAIN = ("langchain_electronhub", "ElectronHubEmbeddings")
+LLAMA_INDEX = ("llama_index_electronhub", "ElectronHubEmbedding")
 
 ENTRY_POINTS = {
     "client sync": EntryPointKind(
-        EmbeddingsClient,
+        CLIENT,
         lambda client, texts: client.embed(texts),
         lambda client, text: client.embed_query(text),
         lambda client, texts, **options: client.estimate(texts, **options),
@@ -40,7 +61,7 @@ ENTRY_POINTS = {
         np.float32,
     ),
     "client async": EntryPointKind(
-        EmbeddingsClient,
+        CLIENT,
         lambda client, texts: asyncio.run(client.aembed(texts)),
         lambda client, text: asyncio.run(client.aembed_query(text)),
         lambda client, texts, **options: asyncio.run(client.aestimate(texts, **options)),
@@ -50,10 +71,8 @@ ENTRY_POINTS = {
 }
 
 if find_spec("langchain_core"):
-    from langchain_electronhub import ElectronHubEmbeddings
-
     ENTRY_POINTS["LangChain sync"] = EntryPointKind(
-        ElectronHubEmbeddings,
+        LANGCHAIN,
         lambda model, texts: model.embed_documents(texts),
         lambda model, text: model.embed_query(text),
         lambda model, texts, **options: model.estimate(texts, **options),
@@ -61,7 +80,7 @@ if find_spec("langchain_core"):
         float,
     )
     ENTRY_POINTS["LangChain async"] = EntryPointKind(
-        ElectronHubEmbeddings,
+        LANGCHAIN,
         lambda model, texts: asyncio.run(model.aembed_documents(texts)),
         lambda model, text: asyncio.run(model.aembed_query(text)),
         lambda model, texts, **options: asyncio.run(model.aestimate(texts, **options)),
@@ -70,12 +89,8 @@ if find_spec("langchain_core"):
     )
 
 if find_spec("llama_index") and find_spec("llama_index.core"):  # the namespace of this package alone is not the core
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the oldest cores warn about the newest pydantic at import
-        from llama_index_electronhub import ElectronHubEmbedding
-
     ENTRY_POINTS["LlamaIndex sync"] = EntryPointKind(
-        ElectronHubEmbedding,
+        LLAMA_INDEX,
         lambda model, texts: model.get_text_embedding_batch(texts),
         lambda model, text: model.get_query_embedding(text),
         lambda model, texts, **options: model.estimate(texts, **options),
@@ -83,7 +98,7 @@ if find_spec("llama_index") and find_spec("llama_index.core"):  # the namespace 
         float,
     )
     ENTRY_POINTS["LlamaIndex async"] = EntryPointKind(
-        ElectronHubEmbedding,
+        LLAMA_INDEX,
         lambda model, texts: asyncio.run(model.aget_text_embedding_batch(texts)),
         lambda model, text: asyncio.run(model.aget_query_embedding(text)),
         lambda model, texts, **options: asyncio.run(model.aestimate(texts, **options)),
@@ -94,6 +109,15 @@ if find_spec("llama_index") and find_spec("llama_index.core"):  # the namespace 
 
 SYNC = [name for name in ENTRY_POINTS if name.endswith(" sync")]
 """One entry point of each class, for what happens before any text is embedded."""
+
+
+HALVES = ("client sync", "LangChain async", "LlamaIndex sync"), ("client async", "LangChain sync", "LlamaIndex async")
+"""Each has every class, and both ways."""
+
+
+def in_turn(test):
+    """Return parameters for `entry_point`: all of them, half of which, by the test's name, are left to `make check`."""
+    return slow_except(HALVES[crc32(test.encode()) % 2], ENTRY_POINTS)
 
 
 def paired(cases):
@@ -121,6 +145,7 @@ class EntryPoint:
 
     def __init__(self, kind, closing):
         self.kind = kind
+        self._cls = kind.cls
         self._closing = closing
 
     def make(self, service, **options):
@@ -129,7 +154,7 @@ class EntryPoint:
 
     def build(self, **options):
         """Create an object."""
-        return self._closing(self.kind.cls(**options))
+        return self._closing(self._cls(**options))
 
     def embed(self, thing, texts):
         """Embed documents."""

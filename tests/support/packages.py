@@ -14,17 +14,7 @@ UV = Path(sys.executable).with_name("uv")
 
 def run(*command: object) -> str:
     """Run a command and return its output; its error fails the test."""
-    done = _run(command)
+    arguments = [str(part) for part in command]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
-
-
-def fail(*command: object) -> str:
-    """Run a command that must fail, and return its error output."""
-    done = _run(command)
-    assert done.returncode, done.stdout
-    return done.stderr
-
-
-def _run(command: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd="/")

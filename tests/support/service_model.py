@@ -70,6 +70,8 @@ class Job:
     """Seconds at most between the headers and the end of an answer."""
     period: float = PERIOD
     """Seconds over which the service really counts, whatever its documents say."""
+    forecasts: bool = False
+    """Whether to ask before each call when one of the next can start."""
 
 
 @dataclass
@@ -146,9 +148,10 @@ class _Simulation:
         """Start what may start, and look again when the window says so."""
         job, run = self.job, self.run_
         while self.in_flight < job.concurrency and self.done + self.in_flight < job.calls:
-            more = self.random.randint(1, 5)
-            forecast = (len(run.starts), more, self.now + run.window.delay(self.now, cap=job.cap, calls=more))
-            run.forecasts.append(forecast)
+            if job.forecasts:
+                more = self.random.randint(1, 5)
+                due = self.now + run.window.delay(self.now, cap=job.cap, calls=more)
+                run.forecasts.append((len(run.starts), more, due))
             slot = str(len(run.starts))
             pause = run.window.acquire(self.now, slot, max_duration=70.0, cap=job.cap)
             if pause is None:

@@ -130,7 +130,7 @@ def test_a_refusal_begins_the_full_periods_anew():
     assert guess.value == 20
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(limit=st.integers(1, 300), guessed=st.integers(1, 300))
 def test_trials_that_fail_are_an_hour_apart_and_then_a_day(limit, guessed):
     """From any initial guess within the limit, the guess comes within a tenth of the limit in a month."""
@@ -142,8 +142,8 @@ def test_trials_that_fail_are_an_hour_apart_and_then_a_day(limit, guessed):
     assert guess.proven >= 0.9 * limit
 
 
-@settings(max_examples=15)
-@given(st.lists(st.integers(1, 60), min_size=2, max_size=5))
+@settings(max_examples=8)
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=4))
 def test_a_limit_that_changes_is_followed(limits):
     """A limit that changes repeatedly without notice is learned each time, at the cost of a few refusals."""
     guess = GuessedLimit()

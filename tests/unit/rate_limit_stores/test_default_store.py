@@ -112,7 +112,7 @@ def test_a_script_started_again(run, emulator):
     assert (statuses(service), len(service.calls)) == ({200}, 5)
 
 
-@pytest.mark.parametrize("entry_point", slow_except({"client sync", "LangChain async"}, ENTRY_POINTS), indirect=True)
+@pytest.mark.parametrize("entry_point", slow_except({"LangChain async"}, ENTRY_POINTS), indirect=True)
 def test_another_process_of_every_face(entry_point, run, emulator):
     """In every framework, the requests of another process count; nothing is set."""
     service = emulator(rpm=3)

@@ -91,10 +91,10 @@ def test_accounts_do_not_touch_each_other(store):
 
 def test_processes_lose_no_change(store, server):
     """No change is lost if several processes change one window concurrently."""
-    children = begin(counting_script(RedisStore), server.url, 80, count=3)
+    children = begin(counting_script(RedisStore), server.url, 40, count=3)
     release(children)
     finish(children)
-    assert store().update(look)[0].limit == 3 * 80
+    assert store().update(look)[0].limit == 3 * 40
 
 
 def test_a_change_is_one_round_trip(store, server):

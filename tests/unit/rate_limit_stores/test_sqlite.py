@@ -81,10 +81,10 @@ def test_threads_lose_no_change(store):
 
 def test_processes_lose_no_change(store, path):
     """No change is lost if several processes create a file concurrently and change it."""
-    children = begin(counting_script(SQLiteStore), path, 100, count=4)
+    children = begin(counting_script(SQLiteStore), path, 100, count=3)
     release(children)
     finish(children)
-    assert store().update(look)[0].limit == 4 * 100
+    assert store().update(look)[0].limit == 3 * 100
 
 
 def test_a_new_file_is_opened_by_many_at_the_same_moment(closing, tmp_path):
@@ -99,7 +99,7 @@ def test_a_new_file_is_opened_by_many_at_the_same_moment(closing, tmp_path):
         except sqlite3.Error as error:
             failures.append(error)
 
-    for number in range(40):
+    for number in range(20):
         path, meeting = str(tmp_path / f"{number}.db"), threading.Barrier(4)
         threads = [threading.Thread(target=work, args=(path, meeting)) for _ in range(4)]
         for thread in threads:

@@ -250,7 +250,7 @@ def test_forked_children_use_it(client, emulator, path):
     for thread in threads:
         thread.start()
     statuses = []
-    for number in range(15):
+    for number in range(8):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, which is the point
             pid = os.fork()
@@ -261,11 +261,11 @@ def test_forked_children_use_it(client, emulator, path):
     stop.set()
     for thread in threads:
         thread.join()
-    assert statuses == [0] * 15
+    assert statuses == [0] * 8
     assert trouble == []
     hits = ours.usage.cache_hits
-    ours.embed([f"child {number}" for number in range(15)])
-    assert ours.usage.cache_hits == hits + 15
+    ours.embed([f"child {number}" for number in range(8)])
+    assert ours.usage.cache_hits == hits + 8
 
 
 # Damage.
