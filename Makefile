@@ -197,7 +197,7 @@ bench: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/speed/wire.py
 
 bench-compression: .venv-bench/ready
-	.venv-bench/bin/python benchmarks/compression.py
+	.venv-bench/bin/python benchmarks/speed/compression.py
 
 bench-pacing: .venv/ready
 	$(BIN)/python benchmarks/pacing.py
