@@ -16,6 +16,7 @@
 # make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (10 minutes)
 # make bench          how fast, and in how much memory, beside its peers, over HTTP and TLS (20 minutes; benchmarks/results)
 # make bench-compression  which encoding is worth asking for (a minute; table in benchmarks/results)
+# make bench-ingestion  a million texts on each plan and over TLS, and texts into FAISS, pgvector and Qdrant (8 minutes)
 # make bench-limit    this package and its peers under the same limit (11 minutes; table and picture in benchmarks/results)
 # make bench-pacing   how close to the shortest possible time the limiter comes (3 minutes)
 # make bench-forecast  how close an estimate comes: 200 jobs of real text, ten of them in real minutes (15 minutes)
@@ -47,7 +48,7 @@ HAS_REDIS := $(shell command -v redis-server)
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging release-check ecosystem site faults lock redis chromium matrix dist mutants bench bench-compression bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
+.PHONY: demo test check rest lint types pyright unit coverage slow simulate simulate-breakages service-context lowest packaging release-check ecosystem site faults lock redis chromium matrix dist mutants bench bench-compression bench-ingestion bench-limit bench-pacing bench-forecast bench-company kills million soak audit clean
 
 demo: .venv-demo/ready
 	@.venv-demo/bin/python examples/quickstart.py
@@ -199,7 +200,11 @@ bench: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/speed/wire.py
 
 bench-compression: .venv-bench/ready
-	.venv-bench/bin/python benchmarks/compression.py
+	.venv-bench/bin/python benchmarks/speed/compression.py
+
+bench-ingestion: .venv-bench/ready
+	PYTHONPATH=.:tests $(BIN)/python benchmarks/plans.py
+	PYTHONPATH=.:tests .venv-bench/bin/python benchmarks/speed/ingestion.py
 
 bench-pacing: .venv/ready
 	$(BIN)/python benchmarks/pacing.py

@@ -7,14 +7,17 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
     from electronhub_embeddings import EmbeddingsClient
 
 MODEL = "text-embedding-3-small"
@@ -22,9 +25,12 @@ KEY = "ek-benchmark"
 DIMENSIONS = 1536
 CONNECTIONS = 7
 """As many as ours uses for documents."""
+CHUNK = 10_000
+"""Texts that a job of lists embeds at a time."""
 
 Embed = Callable[[Sequence[str]], Any]
 Ask = Callable[[str], Any]
+Job = Callable[[Iterable[str]], Iterator[Any]]
 
 
 def floor_lists(base_url: str) -> Embed:
@@ -108,6 +114,20 @@ def decompress(body: bytes, encoding: str) -> bytes:
     return body
 
 
+def electronhub_model(base_url: str) -> Embeddings:
+    """Return the LangChain model of this package."""
+    from langchain_electronhub import ElectronHubEmbeddings
+
+    return ElectronHubEmbeddings(model=MODEL, api_key=KEY, base_url=base_url)
+
+
+def openai_model(base_url: str) -> Embeddings:
+    """Return langchain-openai's, without the token arrays that the service does not take."""
+    from langchain_openai import OpenAIEmbeddings
+
+    return OpenAIEmbeddings(model=MODEL, api_key=KEY, base_url=base_url, check_embedding_ctx_length=False)
+
+
 def ours_arrays(base_url: str) -> Embed:
     """`EmbeddingsClient.embed`."""
     from electronhub_embeddings import EmbeddingsClient
@@ -131,16 +151,12 @@ def growth_ours(base_url: str) -> EmbeddingsClient:
 
 def ours_langchain(base_url: str) -> Embed:
     """`ElectronHubEmbeddings.embed_documents`."""
-    from langchain_electronhub import ElectronHubEmbeddings
-
-    return ElectronHubEmbeddings(model=MODEL, api_key=KEY, base_url=base_url).embed_documents
+    return electronhub_model(base_url).embed_documents
 
 
 def ours_langchain_async(base_url: str) -> Embed:
     """`ElectronHubEmbeddings.aembed_documents`."""
-    from langchain_electronhub import ElectronHubEmbeddings
-
-    model = ElectronHubEmbeddings(model=MODEL, api_key=KEY, base_url=base_url)
+    model = electronhub_model(base_url)
     return lambda texts: asyncio.run(model.aembed_documents(list(texts)))
 
 
@@ -152,11 +168,8 @@ def ours_llama_index(base_url: str) -> Embed:
 
 
 def langchain_openai(base_url: str) -> Embed:
-    """langchain-openai, without the token arrays that the service does not take."""
-    from langchain_openai import OpenAIEmbeddings
-
-    model = OpenAIEmbeddings(model=MODEL, api_key=KEY, base_url=base_url, check_embedding_ctx_length=False)
-    return model.embed_documents
+    """langchain-openai."""
+    return openai_model(base_url).embed_documents
 
 
 def llama_index_openai(base_url: str) -> Embed:
@@ -165,6 +178,32 @@ def llama_index_openai(base_url: str) -> Embed:
 
     model = OpenAIEmbedding(model=MODEL, api_key=KEY, api_base=base_url, embed_batch_size=2048)
     return model.get_text_embedding_batch
+
+
+def job_arrays(base_url: str) -> Job:
+    """`EmbeddingsClient.iter_embed`."""
+    from electronhub_embeddings import EmbeddingsClient
+
+    return EmbeddingsClient(MODEL, api_key=KEY, base_url=base_url).iter_embed
+
+
+def job_langchain(base_url: str) -> Job:
+    """`ElectronHubEmbeddings.embed_documents`, a chunk at a time."""
+    return _in_chunks(electronhub_model(base_url).embed_documents)
+
+
+def job_langchain_openai(base_url: str) -> Job:
+    """The same with langchain-openai."""
+    return _in_chunks(openai_model(base_url).embed_documents)
+
+
+def _in_chunks(embed: Embed) -> Job:
+    def job(texts: Iterable[str]) -> Iterator[list[float]]:
+        rest = iter(texts)
+        while chunk := list(islice(rest, CHUNK)):
+            yield from embed(chunk)
+
+    return job
 
 
 def memory_ours(base_url: str) -> Embed:
@@ -196,17 +235,12 @@ def _baseten(base_url: str, result: Callable[[Any], Any]) -> Embed:
 
 def query_ours(base_url: str) -> Ask:
     """`ElectronHubEmbeddings.embed_query`."""
-    from langchain_electronhub import ElectronHubEmbeddings
-
-    return ElectronHubEmbeddings(model=MODEL, api_key=KEY, base_url=base_url).embed_query
+    return electronhub_model(base_url).embed_query
 
 
 def query_langchain_openai(base_url: str) -> Ask:
     """langchain-openai's `embed_query`."""
-    from langchain_openai import OpenAIEmbeddings
-
-    model = OpenAIEmbeddings(model=MODEL, api_key=KEY, base_url=base_url, check_embedding_ctx_length=False)
-    return model.embed_query
+    return openai_model(base_url).embed_query
 
 
 def query_bare(base_url: str) -> Ask:

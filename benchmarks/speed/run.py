@@ -64,23 +64,23 @@ class Worker:
         self._process.communicate()
 
 
-def turn(worker: Worker, count: int) -> dict[str, float]:
+def turn(worker: Worker, count: int, seconds: float, least: int) -> dict[str, float]:
     """Let one work for a while, and return the medians of the second half of its jobs.
 
     While the others had their turns connections were closed, and memory was given back: on a virtual machine to the
     host, and to get it back from there takes longer than to fill it. That passes within seconds, whatever is run.
     """
     jobs: list[dict[str, float]] = []
-    end = time.monotonic() + TURN
-    while len(jobs) < JOBS or time.monotonic() < end:
+    end = time.monotonic() + seconds
+    while len(jobs) < least or time.monotonic() < end:
         jobs.append(worker.run(count))
     return {what: median(job[what] for job in jobs[len(jobs) // 2 :]) for what in jobs[0]}
 
 
 def in_turns(
-    names: Iterable[str], base_url: str, count: int, rounds: int = ROUNDS
+    names: Iterable[str], base_url: str, count: int, rounds: int = ROUNDS, *, seconds: float = TURN, least: int = JOBS
 ) -> dict[str, list[dict[str, float]]]:
-    """Let contenders do the same work, round by round.
+    """Let contenders do the same work, round by round; a turn takes so many seconds and jobs, at least.
 
     The very first job of each tells the peak of memory, as it starts from none.
     """
@@ -90,7 +90,7 @@ def in_turns(
     measured = {name: [worker.run(count)] for name, worker in workers.items()}
     for _ in range(rounds):
         for name, worker in workers.items():
-            measured[name].append(turn(worker, count))
+            measured[name].append(turn(worker, count, seconds, least))
     for worker in workers.values():
         worker.close()
     return measured

@@ -15,18 +15,16 @@ import sys
 import tempfile
 import threading
 import time
-import zlib
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
 
-import brotli
 import msgspec
 import numpy as np
 import pybase64
 import trustme
-import zstandard
+from edge import COMPRESS
 
 MODEL_DIMENSIONS = 1536
 ROUND_TRIP = 0.04
@@ -59,20 +57,6 @@ WIRES = {
     "edge": Wire(tls=True, encodings=("zstd", "br", "gzip")),
     "gzip": Wire(tls=True, encodings=("gzip",)),
     "service": Wire(tls=True, encodings=("zstd", "br", "gzip"), round_trip=ROUND_TRIP),
-}
-
-
-def gzip(body: bytes) -> bytes:
-    """Compress as gzip."""
-    compressor = zlib.compressobj(8, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    return compressor.compress(body) + compressor.flush()
-
-
-# The levels that Cloudflare documents for its edge.
-COMPRESS = {
-    "zstd": lambda body: zstandard.ZstdCompressor(3).compress(body),
-    "br": lambda body: brotli.compress(body, quality=4),
-    "gzip": gzip,
 }
 
 

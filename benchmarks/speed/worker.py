@@ -11,18 +11,27 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import contenders
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import stores
+
     from electronhub_embeddings import EmbeddingsClient
 
 
-def texts(count: int, start: int = 0) -> list[str]:
+def generate(count: int) -> Iterator[str]:
     """Make texts of the length of a short paragraph, all different."""
     body = "A short paragraph, as a splitter leaves it: long enough to have a meaning, short enough to be one of many. "
-    return [f"{number}: {body}" for number in range(start, start + count)]
+    return (f"{number}: {body}" for number in range(count))
+
+
+def texts(count: int) -> list[str]:
+    """Return them as a list."""
+    return list(generate(count))
 
 
 def megabytes() -> float:
@@ -42,6 +51,28 @@ def bulk(embed: contenders.Embed, count: int) -> dict[str, float]:
     assert len(result) == count
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": seconds, "cpu": cpu, "peak": peak - before}
+
+
+def job(vectors_of: contenders.Job, count: int) -> dict[str, float]:
+    """Embed texts as they are made, and keep no vector; return the same."""
+    gc.collect()
+    before = megabytes()
+    start, cpu = time.perf_counter(), time.process_time()
+    assert sum(1 for _ in vectors_of(generate(count))) == count
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "cpu": cpu, "peak": peak - before}
+
+
+def filling(task: stores.Task, count: int) -> dict[str, float]:
+    """Fill a store, and empty it; return seconds of the former."""
+    some = texts(count)
+    gc.collect()
+    start, cpu = time.perf_counter(), time.process_time()
+    task.fill(some)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    assert task.store.empty() == count
+    return {"seconds": seconds, "cpu": cpu}
 
 
 def queries(ask: contenders.Ask, count: int) -> dict[str, float]:
@@ -83,13 +114,22 @@ def memory(embed: contenders.Embed, count: int) -> dict[str, float]:
     return {"first": peaks[0], "peak": peaks[-1]}
 
 
-MEASURES = {"query": queries, "stream": stream, "growth": growth, "memory": memory}
+MEASURES = {"query": queries, "stream": stream, "growth": growth, "memory": memory, "job": job, "fill": filling}
+
+
+def contender(name: str, base_url: str) -> Any:
+    """Return a contender; `stores` is for those that fill one, because it imports LangChain."""
+    if name.startswith("fill_"):
+        import stores
+
+        return stores.task(name, base_url)
+    return getattr(contenders, name)(base_url)
 
 
 def main() -> None:
     """Do what is asked until the input ends."""
     name, base_url = sys.argv[1:]
-    task = getattr(contenders, name)(base_url)
+    task = contender(name, base_url)
     measure = MEASURES.get(name.partition("_")[0], bulk)
     print("ready", flush=True)
     for line in sys.stdin:

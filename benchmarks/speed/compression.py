@@ -1,6 +1,6 @@
 """What it is worth to ask for: the bytes of an answer in each encoding, and the time to decompress them.
 
-python benchmarks/compression.py          writes benchmarks/results/compression.md
+python benchmarks/speed/compression.py          writes benchmarks/results/compression.md
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pybase64
 import zstandard
 from backports import zstd
+from edge import COMPRESS
 from isal import isal_zlib
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Decompress = Callable[[bytes], bytes]
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 VECTORS, DIMENSIONS = 512, 1536
 ROUNDS = 30
 CHUNK = 65_536
@@ -42,31 +43,15 @@ def answer(*, base64: bool) -> bytes:
     return json.dumps({"data": data}, separators=(",", ":")).encode()
 
 
-def gzip(body: bytes) -> bytes:
-    """Compress as gzip, with the level that Cloudflare documents for its edge."""
-    compressor = zlib.compressobj(8, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    return compressor.compress(body) + compressor.flush()
-
-
-def zstandard_3(body: bytes) -> bytes:
-    """Compress as zstd, likewise."""
-    return zstandard.ZstdCompressor(3).compress(body)
-
-
-def brotli_4(body: bytes) -> bytes:
-    """Compress as br, likewise."""
-    return brotli.compress(body, quality=4)
-
-
-ENCODINGS: dict[str, tuple[Callable[[bytes], bytes] | None, Callable[[], Decompress]]] = {
-    "none": (None, lambda: bytes),
-    "gzip, zlib": (gzip, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16).decompress),
-    "gzip, isal": (gzip, lambda: isal_zlib.decompressobj(zlib.MAX_WBITS | 16).decompress),
-    "br, brotli": (brotli_4, lambda: brotli.Decompressor().process),
-    "zstd, zstandard": (zstandard_3, lambda: zstandard.ZstdDecompressor().decompressobj().decompress),
-    "zstd, backports.zstd": (zstandard_3, lambda: zstd.ZstdDecompressor().decompress),
+ENCODINGS: dict[str, tuple[str, Callable[[], Decompress]]] = {
+    "none": ("", lambda: bytes),
+    "gzip, zlib": ("gzip", lambda: zlib.decompressobj(zlib.MAX_WBITS | 16).decompress),
+    "gzip, isal": ("gzip", lambda: isal_zlib.decompressobj(zlib.MAX_WBITS | 16).decompress),
+    "br, brotli": ("br", lambda: brotli.Decompressor().process),
+    "zstd, zstandard": ("zstd", lambda: zstandard.ZstdDecompressor().decompressobj().decompress),
+    "zstd, backports.zstd": ("zstd", lambda: zstd.ZstdDecompressor().decompress),
 }
-"""Encoding and library: what an edge does, and what a client does."""
+"""Encoding and library -> the encoding, and what a client decompresses with."""
 
 
 def seconds(new_decompressor: Callable[[], Decompress], body: bytes) -> float:
@@ -89,10 +74,10 @@ def main() -> None:
     ]
     for kind in ("base64", "float"):
         body = answer(base64=kind == "base64")
-        for name, (compress, new_decompressor) in ENCODINGS.items():
-            sent = compress(body) if compress else body
+        for name, (encoding, new_decompressor) in ENCODINGS.items():
+            sent = COMPRESS[encoding](body) if encoding else body
             size = len(sent) / VECTORS
-            spent = seconds(new_decompressor, sent) / VECTORS if compress else 0.0
+            spent = seconds(new_decompressor, sent) / VECTORS if encoding else 0.0
             totals = [f"{1e6 * (8 * size / speed + spent):,.0f}" for speed in LINKS.values()]
             lines.append(f"| {kind}: {name} | {size:,.0f} | {1e6 * spent:.0f} | {' | '.join(totals)} |")
     text = "\n".join(lines) + "\n"
