@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.batch_limits import BatchLimits
     from electronhub_embeddings._scheduling.call import Call
     from electronhub_embeddings._scheduling.request_queues import RequestQueues
+    from electronhub_embeddings._scheduling.waiting_texts import WaitingTexts
 
 ASSUMED_ROUND_TRIP = 1.0
 """Seconds that a full request takes, until one was measured."""
@@ -63,10 +64,11 @@ def forecast_job(
         most: Batches to form one by one; beyond, the average of these is used.
     """
     queue = queues.get(call.attachment.config) or RequestQueue(call.attachment.config)
-    rehearsal = _Rehearsal(queue, outlook, reserve=call.guard is not None and call.guard.is_due(now))
+    waiting = queue.waiting.copy()
     if is_new and call.outstanding:
-        rehearsal.waiting.add(call)
-    parts = [part for part in rehearsal.waiting if part.call is call]
+        waiting.add(call)
+    rehearsal = _Rehearsal(queue, waiting, outlook, reserve=call.guard is not None and call.guard.is_due(now))
+    parts = [part for part in waiting if part.call is call]
     texts = count_texts(parts)
     requests, seconds = 0, 0.0
     if texts:
@@ -87,22 +89,24 @@ class _Rehearsal:
 
     Args:
         queue: The queue, which is not changed.
+        waiting: The copies.
         outlook: When requests can start.
         reserve: Whether batches leave room for the reference text until one is answered.
     """
 
-    def __init__(self, queue: RequestQueue, outlook: Outlook, *, reserve: bool) -> None:
-        self.waiting = queue.waiting.copy()
+    def __init__(self, queue: RequestQueue, waiting: WaitingTexts, outlook: Outlook, *, reserve: bool) -> None:
+        self._waiting = waiting
+        self._limits = queue.learned.limits
+        self._later = _after_an_answer(self._limits)
         self.flow = RequestFlow(
             connections=queue.connections,
             busy=queue.in_flight,
             round_trip=ASSUMED_ROUND_TRIP if queue.learned.round_trip is None else queue.learned.round_trip,
             is_spread=queue.config.spread_documents,
+            requests=waiting.document_batches(self._later),
         )
         self._outlook = outlook
         self._reserve = reserve
-        self._limits = queue.learned.limits
-        self._later = _after_an_answer(self._limits)
         self._is_limited = outlook.share is not None or outlook.is_probing
 
     def run(self, call: Call, texts: int, before: int, most: int) -> tuple[int, float]:
@@ -129,14 +133,14 @@ class _Rehearsal:
             requests, taken, sent = requests + bool(mine), taken + count_texts(batch), sent + mine
             if sent >= texts:
                 return requests, last
-        left = count_texts([part for part in self.waiting if part.call.number <= call.number])
+        left = count_texts([part for part in self._waiting if part.call.number <= call.number])
         more = math.ceil(left * most / taken)
         skipped, seconds = self._outlook.after_many(self.flow, more)
         *_, last = last, *islice(starts, more - skipped)
         return requests + math.ceil((texts - sent) * most / taken), last + seconds
 
     def _take(self, limits: BatchLimits, *, reserve: bool) -> list[Slice]:
-        return self.waiting.take(
+        return self._waiting.take(
             limits, limited=self._is_limited, connections=self.flow.connections, hold_documents=False, reserve=reserve
         )
 
