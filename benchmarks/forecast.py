@@ -151,15 +151,14 @@ class ForecastWorld(World):
 
     def add_texts(self, client: Any, texts: list[str]) -> Any:
         """Add a call of real texts."""
-        record = self.add_call(client, [len(text.encode()) for text in texts])
-        self.tokens.update(zip(record.texts, map(count_tokens, texts), strict=True))
-        return record
+        self.tokens.update(zip(texts, map(count_tokens, texts), strict=True))
+        return self.add_call(client, [len(text.encode()) for text in texts], texts)
 
     def ended(self, record: Any) -> None:
         """Estimate the rest of the job when its first request is answered, and begin it."""
         super().ended(record)
         if record is self.first:
-            inquiry = Inquiry(TextInputs(self.rest.texts, self.rest.sizes), record.client.config, lambda: None)
+            inquiry = Inquiry(TextInputs(self.rest.texts, self.rest.sizes), record.client.attachment, lambda: None)
             inquiry.resolve = lambda: self._begin(inquiry)
             record.process.inquire(inquiry)
 
