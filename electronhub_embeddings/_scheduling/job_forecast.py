@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 ASSUMED_ROUND_TRIP = 1.0
 """Seconds that a full request takes, until one was measured."""
 
+TYPICAL_TOKENS_PER_BYTE = 0.25
+"""What to expect of texts that nobody has weighed: English has about four bytes to a token of cl100k_base."""
+
 MAX_PLANNED = 100
 """Batches that are formed in a forecast that is made after each answer; beyond, those to come are taken to be like
 them. This bounds the time of a forecast to about a millisecond."""
@@ -47,11 +50,18 @@ class JobForecast:
     others: int
     """Requests per minute that are left to others with the same key."""
     tokens: tuple[int, int, int]
-    """Tokens of the waiting texts: to expect, the fewest and the most that are likely."""
+    """Tokens of the texts of a new call: to expect, the fewest and the most that are likely. Texts that wait are not
+    weighed: zeros."""
 
 
 def forecast_job(
-    queues: RequestQueues, call: Call, outlook: Outlook, now: float, *, is_new: bool = False, most: int = MAX_PLANNED
+    queues: RequestQueues,
+    call: Call,
+    outlook: Outlook,
+    now: float,
+    *,
+    weight: float | None = None,
+    most: int = MAX_PLANNED,
 ) -> JobForecast:
     """Forecast what a call needs.
 
@@ -60,16 +70,19 @@ def forecast_job(
         call: The call.
         outlook: The window's.
         now: The time.
-        is_new: Whether the call is in no queue, and would have to be added at the end of its own.
+        weight: The weight of a new call's texts, which are in no queue, and would be added at the end of their own;
+            None: the call's texts wait already.
         most: Batches to form one by one; beyond, the average of these is used.
     """
     queue = queues.get(call.attachment.config) or RequestQueue(call.attachment.config)
     waiting = queue.waiting.copy()
-    if is_new and call.outstanding:
+    if weight is not None and call.outstanding:
         waiting.add(call)
-    rehearsal = _Rehearsal(queue, waiting, outlook, reserve=call.guard is not None and call.guard.is_due(now))
     parts = [part for part in waiting if part.call is call]
-    texts = count_texts(parts)
+    texts, size = count_texts(parts), sum(part.size for part in parts)
+    later = _after_an_answer(queue.learned.limits, weight / size if weight and size else TYPICAL_TOKENS_PER_BYTE)
+    is_due = call.guard is not None and call.guard.is_due(now)
+    rehearsal = _Rehearsal(queue, waiting, outlook, later, reserve=is_due)
     requests, seconds = 0, 0.0
     if texts:
         requests, seconds = rehearsal.run(call, texts, _batches_before(queues, queue, call), most)
@@ -80,7 +93,7 @@ def forecast_job(
         requests_per_minute=outlook.requests_per_minute,
         source=outlook.source,
         others=outlook.others,
-        tokens=queue.learned.limits.charged.expect(texts, sum(part.size for part in parts)),
+        tokens=(0, 0, 0) if weight is None else queue.learned.limits.charged.expect(texts, size, weight),
     )
 
 
@@ -91,19 +104,22 @@ class _Rehearsal:
         queue: The queue, which is not changed.
         waiting: The copies.
         outlook: When requests can start.
+        later: What fits into a request, once one was answered.
         reserve: Whether batches leave room for the reference text until one is answered.
     """
 
-    def __init__(self, queue: RequestQueue, waiting: WaitingTexts, outlook: Outlook, *, reserve: bool) -> None:
+    def __init__(
+        self, queue: RequestQueue, waiting: WaitingTexts, outlook: Outlook, later: BatchLimits, *, reserve: bool
+    ) -> None:
         self._waiting = waiting
         self._limits = queue.learned.limits
-        self._later = _after_an_answer(self._limits)
+        self._later = later
         self.flow = RequestFlow(
             connections=queue.connections,
             busy=queue.in_flight,
             round_trip=ASSUMED_ROUND_TRIP if queue.learned.round_trip is None else queue.learned.round_trip,
             is_spread=queue.config.spread_documents,
-            requests=waiting.document_batches(self._later),
+            requests=waiting.document_batches(later),
         )
         self._outlook = outlook
         self._reserve = reserve
@@ -145,11 +161,11 @@ class _Rehearsal:
         )
 
 
-def _after_an_answer(limits: BatchLimits) -> BatchLimits:
-    """Return the limits to expect once the first batch was answered."""
+def _after_an_answer(limits: BatchLimits, tokens_per_byte: float) -> BatchLimits:
+    """Return the limits to expect once the first batch was answered, if its texts have as many tokens for a byte."""
     if limits.observed:
         return limits
-    return replace(limits, tokens_per_byte=min(1.0, ESTIMATE_MARGIN * limits.charged.tokens_per_byte))
+    return replace(limits, tokens_per_byte=min(1.0, ESTIMATE_MARGIN * tokens_per_byte))
 
 
 def _batches_before(queues: RequestQueues, own: RequestQueue, call: Call) -> int:
