@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from numpy.typing import NDArray
 
 CLASSES: dict[str, bytes] = {
     "sign": b"",  # all others
@@ -36,7 +37,7 @@ CLASSES: dict[str, bytes] = {
 GROUP = 128
 """Texts that are weighed at once, in ten times their memory."""
 
-TOKENS = (
+TOKENS: tuple[tuple[float, ...], ...] = (
     (0.1, 0, 0.42, 1.08, 0.48, 0.43, 0.24, 0.09, 0.18, 0.05, 0),
     (1.09, 0, 0.89, 1.89, 1.4, 0, 0, 1.58, 0.24, 0.14, 0),
     (0.95, 0, 0.06, 0.42, 0.68, 0.48, 1.44, 0.14, -0.06, -0.88, 0),
@@ -71,7 +72,7 @@ def _weigh_group(texts: Sequence[str]) -> float:
     return sum(float(part.sum()) for part in parts)
 
 
-def classes_of_bytes() -> np.ndarray:
+def classes_of_bytes() -> NDArray[np.uint8]:
     """Return the class of each byte, uint8 of shape (256,)."""
     import numpy as np  # noqa: PLC0415 - slow to import
 
@@ -82,10 +83,10 @@ def classes_of_bytes() -> np.ndarray:
 
 
 @cache
-def _tokens_of_pairs() -> np.ndarray:
+def _tokens_of_pairs() -> NDArray[np.float32]:
     """Return the tokens for each pair of bytes as a little-endian number, float32 of shape (65536,)."""
     import numpy as np  # noqa: PLC0415 - slow to import
 
     classes = classes_of_bytes()
-    table = np.array(TOKENS, np.float32)
-    return table.T.take(classes, 0).take(classes, 1).ravel()  # the second byte is the higher one
+    table: NDArray[np.float32] = np.array(TOKENS, np.float32)
+    return table[classes][:, classes].ravel("F")  # the second byte is the higher one
