@@ -26,6 +26,7 @@ import httpx
 from llama_index.core.utils import get_tokenizer
 
 from electronhub_embeddings import EmbeddingsClient
+from electronhub_embeddings._codec.text_weight import weigh
 from electronhub_embeddings._scheduling.inquiry import Inquiry
 from electronhub_embeddings.emulator import Emulator
 from simulation.callers import Config, TextInputs
@@ -151,15 +152,15 @@ class ForecastWorld(World):
 
     def add_texts(self, client: Any, texts: list[str]) -> Any:
         """Add a call of real texts."""
-        record = self.add_call(client, [len(text.encode()) for text in texts])
-        self.tokens.update(zip(record.texts, map(count_tokens, texts), strict=True))
-        return record
+        self.tokens.update(zip(texts, map(count_tokens, texts), strict=True))
+        return self.add_call(client, [len(text.encode()) for text in texts], texts)
 
     def ended(self, record: Any) -> None:
         """Estimate the rest of the job when its first request is answered, and begin it."""
         super().ended(record)
         if record is self.first:
-            inquiry = Inquiry(TextInputs(self.rest.texts, self.rest.sizes), record.client.config, lambda: None)
+            inputs, weight = TextInputs(self.rest.texts, self.rest.sizes), weigh(self.rest.texts)
+            inquiry = Inquiry(inputs, weight, record.client.attachment, lambda: None)
             inquiry.resolve = lambda: self._begin(inquiry)
             record.process.inquire(inquiry)
 

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from electronhub_embeddings._codec.distinct_texts import TextInputs, prepare_texts
+from electronhub_embeddings._codec.text_weight import weigh
 from electronhub_embeddings.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class TextCounter:
         """All texts."""
         self.cached = 0
         """Distinct texts with a cached vector."""
+        self.weight = 0.0
+        """About how many tokens the texts to send have, by `weigh`."""
         self._prefix = prefix
         self._recall = recall
         self._hashes: set[int] = set()
@@ -54,6 +57,7 @@ class TextCounter:
         if self._recall is not None and new.texts:
             known, new = self._recall(new)
         self.cached += known
+        self.weight += weigh(new.texts[known:])
         skipped = new.ends[known - 1] if known else 0
         before = self._ends[-1] if self._ends else 0
         self._ends.extend(before + end - skipped for end in new.ends[known:])

@@ -35,7 +35,7 @@ class EvenSpacing:
         Args:
             now: The time.
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
-            documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
+            documents: How many requests the waiting documents need that may be spread.
         """
         if interactive:
             return now < self.documents_until

@@ -6,9 +6,10 @@ are used and are not ours.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
-FOREIGN_HOLD_PERIODS = 2
+FOREIGN_HOLD_PERIODS = 3
 """Periods for which others are assumed to hold the slots that they were seen to hold."""
 
 FOREIGN_EXPIRY_PERIODS = 3
@@ -27,17 +28,23 @@ class ForeignShare:
 
     sightings: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
     """(earliest end, slots), most slots first; a sighting with fewer slots is kept only if it ends later."""
+    latest: int = 0
+    """The slots that others held at the latest answer."""
     absent_since: float | None = None
     """Since when every answer has shown that no other caller uses slots."""
 
     def reserve(self, limit: int) -> int:
-        """Return the slots to leave to others: a quarter more than they were seen to use, but never all of them."""
+        """Return the slots to leave to others: what they may use soon, but never all of them.
+
+        That is the most they were seen to use of late, or more than they use now: by half of the square root, which is
+        how far a count of random arrivals is usually off.
+        """
         if not self.sightings:
             return 0
-        count = self.sightings[0][1]
-        return min(count + max(1, count // 4), limit - 1)
+        likely = math.ceil(self.latest + math.sqrt(self.latest) / 2)
+        return min(max(likely, self.sightings[0][1]), limit - 1)
 
-    def observe(self, now: float, count: int, *, period: float, hold: float) -> None:
+    def observe(self, now: float, count: int, likely: int, *, period: float, hold: float) -> None:
         """Record how many slots others held when the service counted one of our calls.
 
         An expired sighting is dropped only after a newer observation, or much later by `expire`. Others may pause just
@@ -45,11 +52,13 @@ class ForeignShare:
 
         Args:
             now: The time.
-            count: Their slots; 0 or less: no other caller was seen.
+            count: Their slots for certain; 0 or less: no other caller was seen.
+            likely: Their slots, if the service has counted our calls in the order in which they started.
             period: Seconds over which the service counts.
             hold: Seconds for which a slot is held.
         """
         self.sightings = [seen for seen in self.sightings if seen[0] > now]
+        self.latest = max(0, likely)
         self.leave(count, now + FOREIGN_HOLD_PERIODS * hold)
         if count > 0:
             self.absent_since = None
@@ -59,9 +68,9 @@ class ForeignShare:
             self.sightings = []
 
     def leave_half(self, limit: int, cooldown_ends: float) -> None:
-        """Leave half of the limit to others: a fair share, because their demand is not known."""
+        """Leave half of the limit to others, and one slot more: a fair share, because their demand is not known."""
         self.absent_since = None
-        self.leave(max(1, limit // 2), cooldown_ends + FOREIGN_SHARE_TTL)
+        self.leave(limit // 2 + 1, cooldown_ends + FOREIGN_SHARE_TTL)
 
     def leave(self, count: int, until: float) -> None:
         """Leave `count` slots to others until a time; fewer slots that are left for longer are kept as well."""
@@ -76,6 +85,7 @@ class ForeignShare:
 
     def merge(self, other: ForeignShare) -> None:
         """Add the sightings of another window."""
+        self.latest = max(self.latest, other.latest)
         for until, count in other.sightings:
             self.leave(count, until)
 

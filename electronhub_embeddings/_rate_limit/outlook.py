@@ -30,7 +30,9 @@ class RequestFlow:
     round_trip: float
     """Seconds that a request takes."""
     is_spread: bool
-    """Whether documents leave evenly spaced beside interactive calls."""
+    """Whether documents leave evenly spaced beside interactive calls, and beside others with the same key."""
+    requests: int
+    """Requests that the waiting documents need."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,20 @@ class Outlook:
         now, last, alone = self.earliest, self.last_start, self.is_probing
         if alone and self.in_flight:
             now = max(now, flow.round_trip + max(self.in_flight))
-        ahead = self.waiting
+        ahead, to_come = self.waiting, flow.requests
         while True:
-            while self.share is not None and len(slots) >= self.share:
+            while slots and (slots[0] <= now or (self.share is not None and len(slots) >= self.share)):
                 now = max(now, heapq.heappop(slots))
             while len(connections) >= flow.connections:
                 now = max(now, heapq.heappop(connections))
-            if now < self.spread_until:
+            exceeds = self.others and self.share is not None and len(slots) + to_come > self.share
+            if now < self.spread_until or exceeds:
                 now = max(now, last + spacing)
             if ahead:
                 ahead -= 1
             else:
                 yield now
+                to_come -= 1
             last = now
             heapq.heappush(slots, now + flow.round_trip + self.hold)
             heapq.heappush(connections, now + flow.round_trip)

@@ -83,7 +83,7 @@ class SlidingWindow:
             max_duration: Seconds after which the request must have ended; the slot is then held.
             cap: The caller's own limit, in requests per period.
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
-            documents: How many requests the waiting documents need that may be spread: 0, 1, or 2 and more.
+            documents: How many requests the waiting documents need that may be spread.
         """
         self.expire(now)
         if slot in self.slots.in_flight:  # a store may repeat a change whose success it could not confirm
@@ -103,7 +103,7 @@ class SlidingWindow:
     def _pause(self, now: float, slot: str, cap: int | None, *, interactive: bool, documents: int) -> Pause | None:
         if now < max(self.cooldown.until, self.unknown_until):
             return self._closed(now)
-        is_spread = self.spacing.applies(now, interactive=interactive, documents=documents)
+        is_spread = self._is_spread(now, cap, interactive=interactive, documents=documents)
         ahead = self.wait_queue.ahead_of(slot) if interactive or is_spread else 0
         if self.probing and (self.slots.in_flight or ahead):
             return Pause(None, "waiting for the first answer")
@@ -115,8 +115,20 @@ class SlidingWindow:
         if self.slots.taken(now) + ahead >= share:
             return Pause(max(spread, self.delay(now, cap=cap, calls=1 + ahead)) or None, "rate limit")
         if spread:
-            return Pause(spread, f"requests leave evenly spaced beside interactive calls, one in {spacing:.3g} s")
+            whom = "others" if self.foreign.sightings else "interactive calls"
+            return Pause(spread, f"requests leave evenly spaced beside {whom}, one in {spacing:.3g} s")
         return None
+
+    def _is_spread(self, now: float, cap: int | None, *, interactive: bool, documents: int) -> bool:
+        """Return whether a request keeps the distance: beside interactive calls, or beside others with the same key.
+
+        Beside others, a burst that fills the window is blind for a minute: nothing is sent, so no header tells of calls
+        that others make meanwhile. Documents that do not fit into the free slots therefore leave evenly spaced.
+        """
+        if self.spacing.applies(now, interactive=interactive, documents=documents):
+            return True
+        share = self.share(cap) if self.foreign.sightings and documents and not interactive else None
+        return share is not None and self.slots.taken(now) + documents > share
 
     def _closed(self, now: float) -> Pause:
         """Return why nothing may start, whatever it is."""
@@ -153,7 +165,8 @@ class SlidingWindow:
             self._note_good(now)
         if self.limit is not None and headers.remaining is not None:
             others = self.limit - headers.remaining - self.slots.taken(started)
-            self.foreign.observe(now, others, period=self.period, hold=self.hold)
+            later = self.slots.started_after(started)
+            self.foreign.observe(now, others, others + later, period=self.period, hold=self.hold)
 
     def start_cooldown(self, now: float, seconds: float) -> None:
         """Record a 429: nothing starts for `seconds`, and fewer calls are made afterwards.

@@ -42,6 +42,10 @@ class Slots:
         """Count the slots that are not free at a time, or were not at any time since."""
         return len(self.in_flight) + self.answered(now)
 
+    def started_after(self, start: float) -> int:
+        """Count the calls without an answer that started later than another call."""
+        return sum([began > start for began, _ in self.in_flight.values()])
+
     def answered(self, now: float) -> int:
         """Count the slots that are held."""
         return sum([end > now for end in self.held.values()])  # a list: each query counts the slots several times

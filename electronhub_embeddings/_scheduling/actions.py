@@ -51,7 +51,7 @@ class AcquireSlot:
     interactive: bool
     """Whether the request is to carry a query."""
     documents: int
-    """How many requests the waiting documents need that may be spread over the period: 0, 1, or 2 and more."""
+    """How many requests the waiting documents need that may be spread over the period."""
 
 
 @dataclass

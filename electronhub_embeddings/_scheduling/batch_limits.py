@@ -9,10 +9,11 @@ Invariants:
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from electronhub_embeddings._scheduling.charged_tokens import Charged
 
 if TYPE_CHECKING:
     from collections import deque
@@ -28,54 +29,6 @@ ESTIMATE_MARGIN = 1.05
 EWMA_WEIGHT = 0.25
 """Smoothing weight for observations below the estimate. Higher ones are adopted at once, because an oversized batch is
 rejected and its request wasted."""
-
-
-SAMPLING_ERROR = 0.5
-"""How far the average of one text is off, as a part of it; that of n texts is off by a square root of n less. Measured
-with paragraphs of English and code: 19 of 20 averages are closer (benchmarks/forecast.py)."""
-
-TYPICAL_TOKENS_PER_BYTE = 0.25
-"""What to expect before the first answer: English has about four bytes to a token of cl100k_base."""
-
-
-@dataclass
-class Charged:
-    """The tokens that answers have charged: an average for forecasts, without the margin that a batch needs."""
-
-    size: int = 0
-    """Bytes of all answered batches."""
-    tokens: int = 0
-    """Tokens charged for them."""
-    texts: int = 0
-    """Their texts."""
-    lowest: float = 1.0
-    """Fewest tokens per byte of any batch."""
-    highest: float = 0.0
-    """Most tokens per byte of any batch."""
-
-    def add(self, texts: int, size: int, tokens: int) -> None:
-        """Record an answer: `size` bytes in `texts` texts were charged as `tokens`."""
-        self.texts += texts
-        self.size += size
-        self.tokens += tokens
-        self.lowest = min(self.lowest, tokens / size)
-        self.highest = max(self.highest, tokens / size)
-
-    @property
-    def tokens_per_byte(self) -> float:
-        """The average, or before the first answer what is typical."""
-        return self.tokens / self.size if self.size else TYPICAL_TOKENS_PER_BYTE
-
-    def expect(self, texts: int, size: int) -> tuple[int, int, int]:
-        """Return the tokens to expect of texts of `size` bytes in total, the fewest and the most that are likely.
-
-        Before the first answer only what is certain bounds them: each text has a token, and each token a byte.
-        """
-        if not self.size:
-            return max(texts, round(size * TYPICAL_TOKENS_PER_BYTE)), texts, size
-        average, error = self.tokens_per_byte, max(ESTIMATE_MARGIN - 1.0, SAMPLING_ERROR / math.sqrt(self.texts))
-        low, high = min(self.lowest, average * (1.0 - error)), max(self.highest, average * (1.0 + error))
-        return round(size * average), int(size * low), round(size * high)
 
 
 @dataclass
@@ -96,11 +49,10 @@ class BatchLimits:
         """The size of the largest batch in bytes, by the current estimate."""
         return max(1, int(self.max_tokens / self.tokens_per_byte))
 
-    def learn_tokens_per_byte(self, size: int, tokens: int, texts: int = 1) -> None:
-        """Learn from an answer: `size` bytes in `texts` texts were charged as `tokens`."""
+    def learn_tokens_per_byte(self, size: int, tokens: int) -> None:
+        """Learn from an answer: `size` bytes were charged as `tokens`."""
         if not size or not tokens:
             return
-        self.charged.add(texts, size, tokens)
         observed = min(1.0, ESTIMATE_MARGIN * tokens / size)
         weight = 1.0 if observed > self.tokens_per_byte or not self.observed else EWMA_WEIGHT
         self.tokens_per_byte += weight * (observed - self.tokens_per_byte)

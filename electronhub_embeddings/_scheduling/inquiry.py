@@ -27,12 +27,14 @@ class Inquiry:
 
     Args:
         inputs: The texts; only their number and sizes are read.
+        weight: Their weight.
         client: The client that inquires.
         on_done: Called once, from a worker thread, when `result()` is available.
     """
 
-    def __init__(self, inputs: TextInputs, client: Attachment, on_done: Callable[[], None]) -> None:
+    def __init__(self, inputs: TextInputs, weight: float, client: Attachment, on_done: Callable[[], None]) -> None:
         self._call = Call(inputs, client, is_query=False, max_wait=None, progress=Progress())
+        self._weight = weight
         self._forecast: JobForecast | None = None
         self._error = ElectronHubError("The workers have ended.")
         self.resolve = on_done
@@ -44,7 +46,7 @@ class Inquiry:
 
     def answer(self, queues: RequestQueues, outlook: Outlook, now: float) -> None:
         """Forecast what the texts need."""
-        self._forecast = forecast_job(queues, self._call, outlook, now, is_new=True, most=MAX_PLANNED)
+        self._forecast = forecast_job(queues, self._call, outlook, now, weight=self._weight, most=MAX_PLANNED)
 
     def fail(self, error: ElectronHubError) -> None:
         """Record why there is no forecast."""

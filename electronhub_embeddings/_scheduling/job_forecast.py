@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.batch_limits import BatchLimits
     from electronhub_embeddings._scheduling.call import Call
     from electronhub_embeddings._scheduling.request_queues import RequestQueues
+    from electronhub_embeddings._scheduling.waiting_texts import WaitingTexts
 
 ASSUMED_ROUND_TRIP = 1.0
 """Seconds that a full request takes, until one was measured."""
+
+TYPICAL_TOKENS_PER_BYTE = 0.25
+"""What to expect of texts that nobody has weighed: English has about four bytes to a token of cl100k_base."""
 
 MAX_PLANNED = 100
 """Batches that are formed in a forecast that is made after each answer; beyond, those to come are taken to be like
@@ -46,11 +50,18 @@ class JobForecast:
     others: int
     """Requests per minute that are left to others with the same key."""
     tokens: tuple[int, int, int]
-    """Tokens of the waiting texts: to expect, the fewest and the most that are likely."""
+    """Tokens of the texts of a new call: to expect, the fewest and the most that are likely. Texts that wait are not
+    weighed: zeros."""
 
 
 def forecast_job(
-    queues: RequestQueues, call: Call, outlook: Outlook, now: float, *, is_new: bool = False, most: int = MAX_PLANNED
+    queues: RequestQueues,
+    call: Call,
+    outlook: Outlook,
+    now: float,
+    *,
+    weight: float | None = None,
+    most: int = MAX_PLANNED,
 ) -> JobForecast:
     """Forecast what a call needs.
 
@@ -59,15 +70,19 @@ def forecast_job(
         call: The call.
         outlook: The window's.
         now: The time.
-        is_new: Whether the call is in no queue, and would have to be added at the end of its own.
+        weight: The weight of a new call's texts, which are in no queue, and would be added at the end of their own;
+            None: the call's texts wait already.
         most: Batches to form one by one; beyond, the average of these is used.
     """
     queue = queues.get(call.attachment.config) or RequestQueue(call.attachment.config)
-    rehearsal = _Rehearsal(queue, outlook, reserve=call.guard is not None and call.guard.is_due(now))
-    if is_new and call.outstanding:
-        rehearsal.waiting.add(call)
-    parts = [part for part in rehearsal.waiting if part.call is call]
-    texts = count_texts(parts)
+    waiting = queue.waiting.copy()
+    if weight is not None and call.outstanding:
+        waiting.add(call)
+    parts = [part for part in waiting if part.call is call]
+    texts, size = count_texts(parts), sum(part.size for part in parts)
+    later = _after_an_answer(queue.learned.limits, weight / size if weight and size else TYPICAL_TOKENS_PER_BYTE)
+    is_due = call.guard is not None and call.guard.is_due(now)
+    rehearsal = _Rehearsal(queue, waiting, outlook, later, reserve=is_due)
     requests, seconds = 0, 0.0
     if texts:
         requests, seconds = rehearsal.run(call, texts, _batches_before(queues, queue, call), most)
@@ -78,7 +93,7 @@ def forecast_job(
         requests_per_minute=outlook.requests_per_minute,
         source=outlook.source,
         others=outlook.others,
-        tokens=queue.learned.limits.charged.expect(texts, sum(part.size for part in parts)),
+        tokens=(0, 0, 0) if weight is None else queue.learned.limits.charged.expect(texts, size, weight),
     )
 
 
@@ -87,22 +102,27 @@ class _Rehearsal:
 
     Args:
         queue: The queue, which is not changed.
+        waiting: The copies.
         outlook: When requests can start.
+        later: What fits into a request, once one was answered.
         reserve: Whether batches leave room for the reference text until one is answered.
     """
 
-    def __init__(self, queue: RequestQueue, outlook: Outlook, *, reserve: bool) -> None:
-        self.waiting = queue.waiting.copy()
+    def __init__(
+        self, queue: RequestQueue, waiting: WaitingTexts, outlook: Outlook, later: BatchLimits, *, reserve: bool
+    ) -> None:
+        self._waiting = waiting
+        self._limits = queue.learned.limits
+        self._later = later
         self.flow = RequestFlow(
             connections=queue.connections,
             busy=queue.in_flight,
             round_trip=ASSUMED_ROUND_TRIP if queue.learned.round_trip is None else queue.learned.round_trip,
             is_spread=queue.config.spread_documents,
+            requests=waiting.document_batches(later),
         )
         self._outlook = outlook
         self._reserve = reserve
-        self._limits = queue.learned.limits
-        self._later = _after_an_answer(self._limits)
         self._is_limited = outlook.share is not None or outlook.is_probing
 
     def run(self, call: Call, texts: int, before: int, most: int) -> tuple[int, float]:
@@ -129,23 +149,23 @@ class _Rehearsal:
             requests, taken, sent = requests + bool(mine), taken + count_texts(batch), sent + mine
             if sent >= texts:
                 return requests, last
-        left = count_texts([part for part in self.waiting if part.call.number <= call.number])
+        left = count_texts([part for part in self._waiting if part.call.number <= call.number])
         more = math.ceil(left * most / taken)
         skipped, seconds = self._outlook.after_many(self.flow, more)
         *_, last = last, *islice(starts, more - skipped)
         return requests + math.ceil((texts - sent) * most / taken), last + seconds
 
     def _take(self, limits: BatchLimits, *, reserve: bool) -> list[Slice]:
-        return self.waiting.take(
+        return self._waiting.take(
             limits, limited=self._is_limited, connections=self.flow.connections, hold_documents=False, reserve=reserve
         )
 
 
-def _after_an_answer(limits: BatchLimits) -> BatchLimits:
-    """Return the limits to expect once the first batch was answered."""
+def _after_an_answer(limits: BatchLimits, tokens_per_byte: float) -> BatchLimits:
+    """Return the limits to expect once the first batch was answered, if its texts have as many tokens for a byte."""
     if limits.observed:
         return limits
-    return replace(limits, tokens_per_byte=min(1.0, ESTIMATE_MARGIN * limits.charged.tokens_per_byte))
+    return replace(limits, tokens_per_byte=min(1.0, ESTIMATE_MARGIN * tokens_per_byte))
 
 
 def _batches_before(queues: RequestQueues, own: RequestQueue, call: Call) -> int:

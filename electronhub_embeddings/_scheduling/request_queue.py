@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+from electronhub_embeddings._scheduling.charged_tokens import ENOUGH_TEXTS
 from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of, give_up_reference
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
@@ -137,7 +138,9 @@ class RequestQueue:
         self.in_flight -= 1
         if seconds and not batch.slices[-1].call.is_query:
             self.learned.learn_round_trip(seconds)
-        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens, batch.inputs)
+        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
+        if self.learned.limits.charged.texts < ENOUGH_TEXTS:
+            self.learned.limits.charged.add(batch.texts, prompt_tokens)
         self.learned.request_refusal = None
         complete: list[Call] = []
         for call in {part.call for part in batch.slices}:

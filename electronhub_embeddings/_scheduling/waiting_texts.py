@@ -107,9 +107,9 @@ class WaitingTexts:
         return self._inputs >= limits.max_inputs or self._size >= limits.max_bytes
 
     def document_batches(self, limits: BatchLimits) -> int:
-        """Return how many requests the documents need: 0, 1, or 2 for more than one."""
-        exceeds = self._inputs > limits.max_inputs or self._size > limits.max_bytes
-        return (2 if exceeds else 1) if self.documents else 0
+        """Return how many requests the documents need, with the queries, if all texts had the average length."""
+        full = max(self._inputs / limits.max_inputs, self._size / limits.max_bytes)
+        return max(1, math.ceil(full)) if self.documents else 0
 
     def take(
         self, limits: BatchLimits, *, limited: bool, connections: int, hold_documents: bool, reserve: bool = False

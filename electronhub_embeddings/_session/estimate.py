@@ -33,9 +33,9 @@ UNKNOWN = (
 class Estimate:
     """What embedding some texts would take if it began now; `str()` of it is one sentence.
 
-    Tokens are estimated from bytes, by what the service has charged this process for earlier texts of the same options,
-    or before the first answer by what is usual for English. `requests` and `seconds` follow from them. What was learned
-    is forgotten when the last client with these options is closed.
+    Tokens are estimated from where letters, digits, signs and spaces meet, and corrected by what the service has
+    charged this process for earlier texts of the same options. `requests` and `seconds` follow from them. What was
+    learned is forgotten when the last client with these options is closed.
 
     `seconds` assumes that everything stays as it is: the limit, what others with the same key spend, and the searches
     of other programs.
@@ -161,7 +161,7 @@ def _finish(
     connection = lifecycle.connection()
     if price is None and with_prices:
         price = connection.price(is_given_up)
-    forecast = connection.forecast(counter.to_send)
+    forecast = connection.forecast(counter.to_send, counter.weight)
     tokens, fewest, most = forecast.tokens
     return Estimate(
         texts=counter.texts,

@@ -130,8 +130,8 @@ class Connection:
         cache = self._cache
         return cache if cache is not None and uses_cache(self._attachment, cache) else None
 
-    def forecast(self, inputs: TextInputs) -> JobForecast:
-        """Return what texts would need if they were submitted now; the calling thread waits.
+    def forecast(self, inputs: TextInputs, weight: float) -> JobForecast:
+        """Return what texts of a weight would need if they were submitted now; the calling thread waits.
 
         Raises:
             ElectronHubError: The rate limiter's store failed, or the current thread is a worker.
@@ -141,7 +141,7 @@ class Connection:
             raise _own_worker()
         done = threading.Lock()
         done.acquire()
-        inquiry = Inquiry(inputs, self._attachment, done.release)
+        inquiry = Inquiry(inputs, weight, self._attachment, done.release)
         self._workers.inquire(inquiry)
         while not done.acquire(timeout=SIGNAL_INTERVAL):
             pass

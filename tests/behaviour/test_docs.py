@@ -111,6 +111,7 @@ def test_figures_of_forecasts_are_those_of_the_run():
     )
     alone, unrefused, full = jobs["alone"], jobs["of these without a refused request"], tokens["as many as fit"]
     figures = [
+        *(f"{jobs['all'][column]} of {jobs['all'][0]}" for column in (1, 2)),
         *(f"{alone[column]} of {alone[0]}" for column in (1, 3)),
         *(f"{unrefused[column]} of {unrefused[0]}" for column in (1, 3)),
         *(f"{jobs[name][5]} of {jobs[name][0]}" for name in ("beside a timer", "beside people")),

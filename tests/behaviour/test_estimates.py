@@ -52,7 +52,7 @@ def test_after_an_answer_it_knows_tokens_and_time(entry_point, emulator):
     entry_point.embed(model, TEXTS[:20])
     known = entry_point.estimate(model, TEXTS[20:])
     charged = sum(call.prompt_tokens for call in service.calls) / 20 * 230
-    assert known.tokens == pytest.approx(charged, rel=0.03)
+    assert known.tokens == pytest.approx(charged, rel=0.05)  # the emulator counts words
     assert (known.requests, known.requests_per_minute, known.limit_source) == (12, 4, "service")
     assert known.seconds == pytest.approx(3 * 60, abs=5)  # 3 of 4 are free now; 9 more take three windows
     assert "12 requests, about 3 min (4 requests a minute)" in str(known)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from electronhub_embeddings._rate_limit.even_spacing import EvenSpacing
+from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
+from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._rate_limit.wait_queue import WaitQueue
 from electronhub_embeddings._scheduling import recovery, request_queue
 from electronhub_embeddings._scheduling.bisection import Bisection
@@ -214,6 +216,14 @@ def _held_up_by_any(note_start):
     return broken
 
 
+def _beside_interactive_calls_only(_):
+    return lambda self, now, _cap, **kinds: self.spacing.applies(now, **kinds)
+
+
+def _no_more_than_they_use(_):
+    return lambda self, limit: min(self.latest, limit - 1) if self.sightings else 0
+
+
 BREAKAGES = {
     "documents fill the window beside queries": (EvenSpacing, "applies", lambda _: lambda *_, **__: False),
     "requests are spread by half a spacing": (EvenSpacing, "delay", _spacing_times(0.5)),
@@ -222,6 +232,8 @@ BREAKAGES = {
     "queries are not known to the limiter": (EvenSpacing, "applies", _applies_with(interactive=False)),
     "documents of one request are spread": (EvenSpacing, "applies", _few_are_many),
     "queries keep the distance beside documents that nothing held up": (EvenSpacing, "note_start", _held_up_by_any),
+    "documents fill the window beside others": (SlidingWindow, "_is_spread", _beside_interactive_calls_only),
+    "others are left no more than they use": (ForeignShare, "reserve", _no_more_than_they_use),
     "interactive calls have no order": (WaitQueue, "ahead_of", lambda _: lambda *_: 0),
     "an interactive call that waits is forgotten": (WaitQueue, "add", _nothing),
     "documents go ahead of queries": (WaitingTexts, "take", _documents_first),
@@ -273,6 +285,8 @@ WHERE = {
     "a configuration is retired with a batch on the wire": "everything",
     "texts of a closed client are tried again": "closing",
     **dict.fromkeys(list(BREAKAGES)[:3], "beside"),
+    "documents fill the window beside others": "timer",
+    "others are left no more than they use": "timer",
     "queries are not known to the limiter": "beside",
     "documents of one request are spread": "few",
     "queries keep the distance beside documents that nothing held up": "few",

@@ -372,6 +372,32 @@ def _foreign(seed, family, dice):
     return scenario
 
 
+def _timer(seed, family, dice):
+    """A job of some windows beside a program that asks at even intervals, give or take a fifth."""
+    limit, share = dice.choice((15, 20, 30, 60, 100)), dice.choice((0.2, 0.3, 0.4))
+    uplink, answer = dice.uniform(0.02, 0.1), dice.choice((0.2, 0.6, 2.0))
+    conditions = NetworkConditions((uplink, uplink), (answer, answer), (0.0, 0.0), threads=0.002)
+    config = _config(dice, "m0", batch_size=16, requests_per_minute=None, max_concurrency=8)
+    scenario = Scenario(seed, family, Rules(limit), conditions, [config], never_refused=True)
+    _one_window(dice, scenario)
+    every, windows, before = PERIOD / (share * limit), dice.uniform(1.1, 4.0), 2 * PERIOD
+    texts = round(windows * limit * (1 - share)) * config.batch_size
+    times = [dice.uniform(0.0, every)]
+    while times[-1] < before + 10 * PERIOD:
+        times.append(times[-1] + dice.uniform(0.8, 1.2) * every)
+    scenario.longest_job = before + (windows + 1.0) * (PERIOD + uplink + answer) / 0.8
+
+    def arrange(world):
+        client = world.add_client(world.processes[0], config)
+        record = world.add_call(client, [8] * texts)
+        world.clock.after(before, lambda: world.submit(record))
+        for at in times:
+            world.clock.after(at, lambda: record.ended_at is None and world.service.count(world.clock.now))
+
+    scenario.plan.append(arrange)
+    return scenario
+
+
 def _processes(seed, family, dice):
     """Several processes share a window; some are killed, and others take over."""
     rules = Rules(_limit(dice), guilt="named")
@@ -542,4 +568,5 @@ FAMILIES = {
     "beside": _beside,
     "few": _few,
     "drift": _drift,
+    "timer": _timer,
 }

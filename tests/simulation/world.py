@@ -171,10 +171,10 @@ class World:
         self.clients.append(Client(process, config, guard, raises_on_change=raises))
         return self.clients[-1]
 
-    def add_call(self, client, sizes, **options):
-        """Make a call of texts of the given sizes."""
+    def add_call(self, client, sizes, texts=None, **options):
+        """Make a call of texts of the given sizes; without texts, their names stand for them."""
         name = f"c{len(self.calls)}"
-        texts = [f"{name}.{i}" for i in range(len(sizes))]
+        texts = [f"{name}.{i}" for i in range(len(sizes))] if texts is None else texts
         self.sizes.update(zip(texts, sizes, strict=True))
         record = Record(self, name, client.process, client, texts, sizes, is_shown=len(self.calls) % 3 == 0, **options)
         self.calls.append(record)

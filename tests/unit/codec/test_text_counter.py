@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from electronhub_embeddings._codec.distinct_texts import TextInputs, prepare_texts
 from electronhub_embeddings._codec.text_counter import TextCounter
+from electronhub_embeddings._codec.text_weight import weigh
 from electronhub_embeddings.errors import InputError
 
 PARTS = st.lists(st.lists(st.sampled_from(["a", "bb", "é", "a longer one", "漢字"]) | st.text("xyz", min_size=1)))
@@ -21,6 +22,7 @@ def test_parts_count_like_the_whole(parts, prefix):
     assert (counter.texts, counter.distinct) == (len(whole), len(whole.texts))
     assert list(counter.to_send.ends) == list(whole.ends)
     assert len(counter.to_send) == len(whole.texts)
+    assert counter.weight == pytest.approx(sum(weigh([text]) for text in whole.texts), rel=0.5, abs=1)
 
 
 def test_cached_texts_are_not_to_be_sent():
@@ -39,6 +41,7 @@ def test_cached_texts_are_not_to_be_sent():
     assert looked_up == [["a", "bb"], ["ccc", "dddd"]]
     assert (counter.texts, counter.distinct, counter.cached) == (7, 4, 2)
     assert list(counter.to_send.ends) == [1, 4]
+    assert counter.weight == pytest.approx(weigh(["a"]) + weigh(["ccc"]))
 
 
 def test_an_error_names_the_place_among_all():

@@ -217,7 +217,7 @@ def test_spreading_keeps_the_rate():
 
 
 @pytest.mark.parametrize(
-    ("cap", "others", "share"), [(None, 0, 30), (10, 0, 10), (10, 12, 10), (10, 22, 3), (None, 12, 15)]
+    ("cap", "others", "share"), [(None, 0, 30), (10, 0, 10), (10, 12, 10), (10, 27, 3), (None, 15, 15)]
 )
 def test_what_others_spend_is_taken_off_the_limit(cap, others, share):
     """It is not taken off the caller's own cap: the lower of the cap and what others leave counts."""

@@ -14,7 +14,7 @@ from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN
 from electronhub_embeddings._rate_limit.sliding_window import PERIOD, SlidingWindow
 
 HOLD = PERIOD + SAFETY_MARGIN
-QUICK = RequestFlow(connections=10_000, busy=0, round_trip=0.0, is_spread=True)
+QUICK = RequestFlow(connections=10_000, busy=0, round_trip=0.0, is_spread=True, requests=1)
 
 
 def told(limit=None, **state):
@@ -60,7 +60,7 @@ def test_answers_take_their_time():
 
 def test_connections_are_few():
     """A request waits for a connection, those that are busy now included."""
-    flow = RequestFlow(connections=2, busy=1, round_trip=3.0, is_spread=True)
+    flow = replace(QUICK, connections=2, busy=1, round_trip=3.0)
     assert starts(told(), flow=flow, count=5) == [0, 3, 3, 6, 6]
 
 
@@ -81,6 +81,25 @@ def test_requests_leave_spaced_beside_interactive_calls():
     assert starts(window, count=8) == pytest.approx([spacing * number for number in range(1, 9)])
     assert starts(window, flow=replace(QUICK, is_spread=False), count=5) == [0] * 5
     assert starts(window, 290.0, count=4) == pytest.approx([0, spacing, spacing, spacing])  # expected until 300
+
+
+def test_requests_leave_spaced_beside_others():
+    """A job that does not fit into what others leave keeps the distance, unless it may not be spread."""
+    window = told(20)
+    call(window, 0.0, "one", RateLimitHeaders(limit=20, remaining=15))
+    share = 20 - (4 + 1)
+    job = replace(QUICK, requests=share)
+    assert starts(window, flow=job, count=3) == pytest.approx([HOLD / share * number for number in (1, 2, 3)])
+    assert starts(window, flow=replace(job, requests=share - 1), count=3) == [0, 0, 0]
+    assert starts(window, flow=replace(job, is_spread=False), count=3) == [0, 0, 0]
+
+
+def test_the_end_of_a_job_leaves_at_once_if_it_fits():
+    """When a slot is free again, what is left can fit, and is not spread any more."""
+    window = told(20)
+    call(window, 0.0, "one", RateLimitHeaders(limit=20, remaining=15))
+    last = HOLD - 0.1
+    assert starts(window, last, flow=replace(QUICK, requests=15), count=3) == pytest.approx([0.0, HOLD / 15, HOLD / 15])
 
 
 def test_those_who_wait_go_first():
@@ -130,7 +149,7 @@ def test_it_is_known_how_fast_requests_leave_or_not():
 
 
 def test_others_have_their_share():
-    """What others were seen to spend is left to them, and a quarter more, in the unit of a minute."""
+    """What others were seen to spend is left to them, and a little more, in the unit of a minute."""
     window = told(20)
     call(window, 0.0, "one", RateLimitHeaders(limit=20, remaining=11))
     outlook = look_ahead(window, 1.0, None)
@@ -149,7 +168,7 @@ def test_what_is_long_ago_counts_no_longer():
 @given(st.integers(1, 30), st.integers(1, 8), st.floats(0.01, 30.0), st.integers(1, 400))
 def test_a_long_job_repeats_itself(limit, connections, round_trip, more):
     """Beyond a few cycles, whole cycles take the time that is said."""
-    flow = RequestFlow(connections=connections, busy=0, round_trip=round_trip, is_spread=True)
+    flow = replace(QUICK, connections=connections, round_trip=round_trip)
     outlook = look_ahead(told(limit), 0.0, None)
     requests, seconds = outlook.after_many(flow, more)
     assert 0 <= more - requests < limit
@@ -161,5 +180,5 @@ def test_a_long_job_repeats_itself(limit, connections, round_trip, more):
 
 def test_a_long_job_without_a_limit_is_bound_by_its_connections():
     """As many requests as there are connections take one round trip."""
-    flow = RequestFlow(connections=4, busy=0, round_trip=0.5, is_spread=True)
+    flow = replace(QUICK, connections=4, round_trip=0.5)
     assert look_ahead(told(), 0.0, None).after_many(flow, 11) == (8, 1.0)

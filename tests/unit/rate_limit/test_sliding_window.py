@@ -12,6 +12,7 @@ from electronhub_embeddings._rate_limit.cooldown import Cooldown
 from electronhub_embeddings._rate_limit.foreign_share import (
     ABSENCE_PERIODS,
     FOREIGN_EXPIRY_PERIODS,
+    FOREIGN_HOLD_PERIODS,
     FOREIGN_SHARE_TTL,
 )
 from electronhub_embeddings._rate_limit.guessed_limit import RAISE_AFTER, GuessedLimit
@@ -257,11 +258,47 @@ def test_the_smaller_of_limit_and_cap_counts(limit, cap, starts):
 
 
 def test_others_are_seen_in_the_remaining():
-    """If the service has counted more than we did, the difference plus a quarter is left to others."""
+    """If the service has counted more than we did, the difference and half of its square root is left to others."""
     window = told(20)
     call(window, 0.0, "a", headers=RateLimitHeaders(limit=20, remaining=10))
     begun = sum(window.acquire(0.0, str(i), max_duration=70.0) is None for i in range(20))
     assert begun == 20 - 1 - (9 + 2)
+
+
+def test_beside_others_documents_leave_evenly_spaced():
+    """A job that does not fit into what others leave keeps the distance, so that each answer tells of them in time."""
+    window = told(20)
+    call(window, 0.0, "a", headers=RateLimitHeaders(limit=20, remaining=15))
+    share = 20 - (4 + 1)
+    assert window.acquire(1.0, "b", max_duration=70.0, documents=share) == Pause(
+        pytest.approx(HOLD / share - 1.0), f"requests leave evenly spaced beside others, one in {HOLD / share:.3g} s"
+    )
+    assert window.acquire(HOLD / share, "b", max_duration=70.0, documents=share) is None
+
+
+@pytest.mark.parametrize("kind", [{"documents": 14}, {"documents": 15, "interactive": True}, {}])
+def test_what_fits_into_what_others_leave_is_not_spread(kind):
+    """A job of so few requests leaves at once, and so do queries, and documents that may not be spread."""
+    window = told(20)
+    call(window, 0.0, "a", headers=RateLimitHeaders(limit=20, remaining=15))
+    assert window.acquire(1.0, "b", max_duration=70.0, **kind) is None
+
+
+def test_documents_alone_are_not_spread():
+    """Where nobody else was seen, a job fills the window at once."""
+    window = told(20)
+    call(window, 0.0, "a", headers=RateLimitHeaders(limit=20, remaining=19))
+    assert sum(window.acquire(1.0, str(i), max_duration=70.0, documents=100) is None for i in range(20)) == 19
+
+
+def test_a_call_that_started_later_may_be_counted_later():
+    """A slot in flight that started after the answered call is taken for one of others, once others are known."""
+    window = told(20)
+    for name, at in (("a", 0.0), ("b", 1.0)):
+        window.acquire(at, name, max_duration=70.0)
+    window.complete(2.0, "a", RateLimitHeaders(limit=20, remaining=15), counted=2.0, good=True)
+    assert (window.foreign.sightings[0][1], window.foreign.latest) == (3, 4)
+    assert told(20).foreign.reserve(20) == 0
 
 
 def test_our_own_slots_are_not_taken_for_others():
@@ -310,9 +347,9 @@ def test_others_seen_once_are_still_seen_when_our_slots_come_back(now):
     assert sum(begun) <= 2
 
 
-@pytest.mark.parametrize(("now", "left"), [(30.0, 8 + 2), (1.9 * PERIOD, 8 + 2), (2.1 * PERIOD, 0)])
-def test_others_who_rest_are_expected_back_for_two_periods(now, left):
-    """Answers that show no other caller end a sighting only after two periods."""
+@pytest.mark.parametrize(("now", "left"), [(30.0, 8), (2.9 * PERIOD, 8), (3.1 * PERIOD, 0)])
+def test_others_who_rest_are_expected_back_for_three_periods(now, left):
+    """Answers that show no other caller end a sighting only after three periods."""
     window = told(20)
     call(window, 0.0, "a", headers=RateLimitHeaders(limit=20, remaining=11))
     call(window, now, "b", headers=RateLimitHeaders(limit=20, remaining=19 if now > HOLD else 18))
@@ -488,7 +525,7 @@ def test_a_guess_that_seemed_right_is_kept_where_others_are_to_blame():
     call(window, 0.0, "a", good=False)
     window.start_cooldown(0.0, 180.0)
     assert window.effective_limit(None) == 20
-    assert window.foreign.reserve(20) == 10 + 2
+    assert window.foreign.reserve(20) == 10 + 1
     assert pytest.approx(PERIOD + 2 * SAFETY_MARGIN) == window.hold
 
 
@@ -617,7 +654,7 @@ def refused(limit=10):
 
 
 def test_after_a_refusal_others_are_left_half():
-    """Half of the limit, and a quarter of that for safety, is left to others for ten minutes after the cooldown."""
+    """Half of the limit, and a slot more for safety, is left to others for ten minutes after the cooldown."""
     window = refused()
     window.probing = False
     soon = 180.0 + FOREIGN_SHARE_TTL - 10.0
@@ -692,7 +729,7 @@ IDLE_AGAIN = {
     ),
     "others": (
         lambda window: call(window, 0.0, "a", headers=RateLimitHeaders(limit=9, remaining=5)),
-        (2 + FOREIGN_EXPIRY_PERIODS) * HOLD,
+        (FOREIGN_HOLD_PERIODS + FOREIGN_EXPIRY_PERIODS) * HOLD,
     ),
 }
 

@@ -40,7 +40,7 @@ WINDOW = SlidingWindow(
     updated_at=15.0,
     unknown_until=16.0,
     cooldown=Cooldown(until=17.0, refusals=18),
-    foreign=ForeignShare(sightings=[(19.0, 20)], absent_since=21.0),
+    foreign=ForeignShare(sightings=[(19.0, 20)], latest=26, absent_since=21.0),
     spacing=EvenSpacing(interactive_until=22.0, documents_until=23.0, last_start=24.0),
     wait_queue=WaitQueue(waiting={"c": 25.0}),
 )
@@ -76,6 +76,7 @@ FIELDS_OF_VERSION_1 = [
     "cooldown.refusals",
     "foreign",
     "foreign.sightings",
+    "foreign.latest",
     "foreign.absent_since",
     "spacing",
     "spacing.interactive_until",

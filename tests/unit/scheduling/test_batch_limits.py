@@ -10,7 +10,6 @@ from electronhub_embeddings._scheduling.batch_limits import (
     ESTIMATE_MARGIN,
     MAX_TOKENS,
     BatchLimits,
-    Charged,
     take,
     take_one,
 )
@@ -165,35 +164,3 @@ def test_a_limit_of_tokens_never_grows():
     limits.learn_max_tokens(10_000, 5_000, 10_000)
     limits.learn_max_tokens(4_000, 300_000, 6_000)
     assert limits.max_tokens == 5_000
-
-
-def test_before_the_first_answer_tokens_are_a_guess():
-    """A quarter of the bytes is expected; a token for each text and each byte are the bounds."""
-    assert Charged().expect(10, 4000) == (1000, 10, 4000)
-    assert Charged().expect(10, 12) == (10, 10, 12)
-
-
-def test_tokens_are_expected_as_they_were_charged():
-    """The average of all answers counts, without the margin; no answer is outside of the range."""
-    limits = BatchLimits(2048)
-    limits.learn_tokens_per_byte(1000, 200, 500)
-    limits.learn_tokens_per_byte(3000, 900, 500)
-    assert limits.charged.expect(5, 10_000) == (2750, 2000, 3000)
-
-
-@pytest.mark.parametrize(("texts", "error"), [(1, 0.5), (25, 0.1), (100, 0.05), (10_000, 0.05)])
-def test_few_texts_say_little(texts, error):
-    """The fewer texts were charged, the wider the range; it is never narrower than the margin."""
-    limits = BatchLimits(2048)
-    limits.learn_tokens_per_byte(4000, 1000, texts)
-    assert limits.charged.expect(5, 10_000) == (2500, int(2500 * (1 - error)), round(2500 * (1 + error)))
-
-
-@given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 10**7)), min_size=1), st.integers(1, 10**7))
-def test_what_is_expected_is_in_its_range(answers, size):
-    """For any usage, even one of more tokens than bytes, the expectation is between its bounds."""
-    limits = BatchLimits(2048)
-    for charged in answers:
-        limits.learn_tokens_per_byte(*charged)
-    tokens, fewest, most = limits.charged.expect(1, size)
-    assert 0 <= fewest <= tokens <= most

@@ -1,5 +1,6 @@
 """The forecast for a call: what the scheduler then does."""
 
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -60,22 +61,22 @@ def test_a_new_call_is_forecast_as_if_it_was_made(before, sizes, batch_size):
     """A call that is not made counts behind all that waits, and nothing is changed."""
     driver = Driver(Config(batch_size=batch_size))
     driver.submit(before)
-    forecast = ask(driver, make_call(sizes, config=driver.config), is_new=True)
-    assert forecast == ask(driver, driver.submit(sizes))
+    forecast = ask(driver, make_call(sizes, config=driver.config), weight=0.25 * sum(sizes))
+    assert replace(forecast, tokens=(0, 0, 0)) == ask(driver, driver.submit(sizes))
 
 
 def test_a_configuration_that_nobody_uses_is_forecast_as_well():
     """Before the first text, everything is as in a new queue, and behind the texts of other configurations."""
     driver = Driver()
-    assert ask(driver, make_call(20, config=Config("other")), is_new=True).requests == 3
+    assert ask(driver, make_call(20, config=Config("other")), weight=40.0).requests == 3
     driver.submit(40)
-    forecast = ask(driver, make_call(20, config=Config("other")), is_new=True)
+    forecast = ask(driver, make_call(20, config=Config("other")), weight=40.0)
     assert (forecast.requests, forecast.seconds) == (3, pytest.approx(HOLD + 2 * ASSUMED_ROUND_TRIP))
 
 
 def test_no_texts_need_no_request():
     """A call whose texts are all in the cache is forecast as well."""
-    forecast = ask(Driver(), make_call([]), is_new=True)
+    forecast = ask(Driver(), make_call([]), weight=0.0)
     assert (forecast.requests, forecast.tokens) == (0, (0, 0, 0))
 
 
@@ -166,7 +167,7 @@ def test_before_the_first_answer_there_is_no_time():
     call = driver.submit(80)
     assert (ask(driver, call, SlidingWindow()).requests, ask(driver, call, SlidingWindow()).seconds) == (10, None)
     own = make_call(80, config=Config("other", requests_per_minute=5))
-    forecast = ask(Driver(), own, SlidingWindow(), is_new=True)
+    forecast = ask(Driver(), own, SlidingWindow(), weight=4.0)
     alone, in_threes = ASSUMED_ROUND_TRIP, 2 * ASSUMED_ROUND_TRIP
     assert forecast.seconds == pytest.approx(alone + HOLD + alone + in_threes)
     assert forecast.source == "option"
@@ -199,13 +200,19 @@ def test_many_batches_before_are_not_all_formed():
     assert ask(driver, driver.submit(8)).requests == 1
 
 
-def test_tokens_are_those_of_the_waiting_texts():
-    """Texts in flight are not counted any more."""
+def test_tokens_are_those_of_a_new_call():
+    """Its texts were weighed; those of a call that waits were not."""
     driver = Driver()
-    call = driver.submit([40] * 12)
-    assert ask(driver, call).tokens == (120, 12, 480)
-    driver.send()
-    assert ask(driver, call).tokens == (40, 4, 160)
+    assert ask(driver, make_call([40] * 12, config=driver.config), weight=130.4).tokens == (130, 12, 480)
+    assert ask(driver, driver.submit([40] * 12)).tokens == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("weight", "requests"), [(100.0, 2), (400.0, 4)])
+def test_a_new_call_is_as_heavy_as_its_texts(weight, requests):
+    """Before the first answer, what fits into a request after the first one follows from the weight."""
+    driver = Driver(Config(batch_size=1000, max_concurrency=2))
+    driver.scheduler._queues.of(driver.submit(1)).learned.limits.max_tokens = 120
+    assert ask(driver, make_call([1] * 400, config=driver.config), weight=weight).requests == requests
 
 
 @pytest.mark.parametrize(("texts", "requests"), [(7, 1), (8, 2), (15, 2), (16, 3)])

@@ -1,5 +1,7 @@
 """The waiting texts: which of them make up the next batch."""
 
+import pytest
+
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
 from electronhub_embeddings._scheduling.waiting_texts import WaitingTexts
 from support.scheduler_driver import make_call, texts_of
@@ -36,6 +38,22 @@ def test_where_requests_are_scarce_they_are_full():
     """With a limit, a query takes as many documents along as fit."""
     assert batches(waiting(make_call(3000), make_call(2, is_query=True)), limited=True) == [2048, 954]
     assert batches(waiting(make_call(100), make_call(2, is_query=True))) == [2, 64, 36]
+
+
+@pytest.mark.parametrize(
+    ("calls", "requests"),
+    [([], 0), ([1], 1), ([2048], 1), ([2049], 2), ([2048, 2048], 2), ([100_000], 49), ([[700_000, 300_000]], 4)],
+)
+def test_how_many_requests_documents_need(calls, requests):
+    """By their number or by their size, whichever needs more."""
+    assert waiting(*map(make_call, calls)).document_batches(BatchLimits(2048)) == requests
+
+
+def test_queries_travel_with_documents():
+    """Without documents no request has any; beside them, queries take their places."""
+    query = make_call(1, is_query=True)
+    assert waiting(query).document_batches(BatchLimits(8)) == 0
+    assert waiting(query, make_call(8)).document_batches(BatchLimits(8)) == 2
 
 
 def test_how_many_batches_leave_until_a_call_is_sent():

@@ -172,7 +172,7 @@ def test_a_lower_limit_of_an_inquiry_is_its_own(driver):
 
 def inquire(**options):
     """Return an inquiry about 20 texts."""
-    return Inquiry(make_call(20).inputs, Attachment(Config("other", **options), Usage()), lambda: None)
+    return Inquiry(make_call(20).inputs, 30.0, Attachment(Config("other", **options), Usage()), lambda: None)
 
 
 def test_an_inquiry_is_answered_at_once(driver):
