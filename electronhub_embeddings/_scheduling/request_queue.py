@@ -136,11 +136,12 @@ class RequestQueue:
     def accept(self, batch: Batch, prompt_tokens: int, seconds: float) -> list[Call]:
         """Record that the vectors of a batch are stored; learn from the tokens charged and the seconds that it took."""
         self.in_flight -= 1
-        if seconds and not batch.slices[-1].call.is_query:
-            self.learned.learn_round_trip(seconds)
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
-        if self.learned.limits.charged.texts < ENOUGH_TEXTS:
-            self.learned.limits.charged.add(batch.texts, prompt_tokens)
+        if not batch.slices[-1].call.is_query:  # only documents are forecast
+            if seconds:
+                self.learned.learn_round_trip(seconds)
+            if self.learned.limits.charged.texts < ENOUGH_TEXTS:
+                self.learned.limits.charged.add(batch.texts, prompt_tokens)
         self.learned.request_refusal = None
         complete: list[Call] = []
         for call in {part.call for part in batch.slices}:
