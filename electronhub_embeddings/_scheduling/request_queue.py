@@ -139,8 +139,9 @@ class RequestQueue:
         if seconds and not batch.slices[-1].call.is_query:
             self.learned.learn_round_trip(seconds)
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
-        if self.learned.limits.charged.texts < ENOUGH_TEXTS:
-            self.learned.limits.charged.add(batch.texts, prompt_tokens)
+        charged = self.learned.limits.charged
+        if charged.texts < ENOUGH_TEXTS and not batch.slices[-1].call.is_query:  # queries are unlike documents
+            charged.add(batch.texts, prompt_tokens)
         self.learned.request_refusal = None
         complete: list[Call] = []
         for call in {part.call for part in batch.slices}:
