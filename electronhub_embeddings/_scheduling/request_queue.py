@@ -137,7 +137,7 @@ class RequestQueue:
         """Record that the vectors of a batch are stored; learn from the tokens charged and the seconds that it took."""
         self.in_flight -= 1
         self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
-        if not batch.slices[-1].call.is_query:  # only documents are forecast
+        if not batch.slices[-1].call.is_query:  # queries are unlike documents
             if seconds:
                 self.learned.learn_round_trip(seconds)
             if self.learned.limits.charged.texts < ENOUGH_TEXTS:

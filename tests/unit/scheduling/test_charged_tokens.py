@@ -53,6 +53,14 @@ def test_an_answer_without_a_charge_teaches_nothing():
     assert charged == Charged()
 
 
+def test_queries_teach_nothing_of_documents():
+    """They are short, and to weigh them would take a part of the time that a query takes."""
+    driver = Driver()
+    charged = driver.scheduler._queues.of(driver.submit(1, is_query=True)).learned.limits.charged
+    driver.finish(driver.grant(linger=0.0), tokens=100)
+    assert charged == Charged()
+
+
 def test_enough_texts_are_enough():
     """The texts of later answers are not weighed: that would take time, and teach nothing."""
     driver = Driver()
