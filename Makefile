@@ -39,9 +39,9 @@ UV := $(BIN)/uv pip install --quiet
 # of requirements, for uv.lock itself names the files of one index.
 install = $(or $(3),$(BIN)/uv) export --quiet --frozen --no-default-groups $(2) --output-file $(1)/locked.txt && \
 	$(or $(3),$(BIN)/uv) pip install --quiet --python $(1)/bin/python --requirement $(1)/locked.txt
-# One more process than cores, for tests that wait. Each has to import the frameworks and to collect the tests, and more
-# than four only make tests about time slow.
-WORKERS := $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 4))")
+# Two tests for each core: half of the time a test waits, for a window or a process of its own. More than four processes
+# only make tests about time slow.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 4))")
 ON_ALL_CORES := -n $(WORKERS) --dist worksteal --quiet
 HAS_REDIS := $(shell command -v redis-server)
 
