@@ -76,9 +76,9 @@ class ElectronHubEmbeddings(ClientMethods, ConfidentialFields, Serializable, Emb
     max_concurrency: int = 8
     """Requests on the wire at once; above 1, one place is kept for queries."""
     spread_documents: bool = True
-    """While queries or chat calls are made, let documents leave evenly spread over the minute, so that none of those
-    waits longer than for the next slot. False: documents leave as fast as the limit allows, and a query can wait a
-    minute."""
+    """While queries or chat calls are made, or others use the key, let documents leave evenly spread over the minute: a
+    query waits no longer than for the next slot, and others are noticed in time. False: documents leave as fast as the
+    limit allows, and a query can wait a minute."""
     query_prefix: str = ""
     """Put before every query, for models that tell queries from documents."""
     document_prefix: str = ""

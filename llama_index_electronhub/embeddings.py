@@ -85,9 +85,9 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         requests_per_minute: The most requests to send in a minute, whatever the service would allow. None: what its
             headers say.
         max_concurrency: Requests on the wire at once; above 1, one place is kept for queries.
-        spread_documents: While queries or chat calls are made, let documents leave evenly spread over the minute, so
-            that none of those waits longer than for the next slot. False: documents leave as fast as the limit allows,
-            and a query can wait a minute.
+        spread_documents: While queries or chat calls are made, or others use the key, let documents leave evenly spread
+            over the minute: a query waits no longer than for the next slot, and others are noticed in time. False:
+            documents leave as fast as the limit allows, and a query can wait a minute.
         query_prefix: Put before every query, for models that tell queries from documents.
         document_prefix: Put before every document.
         cache: A path: vectors are kept in this SQLite file, and what is in it is not sent again. It is made with

@@ -138,9 +138,9 @@ class Options:
     )
     spread_documents: bool = option(
         True,
-        "While queries or chat calls are made, let documents leave evenly spread over the minute, so that none of "
-        "those waits longer than for the next slot. False: documents leave as fast as the limit allows, and a query "
-        "can wait a minute.",
+        "While queries or chat calls are made, or others use the key, let documents leave evenly spread over "
+        "the minute: a query waits no longer than for the next slot, and others are noticed in time. False: "
+        "documents leave as fast as the limit allows, and a query can wait a minute.",
         check_flag,
     )
     query_prefix: str = option(
