@@ -1,10 +1,13 @@
-"""Spreads requests over the period while documents and interactive calls share the limit.
+"""Spreads requests over the period while documents share the limit with interactive calls, or with others on the key.
 
 A job that fills the window in its first seconds leaves no slot for a search during the rest of the minute. As long as
 queries or chat calls were seen within the last minutes, documents therefore leave one by one, a slot's spacing apart,
 and interactive calls keep that distance as long as documents are held up. An interactive call then waits for one
 spacing at most, and the job keeps its rate, because slots become free again just as evenly. Documents that fit into one
 request are no such job, unless documents were held up shortly before: a job can consist of many small calls.
+
+Beside others on the key, a burst that fills the window is blind for a minute: nothing is sent, so no header tells of
+calls that others make meanwhile. Documents that do not fit into the free slots therefore leave evenly spaced.
 """
 
 from __future__ import annotations
@@ -29,16 +32,19 @@ class EvenSpacing:
     last_start: float = 0.0
     """The latest start of a request."""
 
-    def applies(self, now: float, *, interactive: bool, documents: int) -> bool:
+    def applies(self, now: float, *, interactive: bool, documents: int, crowded: bool) -> bool:
         """Return whether a request keeps the distance.
 
         Args:
             now: The time.
             interactive: Whether somebody waits for the request: it carries a query or a chat call.
             documents: How many requests the waiting documents need that may be spread.
+            crowded: Whether others use the key, and these do not fit into the slots that are free.
         """
         if interactive:
             return now < self.documents_until
+        if crowded and documents:
+            return True
         return now < self.interactive_until and (documents > 1 or (documents == 1 and now < self.documents_until))
 
     def delay(self, now: float, spacing: float, ahead: int) -> float:

@@ -13,6 +13,7 @@ Times are in seconds, on a clock that never jumps. The window's store chooses th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from electronhub_embeddings._rate_limit.cooldown import Cooldown
@@ -103,11 +104,12 @@ class SlidingWindow:
     def _pause(self, now: float, slot: str, cap: int | None, *, interactive: bool, documents: int) -> Pause | None:
         if now < max(self.cooldown.until, self.unknown_until):
             return self._closed(now)
-        is_spread = self._is_spread(now, cap, interactive=interactive, documents=documents)
+        share = self.share(cap)
+        crowded = bool(self.foreign.sightings) and share is not None and self.slots.taken(now) + documents > share
+        is_spread = self.spacing.applies(now, interactive=interactive, documents=documents, crowded=crowded)
         ahead = self.wait_queue.ahead_of(slot) if interactive or is_spread else 0
         if self.probing and (self.slots.in_flight or ahead):
             return Pause(None, "waiting for the first answer")
-        share = self.share(cap)
         if share is None:
             return None
         spacing = self.hold / share
@@ -115,20 +117,9 @@ class SlidingWindow:
         if self.slots.taken(now) + ahead >= share:
             return Pause(max(spread, self.delay(now, cap=cap, calls=1 + ahead)) or None, "rate limit")
         if spread:
-            whom = "others" if self.foreign.sightings else "interactive calls"
+            whom = "others" if crowded else "interactive calls"
             return Pause(spread, f"requests leave evenly spaced beside {whom}, one in {spacing:.3g} s")
         return None
-
-    def _is_spread(self, now: float, cap: int | None, *, interactive: bool, documents: int) -> bool:
-        """Return whether a request keeps the distance: beside interactive calls, or beside others with the same key.
-
-        Beside others, a burst that fills the window is blind for a minute: nothing is sent, so no header tells of calls
-        that others make meanwhile. Documents that do not fit into the free slots therefore leave evenly spaced.
-        """
-        if self.spacing.applies(now, interactive=interactive, documents=documents):
-            return True
-        share = self.share(cap) if self.foreign.sightings and documents and not interactive else None
-        return share is not None and self.slots.taken(now) + documents > share
 
     def _closed(self, now: float) -> Pause:
         """Return why nothing may start, whatever it is."""
@@ -240,8 +231,7 @@ class SlidingWindow:
 
     def _spacing(self, cap: int | None) -> float:
         """Return the seconds between two slots that are spread evenly; 0.0: no limit is known."""
-        share = self.share(cap)
-        return self.hold / share if share else 0.0
+        return self.hold / (self.share(cap) or math.inf)
 
     def expire(self, now: float) -> None:
         """Drop what counts no longer."""

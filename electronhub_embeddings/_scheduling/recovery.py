@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._scheduling.bad_request_cause import Cause, find_cause, same_words
 from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT
 from electronhub_embeddings._scheduling.bisection import Bisection, Findings
+from electronhub_embeddings._scheduling.charged_tokens import ENOUGH_TEXTS
 from electronhub_embeddings._scheduling.drift_guard import give_up_reference
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
 
@@ -40,10 +41,17 @@ class Learned:
     round_trip: float | None = None
     """Seconds that requests with documents take, on average; None: none has been answered."""
 
-    def learn_round_trip(self, seconds: float) -> None:
-        """Learn from an answer to a request with documents."""
-        before = seconds if self.round_trip is None else self.round_trip
-        self.round_trip = before + EWMA_WEIGHT * (seconds - before)
+    def learn(self, batch: Batch, tokens: int, seconds: float) -> None:
+        """Learn from an answer with vectors: what was charged, and the seconds that it took; 0.0: they say nothing."""
+        self.request_refusal = None
+        self.limits.learn_tokens_per_byte(batch.size, tokens)
+        if batch.slices[-1].call.is_query:  # queries are unlike documents, and nobody forecasts them
+            return
+        if self.limits.charged.texts < ENOUGH_TEXTS:
+            self.limits.charged.add(batch.texts, tokens)
+        if seconds:
+            before = seconds if self.round_trip is None else self.round_trip
+            self.round_trip = before + EWMA_WEIGHT * (seconds - before)
 
 
 @dataclass

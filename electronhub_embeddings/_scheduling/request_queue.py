@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
-from electronhub_embeddings._scheduling.charged_tokens import ENOUGH_TEXTS
 from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of, give_up_reference
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
@@ -134,15 +133,9 @@ class RequestQueue:
         return add_reference(batch, to_check, self.learned.limits) if to_check else batch
 
     def accept(self, batch: Batch, prompt_tokens: int, seconds: float) -> list[Call]:
-        """Record that the vectors of a batch are stored; learn from the tokens charged and the seconds that it took."""
+        """Record that the vectors of a batch are stored, and learn from the tokens charged and the seconds it took."""
         self.in_flight -= 1
-        self.learned.limits.learn_tokens_per_byte(batch.size, prompt_tokens)
-        if not batch.slices[-1].call.is_query:  # queries are unlike documents
-            if seconds:
-                self.learned.learn_round_trip(seconds)
-            if self.learned.limits.charged.texts < ENOUGH_TEXTS:
-                self.learned.limits.charged.add(batch.texts, prompt_tokens)
-        self.learned.request_refusal = None
+        self.learned.learn(batch, prompt_tokens, seconds)
         complete: list[Call] = []
         for call in {part.call for part in batch.slices}:
             call.progress.requests += 1

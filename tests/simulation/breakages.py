@@ -10,7 +10,6 @@ from unittest.mock import patch
 
 from electronhub_embeddings._rate_limit.even_spacing import EvenSpacing
 from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
-from electronhub_embeddings._rate_limit.sliding_window import SlidingWindow
 from electronhub_embeddings._rate_limit.wait_queue import WaitQueue
 from electronhub_embeddings._scheduling import recovery, request_queue
 from electronhub_embeddings._scheduling.bisection import Bisection
@@ -201,8 +200,8 @@ def _spacing_times(factor):
 
 
 def _few_are_many(applies):
-    def broken(self, now, *, interactive, documents):
-        return applies(self, now, interactive=interactive, documents=2 * documents)
+    def broken(self, now, *, interactive, documents, crowded):
+        return applies(self, now, interactive=interactive, documents=2 * documents, crowded=crowded)
 
     return broken
 
@@ -216,8 +215,8 @@ def _held_up_by_any(note_start):
     return broken
 
 
-def _beside_interactive_calls_only(_):
-    return lambda self, now, _cap, **kinds: self.spacing.applies(now, **kinds)
+def _beside_interactive_calls_only(applies):
+    return lambda self, now, **kinds: applies(self, now, **{**kinds, "crowded": False})
 
 
 def _no_more_than_they_use(_):
@@ -232,7 +231,7 @@ BREAKAGES = {
     "queries are not known to the limiter": (EvenSpacing, "applies", _applies_with(interactive=False)),
     "documents of one request are spread": (EvenSpacing, "applies", _few_are_many),
     "queries keep the distance beside documents that nothing held up": (EvenSpacing, "note_start", _held_up_by_any),
-    "documents fill the window beside others": (SlidingWindow, "_is_spread", _beside_interactive_calls_only),
+    "documents fill the window beside others": (EvenSpacing, "applies", _beside_interactive_calls_only),
     "others are left no more than they use": (ForeignShare, "reserve", _no_more_than_they_use),
     "interactive calls have no order": (WaitQueue, "ahead_of", lambda _: lambda *_: 0),
     "an interactive call that waits is forgotten": (WaitQueue, "add", _nothing),

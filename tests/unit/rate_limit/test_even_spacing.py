@@ -228,21 +228,23 @@ def test_what_others_spend_is_taken_off_the_limit(cap, others, share):
 
 
 @pytest.mark.parametrize(
-    ("now", "interactive", "documents", "applies"),
+    ("now", "interactive", "documents", "crowded", "applies"),
     [
-        (19.9, True, 0, True),
-        (20.0, True, 0, False),
-        (19.9, False, 1, True),
-        (20.0, False, 1, False),
-        (29.9, False, 2, True),
-        (30.0, False, 2, False),
-        (10.0, False, 0, False),
+        (19.9, True, 0, False, True),
+        (20.0, True, 0, True, False),
+        (19.9, False, 1, False, True),
+        (20.0, False, 1, False, False),
+        (29.9, False, 2, False, True),
+        (30.0, False, 2, False, False),
+        (10.0, False, 0, False, False),
+        (30.0, False, 1, True, True),
+        (30.0, False, 0, True, False),
     ],
 )
-def test_who_keeps_the_distance_and_until_when(now, interactive, documents, applies):
-    """Interactive calls while documents are expected back, and documents while interactive calls are expected."""
+def test_who_keeps_the_distance_and_until_when(now, interactive, documents, crowded, applies):
+    """Interactive calls while documents are expected back, and documents while calls are, or beside others."""
     spacing = EvenSpacing(interactive_until=30.0, documents_until=20.0)
-    assert spacing.applies(now, interactive=interactive, documents=documents) is applies
+    assert spacing.applies(now, interactive=interactive, documents=documents, crowded=crowded) is applies
 
 
 def test_another_clock():
