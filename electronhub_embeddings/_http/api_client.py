@@ -6,11 +6,13 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from electronhub_embeddings._codec.models_list import read_models, read_price
 from electronhub_embeddings._codec.request_body import write_request
 from electronhub_embeddings._codec.response_parser import parse_response
 from electronhub_embeddings._codec.result import Result, unexpected_error
-from electronhub_embeddings._codec.vector_decoding import new_array
+from electronhub_embeddings._codec.vector_decoding import FLOAT32
 from electronhub_embeddings._config.secret import (
     Secret,
     drop_frames,
@@ -19,6 +21,7 @@ from electronhub_embeddings._config.secret import (
     reveal,
     without_frames,
 )
+from electronhub_embeddings._http.large_memory import new_memory
 from electronhub_embeddings._http.response_body import Turns
 from electronhub_embeddings._http.transport import Transport
 from electronhub_embeddings._rate_limit.rate_limit_headers import read_rate_limit_headers
@@ -27,8 +30,6 @@ from electronhub_embeddings.errors import ElectronHubError, InvalidResponseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
-
-    import numpy as np
 
     from electronhub_embeddings._config.account import Account
     from electronhub_embeddings._config.request_config import RequestConfig
@@ -60,6 +61,11 @@ def _confidential_values(config: RequestConfig) -> list[str]:
     return [value for _, value in reveal(config.default_headers) or () if len(value) >= MIN_SECRET_LENGTH]
 
 
+def _new_array(count: int, width: int) -> np.ndarray:
+    """Return an array for the first answers: where malloc gives them memory, it returns less of all other memory."""
+    return np.ndarray((count, width), np.float32, new_memory(FLOAT32.itemsize * count * width))
+
+
 class ApiClient:
     """Sends the requests of one request configuration over one connection pool. Thread-safe."""
 
@@ -75,7 +81,7 @@ class ApiClient:
         """Bytes of a vector in the last response, in JSON and after decompression."""
 
     def send(
-        self, texts: Sequence[str], encoding_format: str, allocate: Callable[[int, int], np.ndarray] = new_array
+        self, texts: Sequence[str], encoding_format: str, allocate: Callable[[int, int], np.ndarray] = _new_array
     ) -> Result:
         """Send texts and read their vectors; errors are returned in the result, never raised.
 
@@ -130,7 +136,7 @@ class ApiClient:
                 response = parse_response(answer.status, content, result.headers)
                 result.prompt_tokens, result.total_tokens = response.tokens
                 result.vectors = response.vectors(
-                    count=len(texts), dimensions=known, allocate=new_array if known is None else allocate
+                    count=len(texts), dimensions=known, allocate=_new_array if known is None else allocate
                 )
                 self._vector_bytes = len(content) // len(texts) + 1
 

@@ -19,9 +19,9 @@ from electronhub_embeddings.errors import InvalidResponseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-PATIENCE = 0.2
+PATIENCE = 1.0
 """Seconds of reading after which another body no longer waits for its turn. Such a long time means that the network is
-slow, and the operating system receives the other body meanwhile, so no time is lost."""
+slow, and the operating system receives the other body meanwhile, so no time is lost. A busy processor takes less."""
 
 MAX_LENGTH_DIGITS = 18
 """Digits of `Content-Length` that are parsed."""
