@@ -82,6 +82,12 @@ def measure() -> dict[str, Any]:
     return found
 
 
+def table(heads: list[str], lines: list[list[str]]) -> str:
+    """Write a Markdown table whose first column has words, and all others figures."""
+    rule = f"|---{'|---:' * (len(heads) - 1)}|"
+    return "\n".join([f"| {' | '.join(heads)} |", rule, *(f"| {' | '.join(cells)} |" for cells in lines), ""])
+
+
 def job_table(found: dict[str, Any]) -> str:
     """Write the figures of the long job as Markdown."""
     heads = [
@@ -93,7 +99,7 @@ def job_table(found: dict[str, Any]) -> str:
         "a million: seconds",
         "MB at the peak",
     ]
-    lines = [f"| {' | '.join(heads)} |", f"|---{'|---:' * (len(heads) - 1)}|"]
+    lines: list[list[str]] = []
     took = {name: [row["seconds"] for row in rows] for name, rows in found["jobs"].items()}
     for name, title in JOBS.items():
         rows, own = found["jobs"][name], took[name]
@@ -107,14 +113,14 @@ def job_table(found: dict[str, Any]) -> str:
             f"{max(row['peak'] for row in rows):.0f}",
             *([f"{whole['seconds']:.0f}", f"{whole['peak']:.0f}"] if whole else ["", ""]),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+        lines.append(cells)
+    return table(heads, lines)
 
 
 def stores_table(found: dict[str, Any]) -> str:
     """Write how fast stores are filled as Markdown."""
     heads = ["vectors/s into", "the store alone", "electronhub", "langchain-openai", "times"]
-    lines = [f"| {' | '.join(heads)} |", f"|---{'|---:' * (len(heads) - 1)}|"]
+    lines: list[list[str]] = []
 
     def times(filling: Filling, way: str) -> list[float]:
         return [seconds / filling.texts for seconds in counted(found["stores"][filling.title][way])]
@@ -124,8 +130,8 @@ def stores_table(found: dict[str, Any]) -> str:
         alone, own, *peer = (times(filling, way) for way in filling.ways)
         speeds = [f"{1 / median(each):,.0f}" for each in (alone, own, *peer)]
         cells = [filling.title, *speeds, *([] if peer else [""]), f"{ratio(peers[filling.store], own):.1f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+        lines.append(cells)
+    return table(heads, lines)
 
 
 def main() -> None:

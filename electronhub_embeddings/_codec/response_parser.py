@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from electronhub_embeddings._codec.error_parser import describe_page, read_error
-from electronhub_embeddings._codec.vector_decoding import decode_vectors, new_array, order_by_index
+from electronhub_embeddings._codec.vector_decoding import decode_vectors, order_by_index
 from electronhub_embeddings.errors import InvalidResponseError
 
 if TYPE_CHECKING:
@@ -90,9 +90,7 @@ class ParsedResponse:
         self._rows = response.data
         self._size = size
 
-    def vectors(
-        self, *, count: int, dimensions: int | None, allocate: Callable[[int, int], np.ndarray] = new_array
-    ) -> np.ndarray:
+    def vectors(self, *, count: int, dimensions: int | None, allocate: Callable[[int, int], np.ndarray]) -> np.ndarray:
         """Decode the vectors.
 
         Args:

@@ -28,11 +28,6 @@ _decode_numbers = msgspec.json.Decoder(list[float]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
-def new_array(count: int, width: int) -> np.ndarray:
-    """Return a new array for `count` vectors of `width` dimensions."""
-    return np.empty((count, width), np.float32)
-
-
 AFTER_OTHER_LENGTH = "If you set dimensions, leave it out, or name a model that can make vectors of this length."
 
 

@@ -61,7 +61,7 @@ def _confidential_values(config: RequestConfig) -> list[str]:
     return [value for _, value in reveal(config.default_headers) or () if len(value) >= MIN_SECRET_LENGTH]
 
 
-def _new_array(count: int, width: int) -> np.ndarray:
+def new_array(count: int, width: int) -> np.ndarray:
     """Return an array for the first answers: where malloc gives them memory, it returns less of all other memory."""
     return np.ndarray((count, width), np.float32, new_memory(FLOAT32.itemsize * count * width))
 
@@ -81,7 +81,7 @@ class ApiClient:
         """Bytes of a vector in the last response, in JSON and after decompression."""
 
     def send(
-        self, texts: Sequence[str], encoding_format: str, allocate: Callable[[int, int], np.ndarray] = _new_array
+        self, texts: Sequence[str], encoding_format: str, allocate: Callable[[int, int], np.ndarray] = new_array
     ) -> Result:
         """Send texts and read their vectors; errors are returned in the result, never raised.
 
@@ -136,7 +136,7 @@ class ApiClient:
                 response = parse_response(answer.status, content, result.headers)
                 result.prompt_tokens, result.total_tokens = response.tokens
                 result.vectors = response.vectors(
-                    count=len(texts), dimensions=known, allocate=_new_array if known is None else allocate
+                    count=len(texts), dimensions=known, allocate=new_array if known is None else allocate
                 )
                 self._vector_bytes = len(content) // len(texts) + 1
 

@@ -2,7 +2,7 @@
 
 Turns avoid two costs that would exceed the cost of receiving the bytes. Threads that receive at the same time contend
 for the GIL at every chunk, thousands of times for ten thousand vectors. Newly allocated memory has to be cleared by the
-operating system, so a long body is read into one buffer, which is reused for the next body.
+operating system, so a long body is read into a buffer that is reused for the next one.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from electronhub_embeddings._codec.response_parser import parse_response
 from electronhub_embeddings._config.secret import Secret, redact
+from electronhub_embeddings._http.api_client import new_array
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders, read_rate_limit_headers
 from electronhub_embeddings._scheduling.bad_request_cause import find_cause
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
@@ -31,7 +32,7 @@ def receive(content, *, status=200, headers=None, count=1, dimensions=None):
     """Parse a response like the client does; return the rows or the error."""
     report = read_rate_limit_headers(headers or {}, NOW)
     try:
-        rows = parse_response(status, content, report).vectors(count=count, dimensions=dimensions)
+        rows = parse_response(status, content, report).vectors(count=count, dimensions=dimensions, allocate=new_array)
     except ElectronHubError as caught:
         error = caught
     else:

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from electronhub_embeddings._codec.response_parser import TokenUsage, parse_response
+from electronhub_embeddings._http.api_client import new_array
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings.errors import (
     APIStatusError,
@@ -43,7 +44,7 @@ def answer(*rows, **fields):
 def read(content, count=2, dimensions=None, status=200):
     """Read an answer to `count` texts."""
     contents = parse_response(status, content, RateLimitHeaders())
-    return contents.vectors(count=count, dimensions=dimensions), contents.tokens
+    return contents.vectors(count=count, dimensions=dimensions, allocate=new_array), contents.tokens
 
 
 def refused(content, **expected):
@@ -387,7 +388,7 @@ def test_no_room_is_made_for_vectors_that_cannot_have_come(dimensions):
 def test_the_densest_answer_is_read():
     """One-digit numbers are the shortest: two bytes each in the body, four in memory."""
     content = answer(*(row(i, [1] * 5000) for i in range(3))).replace(b" ", b"")
-    rows = parse_response(200, content, RateLimitHeaders()).vectors(count=3, dimensions=None)
+    rows = parse_response(200, content, RateLimitHeaders()).vectors(count=3, dimensions=None, allocate=new_array)
     assert rows.shape == (3, 5000)
 
 
@@ -397,7 +398,7 @@ def test_what_is_charged_is_known_whatever_the_vectors_are():
         200, answer(row(0, [1.0]), usage={"prompt_tokens": 7, "total_tokens": 8}), RateLimitHeaders()
     )
     with pytest.raises(InvalidResponseError):
-        contents.vectors(count=2, dimensions=None)
+        contents.vectors(count=2, dimensions=None, allocate=new_array)
     assert contents.tokens == TokenUsage(7, 8)
 
 
