@@ -43,6 +43,7 @@ class DriftGuard:
     def __init__(self) -> None:
         self.change: ModelChange | None = None
         self._next_check = -math.inf
+        self._was_unusable = False
 
     def is_due(self, now: float) -> bool:
         """Return whether a batch that is formed now is to carry the reference text."""
@@ -51,6 +52,7 @@ class DriftGuard:
     def confirm(self, now: float) -> None:
         """Record that the model is the same as before."""
         self._next_check = now + CHECK_INTERVAL
+        self._was_unusable = False
 
     def report(self, change: ModelChange) -> None:
         """Record that another model answered; no further check is due."""
@@ -60,9 +62,15 @@ class DriftGuard:
         """Record that the service refuses the reference text, which is not sent again."""
         self._next_check = math.inf
 
+    def note_unusable(self) -> None:
+        """Record that an answer had no usable vector for it. Once may be chance; the second time, it is given up."""
+        if self._was_unusable:
+            self.give_up()
+        self._was_unusable = True
+
     def reset(self) -> None:
         """Forget everything, because the cache is another one."""
-        self.change, self._next_check = None, -math.inf
+        self.change, self._next_check, self._was_unusable = None, -math.inf, False
 
 
 def clients_to_check(clients: Iterable[Attachment], now: float) -> list[Attachment]:
@@ -87,8 +95,10 @@ def add_reference(batch: Batch, clients: list[Attachment], limits: BatchLimits) 
     return replace(batch, is_unchecked=limits.max_inputs > 1)
 
 
-def give_up_reference(slices: Iterable[Slice]) -> None:
-    """Do not send the reference text again for the clients of these texts."""
-    for part in slices:
-        if part.call.guard is not None:
-            part.call.guard.give_up()
+def blame_reference(slices: Iterable[Slice], *, is_refused: bool) -> None:
+    """Record for the clients of these texts that the reference text was refused, or had no usable vector."""
+    for guard in {part.call.guard for part in slices if part.call.guard is not None}:
+        if is_refused:
+            guard.give_up()
+        else:
+            guard.note_unusable()

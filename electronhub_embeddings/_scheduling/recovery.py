@@ -5,7 +5,7 @@ Invariants:
   are resent without it; if the service does not name the text, a bisection finds it.
 - A refusal for size lowers the limits of later batches, and only the refused texts are resent.
 - Recovery terminates: a resent batch is smaller, encoded differently, without the reference text, or has one attempt
-  less.
+  less; a damaged vector of the reference text is asked for once more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from electronhub_embeddings._scheduling.bad_request_cause import Cause, find_cau
 from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT
 from electronhub_embeddings._scheduling.bisection import Bisection, Findings
 from electronhub_embeddings._scheduling.charged_tokens import ENOUGH_TEXTS
-from electronhub_embeddings._scheduling.drift_guard import give_up_reference
+from electronhub_embeddings._scheduling.drift_guard import blame_reference
 from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def recover(batch: Batch, error: ElectronHubError, policy: RetryPolicy, learned:
     """Decide what happens to each text of a failed batch; `learned` is updated."""
     cause = find_cause(error, batch.inputs) if isinstance(error, BadRequestError) else None
     if batch.is_reference(error.index if cause is None else cause.index):
-        give_up_reference(batch.slices)
+        blame_reference(batch.slices, is_refused=cause is not None)
         return _send_again(batch.slices)
     if not isinstance(error, BadRequestError) or cause is None:
         return _after_failure(batch.slices, error, policy)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
-from electronhub_embeddings._scheduling.drift_guard import add_reference, clients_to_check, first_of, give_up_reference
+from electronhub_embeddings._scheduling.drift_guard import add_reference, blame_reference, clients_to_check, first_of
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
     Recovery,
@@ -213,7 +213,7 @@ class RequestQueue:
             search.due = -math.inf
             return []
         if search.suspects_reference and not findings.guilty:
-            give_up_reference([*batch.slices, *findings.innocent])
+            blame_reference([*batch.slices, *findings.innocent], is_refused=True)
         return self._end_search(findings)
 
     def _end_search(self, findings: Findings) -> list[Call]:

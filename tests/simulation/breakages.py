@@ -14,6 +14,7 @@ from electronhub_embeddings._rate_limit.wait_queue import WaitQueue
 from electronhub_embeddings._scheduling import recovery, request_queue
 from electronhub_embeddings._scheduling.bisection import Bisection
 from electronhub_embeddings._scheduling.call import Call
+from electronhub_embeddings._scheduling.drift_guard import DriftGuard
 from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.request_queue import RequestQueue
 from electronhub_embeddings._scheduling.request_queues import RequestQueues
@@ -263,7 +264,7 @@ BREAKAGES = {
     ),
     "no model is checked": (request_queue, "add_reference", lambda _: lambda batch, *_: batch),
     "cached vectors of another model are returned": (Call, "mixes_models", lambda _: property(lambda _: False)),
-    "a reference text that is refused is sent for ever": (recovery, "give_up_reference", lambda _: lambda _: None),
+    "a reference text that is refused is sent for ever": (DriftGuard, "give_up", lambda _: lambda _: None),
     "a call that failed beside a text is finished twice": (
         request_queue,
         "_finish",

@@ -136,22 +136,34 @@ def test_it_travels_again_after_a_failure(driver, guard):
 # Refusals.
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        refusal("Invalid 'input[2]': the text is against our policy."),
-        InvalidResponseError("A vector has a number that is not finite.", index=2, retries=1),
-    ],
-    ids=["refused", "unusable"],
-)
-def test_if_it_is_named_it_is_not_sent_again(driver, guard, error):
+REFUSED = refusal("Invalid 'input[2]': the text is against our policy.")
+UNUSABLE = InvalidResponseError("A vector has a number that is not finite.", index=2, retries=1)
+
+
+@pytest.mark.parametrize("errors", [[REFUSED], [UNUSABLE, UNUSABLE]], ids=["refused", "unusable twice"])
+def test_if_it_is_at_fault_it_is_not_sent_again(driver, guard, errors):
     """The texts are sent again at once without it, as if nothing had happened."""
     call = driver.submit(2, attachment=guarded(guard))
-    driver.finish(driver.send(), error)
+    for error in errors:
+        driver.finish(driver.send(), error)
     batch = driver.send()
     assert (batch.texts, batch.slices[0].attempts, guard.is_due(1e12)) == (["t0", "t1"], 0, False)
     driver.finish(batch)
     assert (driver.ended, call.error) == ([call], None)
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [lambda guard: guard.confirm(0.0), DriftGuard.reset], ids=["good answer", "new cache"]
+)
+def test_one_damaged_answer_does_not_end_the_checks(driver, guard, meanwhile):
+    """If its vector is unusable once, it travels again at once; only twice in a row is no chance."""
+    driver.submit(2, attachment=guarded(guard))
+    driver.finish(driver.send(), UNUSABLE)
+    batch = driver.send()
+    assert (batch.reference_for is not None, batch.slices[0].attempts) == (True, 0)
+    meanwhile(guard)
+    driver.finish(batch, UNUSABLE)
+    assert guard.is_due(1e12)
 
 
 def test_a_text_beside_it_is_named(driver, guard):
