@@ -484,7 +484,9 @@ def _beside(seed, family, dice):
         chats.append(at)
         at += dice.expovariate(limit / (4 * PERIOD))
     scenario.slot_spacing = (PERIOD + uplink + answer) / limit
-    scenario.longest_search = scenario.slot_spacing + STARTUP + (1.0 if processes > 1 or chats else 0.0)
+    # One gap of each minute is longer than the others, by the time that a request takes: a slot is held as long.
+    scenario.longest_search = scenario.slot_spacing + uplink + answer + STARTUP
+    scenario.longest_search += 1.0 if processes > 1 or chats else 0.0
     scenario.spread_from = 2 * PERIOD + 10.0
     texts_of_others = (len(searches) if processes == 1 else 0) + config.batch_size  # queries ride with documents
     texts_of_others += config.batch_size * (len(chats) + (len(searches) if processes > 1 else 0))
