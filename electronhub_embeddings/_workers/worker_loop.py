@@ -81,20 +81,36 @@ class WorkerLoop:
             return True
 
     def _work_once(self) -> bool:
-        """Lead until there is an action to perform, then perform it, or wait for an event; False: no client is left."""
+        """Lead until there is an action, and perform it, or wait for an event; False: no client is left.
+
+        Whoever has performed an action leads next, if nobody does: what callers wait for and what is to be done next
+        take one locked section, and whoever is woken finds the GIL free.
+        """
         with self._leading:
             work = self._lead()
-        if work is None:
-            self._inbox.wake()  # the next worker ends, too
-            return False
-        work()
-        return True
+        while work is not None:
+            report = work()
+            if report is None:
+                return True
+            if not self._leading.acquire(blocking=False):  # who leads may be asking a store
+                self._report(report)
+                return True
+            try:
+                work, report = self._lead(report), None
+            finally:
+                self._leading.release()
+        self._inbox.wake()  # the next worker ends, too
+        return False
 
-    def _lead(self) -> Callable[[], None] | None:
-        """Perform the scheduler's short actions; return the first long one, or None if no client is left."""
-        event: Event | None = None
+    def _lead(self, event: Event | None = None) -> Callable[[], Event | None] | None:
+        """Perform the scheduler's short actions; return the first long one, or None if no client is left.
+
+        Args:
+            event: The result of the action that this worker has performed.
+        """
         while True:
             with self._lock:
+                self._busy.discard(threading.get_ident())
                 self._handle_events(event)
                 action = self.scheduler.next_action(time.monotonic())
                 is_idle = isinstance(action, Wait) and not (self._busy or self.scheduler.is_waiting)
@@ -178,17 +194,16 @@ class WorkerLoop:
         except Exception as error:  # noqa: BLE001 - as above
             return partial(self.scheduler.limiter_failed, drop_frames(error))
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, batch: Batch) -> Event:
         self._find_successor()
-        result = self._sender.send(batch)
-        self._report(partial(self.scheduler.finished, batch, result))
+        return partial(self.scheduler.finished, batch, self._sender.send(batch))
 
-    def _look_up(self, call: Call) -> None:
+    def _look_up(self, call: Call) -> Event:
         self._find_successor()
-        self._report(partial(self.scheduler.looked_up, call, self._sender.look_up(call)))
+        return partial(self.scheduler.looked_up, call, self._sender.look_up(call))
 
     def _report(self, event: Event) -> None:
-        """Pass the result of an action to the scheduler, and wake callers; this worker leads next, if no other does."""
+        """Pass the result of an action to the scheduler, and wake callers."""
         with self._lock:
             self._busy.discard(threading.get_ident())
             event(time.monotonic())
