@@ -42,6 +42,9 @@ USER_AGENT = f"electronhub-embeddings/{__version__}"
 
 AFTER_DISTRUST = "Name the certificates to trust in SSL_CERT_FILE, or pass an http_client that trusts them."
 
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody, for loopback without TLS: reading the certificates of all authorities takes 40 ms."""
+
 MAX_ERROR_BYTES = 65_536
 """Bytes read of a response whose status is not 200; the rest of a huge error page is not read."""
 
@@ -161,8 +164,7 @@ class Transport:
         is_without_tls = self._is_local and self._url.scheme == "http"
         with importing:  # httpx imports further modules here
             transport = httpx.HTTPTransport(
-                # Reading the certificates of all authorities takes 40 ms.
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_without_tls else True,
+                verify=NO_AUTHORITIES if is_without_tls else True,
                 # The scheduler bounds the requests in flight. The default keep-alive of 5 s stays: sending on a
                 # connection that the service has closed would waste a request of the rate limit.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
