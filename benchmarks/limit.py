@@ -22,6 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from electronhub_embeddings.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -129,6 +131,11 @@ def client(name: str, limit: int, service: tuple[str, str], answer: Any) -> None
     answer.send((time.perf_counter() - began, vectors, error))
 
 
+def any_vectors(texts: list[str]) -> np.ndarray:
+    """Return a vector for each text. With a meaning, the services of six runs would take minutes to make them."""
+    return np.ones((len(texts), 1))
+
+
 def run(name: str, limit: int) -> dict[str, Any]:
     """Run one contender under one limit."""
     processes = multiprocessing.get_context("spawn")
@@ -141,6 +148,7 @@ def run(name: str, limit: int) -> dict[str, Any]:
         seed=limit,
         keep_bodies=False,
         max_request_tokens=10**9,  # the job is about requests, not tokens
+        embed=any_vectors,
     ) as service:
         mine, theirs = processes.Pipe()
         process = processes.Process(target=client, args=(name, limit, (service.base_url, service.api_key), theirs))
