@@ -11,8 +11,8 @@
 # make release-check  build them, and check what an index and a user will meet; RELEASE=1 as strictly as for a release
 # make site           the documentation, into site/, and a look at each page in a browser, on a desktop and on a phone
 # make faults         docs/faults.md, from the table that the tests hold true (tests/support/faults_table.py)
-# make simulate       10,000 simulated accounts with every order and fault drawn from a seed (2 minutes); SEED=… for one
-# make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (a minute)
+# make simulate       10,000 simulated accounts with every order and fault drawn from a seed (8 minutes); SEED=… for one
+# make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (8 minutes)
 # make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (10 minutes)
 # make bench          how fast, and in how much memory, beside its peers, over HTTP and TLS (20 minutes; benchmarks/results)
 # make bench-compression  which encoding is worth asking for (a minute; table in benchmarks/results)
@@ -44,6 +44,9 @@ install = $(or $(3),$(BIN)/uv) export --quiet --frozen --no-default-groups $(2) 
 WORKERS := $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1), 4))")
 ON_ALL_CORES := -n $(WORKERS) --dist worksteal --quiet
 HAS_REDIS := $(shell command -v redis-server)
+# Where the files of tests are: in memory if there is a gigabyte. On a disk, each test with a window in SQLite waits for it
+# to be written.
+IN_MEMORY := $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1000000 { print "TMPDIR=/dev/shm" }')
 
 # Else hundreds of child processes would compile all that they import.
 unexport PYTHONDONTWRITEBYTECODE
@@ -86,7 +89,7 @@ pyright: .venv/ready
 TESTS := tests --ignore tests/packaging --ignore tests/ecosystem
 
 unit: .venv/ready
-	$(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --durations 10
+	$(IN_MEMORY) $(BIN)/python -m pytest $(TESTS) -m "not slow" $(ON_ALL_CORES) --durations 10
 
 # A branch of a module without I/O that neither the tests of its folder nor the simulation take is a missing test, or code
 # that nothing can reach. Those are the same on every run. The rest has parts that only child processes run, which are not
@@ -98,14 +101,14 @@ MEASURED := -m "not slow" $(ON_ALL_CORES) --hypothesis-profile mutants --tb no -
 
 coverage: .venv/ready redis
 	$(BIN)/coverage erase
-	-$(BIN)/python -m pytest $(EXACT) $(MEASURED)
+	-$(IN_MEMORY) $(BIN)/python -m pytest $(EXACT) $(MEASURED)
 	$(BIN)/coverage report --skip-covered --show-missing --fail-under 100 --include "*/_codec/*,*/_rate_limit/*,*/_scheduling/*"
-	-$(BIN)/python -m pytest $(TESTS) $(EXACT:%=--ignore %) $(MEASURED)
+	-$(IN_MEMORY) $(BIN)/python -m pytest $(TESTS) $(EXACT:%=--ignore %) $(MEASURED)
 	$(BIN)/coverage report --skip-covered --show-missing --fail-under 98
 
 # What `make test` has left out.
 slow: .venv/ready redis
-	$(BIN)/python -m pytest $(TESTS) -m "slow$(if $(HAS_REDIS),, or needs_redis)" $(ON_ALL_CORES)
+	$(IN_MEMORY) $(BIN)/python -m pytest $(TESTS) -m "slow$(if $(HAS_REDIS),, or needs_redis)" $(ON_ALL_CORES)
 
 # LlamaIndex 0.10 is the last core whose ServiceContext works: an environment of its own.
 service-context: .venv-0.10/ready
@@ -113,7 +116,7 @@ service-context: .venv-0.10/ready
 
 # Vector stores, notebooks, Ray and a web server: real ones, in an environment of their own, for they are large.
 ecosystem: .venv-ecosystem/ready .venv-sdks/ready redis
-	.venv-ecosystem/bin/python -m pytest tests/ecosystem -n 3 --dist loadgroup
+	$(IN_MEMORY) .venv-ecosystem/bin/python -m pytest tests/ecosystem -n 3 --dist loadgroup
 	.venv-sdks/bin/python -m pytest tests/ecosystem/test_other_sdks.py
 
 # The page that mkdocs prints about its own next version is no warning of ours.
@@ -127,7 +130,7 @@ faults: .venv/ready
 
 # The oldest versions that are allowed, and every living one.
 lowest: .venv/ready redis
-	$(BIN)/python tests/tools/matrix.py lowest
+	$(IN_MEMORY) $(BIN)/python tests/tools/matrix.py lowest
 
 matrix: .venv/ready redis
 	$(BIN)/python tests/tools/matrix.py
