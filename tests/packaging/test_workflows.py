@@ -35,12 +35,14 @@ def test_they_run_targets_of_the_makefile():
 
 
 def test_windows_runs_the_commands_of_make_test():
-    """After the installation, Windows runs what `make test` runs; pytest has a fixed number of processes there."""
+    """After the installation, Windows runs what `make test` runs; there, pytest has a fixed number of processes, and no
+    files in memory.
+    """
     (step,) = (step for step in STEPS if step.get("if", "").endswith("== 'Windows'"))
     recipes = [
         re.search(rf"^{target}: .*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1] for target in ("lint", "types", "unit")
     ]
-    made = "".join(recipes).replace("\t", "").replace("$(BIN)/", "")
+    made = "".join(recipes).replace("\t", "").replace("$(BIN)/", "").replace("$(IN_MEMORY) ", "")
     for name in ("TESTS", "ON_ALL_CORES"):
         made = made.replace(f"$({name})", re.search(rf"^{name} := (.*)$", MAKEFILE, re.MULTILINE)[1])
     commands = step["run"].partition('export PATH="$PWD/.venv/Scripts:$PATH"\n')[2]
