@@ -22,7 +22,7 @@
 # make bench-forecast  how close an estimate comes: 200 jobs of real text, ten of them in real minutes (15 minutes)
 # make bench-company  the limit in company: another client, four processes, and a RAG application with an ingestion, chat
 #                     and searches on one key (36 minutes; table and picture in benchmarks/results)
-# make kills          200 kills at random moments of jobs of 20,000 texts (5 minutes)
+# make kills          200 kills at random moments of jobs of 20,000 texts (3 minutes)
 # make million        a million texts through a service that shuffles, drops and fails at random (5 minutes)
 # make soak           ten minutes of mixed traffic, with each fault at random
 # make audit          known weaknesses of all that the package runs on (asks the package index)
