@@ -63,10 +63,9 @@ check:
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory rest
 
-# The longest ones first, each with its own output in one piece. Three at a time, also on two cores: each waits for
-# downloads, services and processes of its own.
+# The longest ones first, each with its own output in one piece. Two at a time: each has several processes of its own.
 rest: .venv/ready redis
-	@$(MAKE) --no-print-directory -j3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
 		HAS_REDIS=$(HAS_REDIS) ecosystem slow lowest packaging service-context pyright site
 
 lint: .venv/ready
