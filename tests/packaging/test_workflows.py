@@ -35,9 +35,7 @@ def test_they_run_targets_of_the_makefile():
 
 
 def test_windows_runs_the_commands_of_make_test():
-    """After the installation, Windows runs what `make test` runs; there, pytest has a fixed number of processes, and no
-    files in memory.
-    """
+    """Windows runs what `make test` runs, but with a fixed number of processes, and with no files in memory."""
     (step,) = (step for step in STEPS if step.get("if", "").endswith("== 'Windows'"))
     recipes = [
         re.search(rf"^{target}: .*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1] for target in ("lint", "types", "unit")
