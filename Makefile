@@ -172,7 +172,7 @@ packaging: dist
 
 .venv-mutants/ready: .venv/ready
 	$(PYTHON) -m venv .venv-mutants
-	$(call install,.venv-mutants,--group mutants --extra emulator --extra redis)
+	$(call install,.venv-mutants,--group mutants --extra emulator --extra langchain --extra redis)
 	touch $@
 
 redis:
