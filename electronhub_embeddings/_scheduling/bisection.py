@@ -53,7 +53,7 @@ class Bisection:
     """
 
     def __init__(
-        self, slices: list[Slice], error: BadRequestError, *, blames_text: bool, suspects_reference: bool = False
+        self, slices: list[Slice], error: BadRequestError, *, blames_text: bool, suspects_reference: bool
     ) -> None:
         self.suspects_reference = suspects_reference
         """Whether the reference text may be at fault: until it was accepted."""
@@ -82,7 +82,7 @@ class Bisection:
         """Let another refused batch wait for the end of the search: the same fault may be behind it."""
         self._waiting.append(slices)
 
-    def probe_accepted(self, *, beside_reference: bool = False) -> Findings | None:
+    def probe_accepted(self, *, beside_reference: bool) -> Findings | None:
         """Note that the probe was accepted; return what was found, if the search is over."""
         self.accepted = True
         self.suspects_reference = self.suspects_reference and not beside_reference

@@ -18,7 +18,7 @@ from electronhub_embeddings._scheduling.batch_limits import EWMA_WEIGHT
 from electronhub_embeddings._scheduling.bisection import Bisection, Findings
 from electronhub_embeddings._scheduling.charged_tokens import ENOUGH_TEXTS
 from electronhub_embeddings._scheduling.drift_guard import blame_reference
-from electronhub_embeddings.errors import BadRequestError, ElectronHubError, InvalidResponseError
+from electronhub_embeddings.errors import BadRequestError, ElectronHubError
 
 if TYPE_CHECKING:
     from electronhub_embeddings._scheduling.bad_request_cause import BadRequestCause
@@ -88,16 +88,15 @@ def is_about_some_text(batch: Batch, error: BadRequestError) -> bool:
 
 def _after_failure(slices: list[Slice], error: ElectronHubError, policy: RetryPolicy) -> Recovery:
     """Retry the texts that have attempts left; if one vector is still unusable after that, only its text fails."""
-    named = error.index if isinstance(error, InvalidResponseError) else None
-    owner = None if named is None else _slice_at(slices, named)
-    if named is not None and owner is not None and _pause(owner, error, policy) is None:
-        return _without(slices, named, error)
+    owner = None if error.index is None else _slice_at(slices, error.index)
+    if error.index is not None and owner is not None and _pause(owner, error, policy) is None:
+        return _without(slices, error.index, error)
     beside = error.for_caller()
     if owner is not None:
-        beside.retries = None  # the lower number of retries applies to the named text only
+        beside.retries = None  # the lower number of retries applies to the named text only, which has attempts left
     recovery, longest = Recovery(), 0.0
     for part in slices:
-        pause = _pause(part, error if part is owner else beside, policy)
+        pause = _pause(part, beside, policy)
         if pause is None:
             recovery.failed.append((part, error.for_caller()))
         else:

@@ -146,7 +146,9 @@ class RequestQueue:
                 complete += self._fail(part.call, part.call.error)
         if batch.is_probe and self._search is not None:
             findings = self._search.probe_accepted(beside_reference=batch.reference_for is not None)
-            complete += self._continue_search(self._search, batch, findings)
+            if findings is not None and not findings.guilty and self._search.suspects_reference:
+                blame_reference([*batch.slices, *findings.innocent], is_refused=True)
+            complete += self._continue_search(self._search, findings)
         return complete
 
     def take_back(self, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
@@ -199,7 +201,7 @@ class RequestQueue:
     def _take_back_probe(self, search: Bisection, batch: Batch, error: ElectronHubError, now: float) -> list[Call]:
         is_over = any(part.call.is_over for part in batch.slices)
         if isinstance(error, BadRequestError) and is_about_some_text(batch, error) and not is_over:
-            return self._continue_search(search, batch, search.probe_refused(batch.slices, error))
+            return self._continue_search(search, search.probe_refused(batch.slices, error))
         recovery = recover(batch, error, self._policy, self.learned)
         if recovery.again and not recovery.failed and not isinstance(error, BadRequestError):
             search.probe = [part for _, part in recovery.again]
@@ -208,12 +210,10 @@ class RequestQueue:
         complete = self._end_search(search.probe_failed())
         return complete + self._apply(recovery, now)
 
-    def _continue_search(self, search: Bisection, batch: Batch, findings: Findings | None) -> list[Call]:
+    def _continue_search(self, search: Bisection, findings: Findings | None) -> list[Call]:
         if findings is None:
             search.due = -math.inf
             return []
-        if search.suspects_reference and not findings.guilty:
-            blame_reference([*batch.slices, *findings.innocent], is_refused=True)
         return self._end_search(findings)
 
     def _end_search(self, findings: Findings) -> list[Call]:

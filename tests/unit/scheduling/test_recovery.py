@@ -1,13 +1,14 @@
 """Recovery: the text at fault is found, all other texts get vectors, and every path ends."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from electronhub_embeddings._scheduling.batch import Batch, Slice
-from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+from electronhub_embeddings._scheduling.batch_limits import ESTIMATE_MARGIN, BatchLimits
 from electronhub_embeddings._scheduling.recovery import MAX_REFUSALS, Learned, recover
 from electronhub_embeddings._scheduling.retry_policy import RetryPolicy
 from electronhub_embeddings.errors import (
@@ -141,6 +142,20 @@ def test_a_failure_that_can_pass_is_tried_max_retries_more_times(error, max_retr
     call = driver.submit(30)
     driver.drive(lambda *_: error)
     assert (len(driver.requests), driver.ended) == (max_retries + 1, [call])
+
+
+@pytest.mark.parametrize(("retries", "attempts"), [(None, 5), (1, 2), (9, 5)])
+def test_a_retry_is_announced(caplog, retries, attempts):
+    """The log says why a text is sent again, when, and how often at most."""
+    caplog.set_level("DEBUG", "electronhub_embeddings")
+    driver = large(max_retries=4)
+    driver.submit(30)
+    error = ServerError("x", status_code=503) if retries is None else InvalidResponseError("x", retries=retries)
+    driver.finish(driver.send(), error)
+    reason = "the service answered 503" if retries is None else "the answer was unusable"
+    first, second = caplog.messages
+    assert first == f"attempt failed: {type(error).__name__}"
+    assert re.fullmatch(rf"{reason}: attempt 2 of {attempts} in [12] s", second)
 
 
 def test_texts_that_join_a_retry_have_their_own_attempts():
@@ -277,6 +292,41 @@ def test_a_refusal_of_many_tokens_is_learned(words, limit):
     refused = sum(size * len(request) > limit for request in driver.requests)
     assert refused <= {"limit and sum": 1, "limit": 4, "nothing": 6}[words]
     assert 2000 == len(set(driver.accepted)) == len(driver.accepted)
+
+
+@pytest.mark.parametrize(
+    ("words", "max_bytes"),
+    [
+        ("Requested 100000 tokens, max 50000 tokens per request", 200_000 / ESTIMATE_MARGIN),
+        ("max 50000 tokens per request", 200_000),
+    ],
+    ids=["limit and sum", "limit"],
+)
+def test_tokens_are_no_texts(words, max_bytes):
+    """400,000 bytes that are too many tokens make batches smaller by bytes: by what was counted, or by half."""
+    learned = Learned(BatchLimits(2048, tokens_per_byte=0.1), "base64")
+    recovered([whole_slice([4000] * 100)], refusal(words), learned=learned)
+    assert learned.limits.max_bytes == pytest.approx(max_bytes, rel=1e-4)
+    assert learned.limits.max_inputs == 2048
+
+
+def test_the_waiting_texts_of_a_failed_call_are_not_sent():
+    """A text at fault fails its call: nobody wants the batches that still wait."""
+    driver = Driver(Config(batch_size=4))
+    call, other = driver.submit(40), driver.submit(4)
+    batch = driver.send()
+    driver.finish(batch, refusal("Invalid 'input[0]': refused."))
+    driver.drive(lambda *_: None)
+    assert (driver.ended, call.error.index) == ([call, other], 0)
+    assert sorted(driver.accepted) == [*((call.number, i) for i in (1, 2, 3)), *texts_of([Slice(other, 0, 4)])]
+
+
+def test_words_about_a_text_are_believed():
+    """Then two texts that are refused alone are two texts at fault, and the request is not."""
+    driver = large()
+    calls = [driver.submit(1) for _ in range(4)]
+    driver.drive(refusing({(calls[0].number, 0), (calls[3].number, 0)}))
+    assert [call.error is None for call in calls] == [False, True, True, False]
 
 
 def test_a_413_without_words_is_learned():

@@ -1,6 +1,7 @@
 """The scheduler: which texts are sent when, how calls end, and what detached clients leave behind."""
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
+from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE, AFTER_STORE_FAILURE
 from electronhub_embeddings._scheduling import request_queue
 from electronhub_embeddings._scheduling.actions import AcquireSlot, CheckMaxWait, LookUp, Wait
 from electronhub_embeddings.errors import APIConnectionError, InvalidResponseError, RateLimitError, ServerError
@@ -370,7 +371,8 @@ def test_a_client_is_closed_while_its_call_is_looked_up():
     driver.detach(client)
     driver.scheduler.looked_up(call, None, driver.now)
     driver.action()
-    assert (driver.ended, call.error.message) == ([call], "The client was closed.")
+    assert driver.ended == [call]
+    assert (call.error.message, call.error.next_step) == ("The client was closed.", AFTER_CLOSE)
 
 
 def test_a_call_is_withdrawn_before_its_lookup():
@@ -413,6 +415,7 @@ def test_without_the_limiter_nothing_is_sent():
     assert driver.scheduler.take_effects().complete == calls
     assert [call.error.message for call in calls] == ["The rate limit store failed: disk full"] * 2
     assert [call.error.__cause__ for call in calls] == [failure] * 2
+    assert [call.error.next_step for call in calls] == [AFTER_STORE_FAILURE] * 2
 
 
 def test_a_bug_in_the_handling_of_a_failure_costs_one_batch(monkeypatch, caplog):
@@ -429,7 +432,9 @@ def test_a_bug_in_the_handling_of_a_failure_costs_one_batch(monkeypatch, caplog)
         driver.finish(batch, ServerError("Upstream.", status_code=503))
     assert driver.ended == [call]
     assert "Upstream." in str(call.error)
+    assert "error handling failed for a batch" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+    caplog.clear()
     other = driver.submit()
     driver.finish(driver.send(linger=0.0))
     assert (driver.ended, other.error) == ([call, other], None)

@@ -65,3 +65,12 @@ def test_how_many_batches_leave_until_a_call_is_sent():
     assert [texts.batches_until_last(call, known) for call in queued] == [1, 1, 6, 1]
     alone = make_call([100] * 5)
     assert waiting(alone).batches_until_last(alone, known) == 5
+
+
+def test_what_was_taken_out_is_no_longer_counted():
+    """The number and the size of what waits decide about full batches, and how many requests are needed."""
+    gone, left = make_call([7] * 3000), make_call([7] * 20)
+    texts = waiting(gone, left)
+    texts.take_out(lambda part: part.call is gone)
+    assert (texts.depth, texts.document_batches(BatchLimits(10))) == (20, 2)
+    assert [texts.fills(BatchLimits(2048, max_tokens=tokens)) for tokens in (141, 140)] == [False, True]

@@ -185,6 +185,12 @@ def test_an_inquiry_is_answered_at_once(driver):
     assert not driver.scheduler.is_waiting
 
 
+def test_an_inquiry_that_nobody_answers_says_so():
+    """Then the workers have ended without a result."""
+    with pytest.raises(ElectronHubError, match="The workers have ended"):
+        inquire().result()
+
+
 def test_an_answer_that_comes_with_an_inquiry_does_not_hide_it(driver):
     """Events are taken in together: an answer before the next action leaves the inquiry to be answered."""
     driver.submit()
