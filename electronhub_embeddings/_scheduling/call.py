@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from electronhub_embeddings._config.caller_warning import warn_caller
-from electronhub_embeddings._rate_limit.wording import AFTER_BUG
+from electronhub_embeddings._rate_limit.wording import AFTER_BUG, AFTER_CLOSE
 from electronhub_embeddings.errors import ElectronHubError, ModelChangedWarning
 from electronhub_embeddings.usage import add_usage
 
@@ -89,6 +89,11 @@ class Attachment:
         self.raises_on_change = raises_on_change
         self.closed = False
         """Set before the workers are notified, so that they accept no later call of the client."""
+
+
+def closed_error() -> ElectronHubError:
+    """Return the error of a call whose client was closed before all of its texts were sent."""
+    return ElectronHubError("The client was closed.", next_step=AFTER_CLOSE)
 
 
 class Call:

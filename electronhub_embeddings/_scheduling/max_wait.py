@@ -58,8 +58,9 @@ class LimitWait:
         self._begin(pause, now)
         failed = {call: error for call in calls if (error := self.check(call, now))}
         waiting = [call for call in calls if not call.failed and call not in failed]
-        self._log(waiting)
-        self.ask_again_at = self._next_check(waiting, poll, now)
+        self._log(pause, waiting)
+        until_check = (poll or RECHECK_INTERVAL) if pause.seconds is None else min(RECHECK_INTERVAL, pause.seconds)
+        self.ask_again_at = now + until_check
         return failed
 
     def ask_again(self) -> None:
@@ -75,10 +76,9 @@ class LimitWait:
         self._pause, self._until = pause, now + pause.seconds
         self._since = now if self._since is None else self._since
 
-    def _log(self, waiting: Iterable[Call]) -> None:
-        """Log the current pause if it is long: as a warning if it is the first long one of a call without a bar."""
-        pause = self._pause
-        if pause is None or pause.seconds is None:
+    def _log(self, pause: Pause, waiting: Iterable[Call]) -> None:
+        """Log a pause if it is long: as a warning if it is the first long one of a call without a bar."""
+        if pause.seconds is None:
             return
         unaware = any(not (call.was_warned or call.progress.is_shown) for call in waiting)
         if pause.seconds >= WARNED_WAIT and unaware:
@@ -104,17 +104,10 @@ class LimitWait:
     def check_wait(self, call: Call, wait: float, reason: str, now: float) -> RateLimitError | None:
         """Return the error to fail a call with if it may not wait for `wait` seconds."""
         left = self._left(call, now)
-        if wait <= 0 or 0 < left >= wait:
+        if wait <= 0 or left >= wait:
             return None
         max_wait = call.max_wait or 0.0
         return too_long_a_wait("The call", reason, max_wait, waited=max_wait - left, wait=wait)
-
-    def _next_check(self, waiting: Iterable[Call], poll: float | None, now: float) -> float:
-        """Return when to ask the limiter again: when it may allow a request, or when a call's `max_wait` is used up."""
-        if self._pause is None or self._pause.seconds is None:
-            return now + (poll or RECHECK_INTERVAL)
-        ends = [now + self._left(call, now) for call in waiting if call.max_wait is not None]
-        return max(now, min([now + RECHECK_INTERVAL, self._until, *ends]))
 
     def _left(self, call: Call, now: float) -> float:
         """Return the seconds that a call may still spend waiting for the limit."""

@@ -13,9 +13,9 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE
 from electronhub_embeddings._scheduling.batch import Batch, Slice, count_texts
 from electronhub_embeddings._scheduling.batch_limits import BatchLimits
+from electronhub_embeddings._scheduling.call import closed_error
 from electronhub_embeddings._scheduling.drift_guard import add_reference, blame_reference, clients_to_check, first_of
 from electronhub_embeddings._scheduling.recovery import (
     Learned,
@@ -231,7 +231,7 @@ class RequestQueue:
         for pause, part in recovery.again:
             call = part.call
             if call.is_over or (call.failed and not part.refusals_beside):
-                call.fail(ElectronHubError("The client was closed.", next_step=AFTER_CLOSE))
+                call.fail(closed_error())
                 complete += _finish([part])
             else:
                 self.waiting.put_back(part, now + pause)

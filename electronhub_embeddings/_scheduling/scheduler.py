@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE, AFTER_STORE_FAILURE, counted
 from electronhub_embeddings._scheduling.actions import AcquireSlot, CheckMaxWait, Effects, LookAhead, LookUp, Wait
 from electronhub_embeddings._scheduling.cache_lookups import CacheLookups
+from electronhub_embeddings._scheduling.call import closed_error
 from electronhub_embeddings._scheduling.call_endings import CallEndings
 from electronhub_embeddings._scheduling.max_wait import LimitWait
 from electronhub_embeddings._scheduling.max_wait_checks import MaxWaitChecks
@@ -102,7 +103,7 @@ class Scheduler:
         if queue is None or attachment not in queue.attachments:
             return
         queue.attachments.discard(attachment)
-        error = ElectronHubError("The client was closed.", next_step=AFTER_CLOSE)
+        error = closed_error()
         self._endings.fail_waiting(error, now, of=attachment)
         self._endings.retire(queue)
 
@@ -136,7 +137,7 @@ class Scheduler:
         call.blocked_before = self._limit_wait.total(now)  # a lookup does not count as waiting for the limit
         call.count_known()
         if error is None and (call.attachment.closed or call.abandoned):
-            error = ElectronHubError("The client was closed.", next_step=AFTER_CLOSE)
+            error = closed_error()
         if error is not None:
             call.fail(error)
         if call.error is None and call.outstanding:

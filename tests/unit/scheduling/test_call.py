@@ -2,6 +2,7 @@
 
 import pytest
 
+from electronhub_embeddings._rate_limit.wording import AFTER_BUG
 from electronhub_embeddings._scheduling.call import Attachment, Call
 from electronhub_embeddings.errors import ElectronHubError, ServerError
 from electronhub_embeddings.usage import Usage
@@ -40,7 +41,7 @@ def test_a_result_that_cannot_be_assembled():
         call.resolve()
         assert ended == [True]
         assert type(call.error) is ElectronHubError
-        assert call.error.message == "Unexpected MemoryError: no room"
+        assert (call.error.message, call.error.next_step) == ("Unexpected MemoryError: no room", AFTER_BUG)
         assert type(call.error.__cause__) is MemoryError
 
 

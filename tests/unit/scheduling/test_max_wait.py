@@ -6,7 +6,13 @@ import pytest
 
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._scheduling.actions import AcquireSlot
-from electronhub_embeddings._scheduling.max_wait import LOGGED_WAIT, WARNED_WAIT, too_long_a_wait
+from electronhub_embeddings._scheduling.max_wait import (
+    LOGGED_WAIT,
+    RECHECK_INTERVAL,
+    WARNED_WAIT,
+    LimitWait,
+    too_long_a_wait,
+)
 from electronhub_embeddings.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -14,7 +20,7 @@ from electronhub_embeddings.errors import (
     RateLimitError,
     ServerError,
 )
-from support.scheduler_driver import Config, Driver
+from support.scheduler_driver import Config, Driver, make_call
 
 
 @pytest.fixture
@@ -117,6 +123,57 @@ def test_a_short_wait_is_not_logged(lines):
     driver.submit()
     deny(driver, LOGGED_WAIT - 0.1)
     assert lines() == []
+
+
+def test_only_a_wait_that_became_longer_is_logged_again(lines):
+    """What was said once stays said, as long as the end of the wait moves by 5 seconds at most."""
+    driver = Driver()
+    driver.submit(is_shown=True)
+    for seconds in (6.0, 6.0 + LOGGED_WAIT, 57.0):
+        deny(driver, seconds)
+    assert lines() == [("INFO", f"rate limit: next request in {seconds} s") for seconds in (6, 57)]
+
+
+def test_calls_that_may_not_wait_are_not_told_to(lines):
+    """A call that fails at once is no reason for a warning."""
+    driver = Driver()
+    driver.submit(max_wait=1.0)
+    driver.scheduler.slot_denied(Pause(57.0, "rate limit"), None, driver.now)
+    assert lines() == []
+
+
+@pytest.mark.parametrize(
+    ("pause", "poll", "seconds"),
+    [
+        (57.0, None, RECHECK_INTERVAL),
+        (57.0, 0.1, RECHECK_INTERVAL),
+        (0.25, None, 0.25),
+        (None, 0.1, 0.1),
+        (None, None, RECHECK_INTERVAL),
+    ],
+)
+def test_when_the_limiter_is_asked_again(pause, poll, seconds):
+    """At the end of the pause, and before that in case another process has changed something."""
+    wait = LimitWait()
+    wait.denied(Pause(pause, "rate limit"), [make_call(max_wait=100.0)], poll, 1000.0)
+    assert wait.ask_again_at == 1000.0 + seconds
+
+
+def test_waiting_for_an_answer_is_no_wait_for_the_limit():
+    """The time until a request on the wire comes back does not count."""
+    wait = LimitWait()
+    wait.denied(Pause(57.0, "rate limit"), [], None, 1000.0)
+    wait.denied(Pause(None, "another request"), [], None, 1010.0)
+    assert wait.total(1015.0) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("max_wait", "seconds", "fails"), [(0.0, 0.5, True), (0.0, 0.0, False), (5.0, 5.0, False), (5.0, 5.1, True)]
+)
+def test_a_call_may_wait_for_its_max_wait(max_wait, seconds, fails):
+    """For just so long, and not for longer."""
+    error = LimitWait().check_wait(make_call(max_wait=max_wait), seconds, "rate limit", 1000.0)
+    assert (error is not None) is fails
 
 
 def test_calls_that_wait_together_are_warned_of_together(lines):

@@ -312,7 +312,8 @@ def test_a_call_of_a_closed_client_is_withdrawn_as_well():
     call = driver.submit(attachment=client)
     driver.withdraw(call)
     assert call.usages == (Usage(),)
-    assert (driver.ended, call.error.message, driver.unused) == ([call], "The client is closed.", [])
+    assert (driver.ended, driver.unused) == ([call], [])
+    assert (call.error.message, call.error.next_step) == ("The client is closed.", AFTER_CLOSE)
 
 
 def test_a_search_ends_when_all_texts_of_its_next_probe_are_taken_back():
@@ -394,6 +395,7 @@ def test_a_client_leaves_another_one_of_the_same_configuration_its_texts():
     driver.detach(leaving)
     driver.detach(leaving)
     assert (driver.ended, driver.unused) == ([gone], [])
+    assert (gone.error.message, gone.error.next_step) == ("The client was closed.", AFTER_CLOSE)
     assert texts_of(driver.send().slices) == [(other.number, 0)]
 
 
