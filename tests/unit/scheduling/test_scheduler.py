@@ -114,6 +114,17 @@ def test_a_withdrawn_call_has_no_last_chance():
     assert driver.ended == [call]
 
 
+def test_one_answer_ends_several_calls():
+    """A text at fault, and one beside it that was withdrawn meanwhile: both callers are woken."""
+    driver = Driver()
+    refused, gone = driver.submit(), driver.submit()
+    batch = driver.send(linger=0.0)
+    driver.withdraw(gone)
+    driver.finish(batch, refusal("Invalid 'input[0]': too long."))
+    assert driver.ended == [refused, gone]
+    assert (refused.error.index, str(gone.error)) == (0, "The call was withdrawn.")
+
+
 def test_a_call_that_has_ended_stays_as_it_is():
     """Withdrawing a call or closing its client just after the call has ended does not remove its vectors."""
     driver = Driver()
