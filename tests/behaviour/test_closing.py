@@ -15,10 +15,29 @@ from electronhub_embeddings.emulator import faults
 from support.child_processes import slow_except
 from support.entry_points import ENTRY_POINTS, SYNC, expected_vectors, same
 
+TIMEOUT = 30.0
+"""Seconds after which something that should have ended has not."""
+
 pytestmark = [
     pytest.mark.usefixtures("quick_retries"),
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
 ]
+
+
+def test_closing_does_not_wait_for_a_client_that_came_later(client, emulator, hold, until):
+    """The last client waits for its request in flight, but not for another one that begins meanwhile and stays."""
+    service = emulator(rpm=0, faults=[hold.fault])
+    leaving, coming = client(service), client(service)
+    with ThreadPoolExecutor(3) as pool:
+        held = pool.submit(leaving.embed, hold.texts)
+        until(lambda: len(service.calls) == 1)
+        closing = pool.submit(leaving.close)
+        until(lambda: not leaving._lifecycle._connections)
+        later = pool.submit(coming.embed_query, "a question")
+        closing.result(TIMEOUT)
+        hold.release()
+        later.result(TIMEOUT)
+        held.exception(TIMEOUT)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # pytest's word for the SystemExit
