@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from contextlib import closing, contextmanager
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 USER_AGENT = f"electronhub-embeddings/{__version__}"
 
 AFTER_DISTRUST = "Name the certificates to trust in SSL_CERT_FILE, or pass an http_client that trusts them."
-
-NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody, for loopback without TLS: reading the certificates of all authorities takes 40 ms."""
 
 MAX_ERROR_BYTES = 65_536
 """Bytes read of a response whose status is not 200; the rest of a huge error page is not read."""
@@ -164,7 +162,7 @@ class Transport:
         is_without_tls = self._is_local and self._url.scheme == "http"
         with importing:  # httpx imports further modules here
             transport = httpx.HTTPTransport(
-                verify=NO_AUTHORITIES if is_without_tls else True,
+                verify=_without_authorities() if is_without_tls else True,
                 # The scheduler bounds the requests in flight. The default keep-alive of 5 s stays: sending on a
                 # connection that the service has closed would waste a request of the rate limit.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
@@ -230,6 +228,12 @@ def _write_headers(config: RequestConfig, key: Secret[str] | None = None) -> htt
             "accept-encoding": ACCEPTED_ENCODING,
         }
     )
+
+
+@cache
+def _without_authorities() -> ssl.SSLContext:
+    """Return the context that trusts nobody, for loopback without TLS: reading all certificates takes 40 ms."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _find_proxy(url: httpx.URL) -> httpx.Proxy | None:

@@ -149,14 +149,16 @@ class AccountWorkers:
             except Exception as bug:  # noqa: BLE001 - for example MemoryError; the caller must receive an error
                 call.fail(unexpected_error(bug))
         self._loop.scheduler.submit(call, now)
-        if self._when_gone and self._loop.scheduler.has_clients:  # the workers stay, so nobody waits for their end
-            when_gone, self._when_gone = self._when_gone, []
-            for callback in when_gone:
-                callback()
+        self._tell_closers()
 
     def _detach(self, attachment: Attachment, when_gone: Callable[[], None], now: float) -> None:
         self._loop.scheduler.detach(attachment, now)
-        if self._loop.scheduler.has_clients:
-            when_gone()
-        else:
-            self._when_gone.append(when_gone)
+        self._when_gone.append(when_gone)
+        self._tell_closers()
+
+    def _tell_closers(self) -> None:
+        """Let nobody wait for the end of the workers if they stay for another client."""
+        if self._when_gone and self._loop.scheduler.has_clients:
+            when_gone, self._when_gone = self._when_gone, []
+            for callback in when_gone:
+                callback()

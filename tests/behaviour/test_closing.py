@@ -12,11 +12,8 @@ import pytest
 
 from electronhub_embeddings import APIConnectionError, ElectronHubError, EmbeddingsClient
 from electronhub_embeddings.emulator import faults
-from support.child_processes import slow_except
+from support.child_processes import TIMEOUT, slow_except
 from support.entry_points import ENTRY_POINTS, SYNC, expected_vectors, same
-
-TIMEOUT = 30.0
-"""Seconds after which something that should have ended has not."""
 
 pytestmark = [
     pytest.mark.usefixtures("quick_retries"),
