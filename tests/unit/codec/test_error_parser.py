@@ -443,3 +443,12 @@ def test_other_errors_keep_their_next_step(status, error):
     """If the model exists, or only this key may not use it, the error does not suggest a list."""
     found = read_error(status, content({"error": {"message": WORDS, **error}}), RateLimitHeaders())
     assert found.next_step == type(found).next_step
+
+
+def test_a_refusal_for_the_limit_says_when_to_try_again():
+    """Also if the service does not; an error of the service keeps its next step, although it names a time."""
+    found = read_error(429, envelope("Slow down."), RateLimitHeaders(retry_after=12.0))
+    assert found.next_step == "Try again in 12 s, or allow more attempts with max_retries."
+    assert "Try again in 180 s," in read_error(429, envelope("Slow down."), RateLimitHeaders()).next_step
+    found = read_error(503, envelope("Overloaded."), RateLimitHeaders(retry_after=12.0))
+    assert (found.retry_after, found.next_step) == (12.0, type(found).next_step)

@@ -31,6 +31,7 @@ ADVICE = [
     ("Too many input tokens. Max input tokens: 8192, request input token count: 9875", has("9,875", "8,192")),
     ("`inputs` must have less than 512 tokens. Given: 600", has("600", "512")),
     ("Input length 548 exceeds maximum allowed token size 512", has("548", "512")),
+    ("Input length 512 exceeds maximum allowed token size 512", bound("512")),
     ("input (902 tokens) is too large to process. increase the physical batch size", "Split the text."),
     ("Range of input length should be [1, 8]", "Split the text."),
     ("String should have at most 2048 characters", bound("2,048", "characters")),

@@ -3,6 +3,7 @@
 import pytest
 
 from electronhub_embeddings._codec.result import Result, unexpected_error
+from electronhub_embeddings._rate_limit.wording import AFTER_BUG
 from electronhub_embeddings.errors import APIConnectionError, ElectronHubError, RateLimitError, ServerError
 
 
@@ -42,6 +43,7 @@ def test_a_bug_becomes_an_error_of_ours():
     error = unexpected_error(caught.value)
     assert type(error) is ElectronHubError
     assert error.message == "Unexpected KeyError: 'x'"
+    assert str(error) == f"Unexpected KeyError: 'x'. {AFTER_BUG}"
     assert error.__cause__.__traceback__ is None
     assert __file__ in str(error.__cause__.__cause__)
 

@@ -113,3 +113,13 @@ def test_without_cached_vectors_the_service_sets_the_length():
     output.forget_known()
     output.put(0, 2, np.zeros((2, 3), np.float32))
     assert output.result().tolist() == [[0.0] * 3] * 2
+
+
+def test_cached_vectors_are_forgotten_once():
+    """Two answers at once can both say that the model has changed; the second finds nothing left to forget."""
+    output = VectorOutput(prepare_texts(["cached", "sent"]), as_lists=False)
+    output.put_known(np.ones((1, 2), np.float32))
+    output.forget_known()
+    output.put(0, 2, np.zeros((2, 3), np.float32))
+    output.forget_known()
+    assert output.result().tolist() == [[0.0] * 3] * 2

@@ -25,6 +25,7 @@ def account(api_key, base_url):
         ("http://[::1]:8787", "http://[::1]:8787"),
         ("https://[1:2:3:4:5:6:7:8]/X/", "https://[1:2:3:4:5:6:7:8]/X"),
         ("https://a.5X/v1", "https://a.5X/v1"),
+        ("https://a.example/embeddingsX", "https://a.example/embeddingsX"),
         (f"https://{'a.' * 126}a", f"https://{'a.' * 126}a"),
         (f"https://a.example/{'v' * 2030}", f"https://a.example/{'v' * 2030}"),
     ],

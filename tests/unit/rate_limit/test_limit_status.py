@@ -59,3 +59,10 @@ def test_others_keep_their_share():
     status = read_status(window, 1.0)
     assert (status.limit, status.left) == (10, 10 - window.foreign.reserve(10) - 1)
     assert status.left < 9
+
+
+def test_an_answer_that_is_overdue_leaves_nothing():
+    """The service has long forgotten the request, but its slot stays taken until its answer or its end."""
+    window = told(1)
+    assert window.acquire(0.0, "slow", max_duration=3 * PERIOD) is None
+    assert read_status(window, 2 * PERIOD) == LimitStatus(1, 0, PERIOD, 0.0)

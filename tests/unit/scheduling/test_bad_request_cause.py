@@ -445,6 +445,7 @@ TOO_LARGE = [
     ("a gateway", 400, detail("Up to 100 texts are allowed."), 2048, size(100)),
     ("a gateway", 400, detail("Up to 4096 texts are allowed."), 2048, size()),
     ("a gateway", 400, detail("batch size too large"), 2048, size()),
+    ("a gateway", 400, detail("Too many tokens in the request: got 70000"), 2048, size()),
     ("a gateway", 400, detail("Too many documents: 300 given, the maximum is 128"), 300, size(128)),
     ("a gateway", 400, detail("The number of input texts (200) exceeds the maximum (100)"), 200, size(100)),
     (

@@ -101,7 +101,10 @@ def test_limits_hold_with_it(driver, guard):
     assert (batch.inputs, batch.size) == (100 - REFERENCE_BYTES + 1, 100)
 
 
-@pytest.mark.parametrize(("config", "size", "is_unchecked"), [(Config(batch_size=1), 1, False), (ROOM, 300_000, True)])
+@pytest.mark.parametrize(
+    ("config", "size", "is_unchecked"),
+    [(Config(batch_size=1), 1, False), (Config(batch_size=2), 300_000, True), (ROOM, 300_000, True)],
+)
 def test_there_may_be_no_room(guard, config, size, is_unchecked):
     """A text that leaves no room travels alone; its vector is not kept, unless no request could have had room."""
     driver = Driver(config)

@@ -431,6 +431,17 @@ def test_without_the_limiter_nothing_is_sent():
     assert [call.error.next_step for call in calls] == [AFTER_STORE_FAILURE] * 2
 
 
+def test_what_a_call_waited_counts_although_the_limiter_fails():
+    """Its caller reads how long the limit has held it back, until the store was gone."""
+    driver = Driver()
+    call = driver.submit()
+    driver.action()
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    driver.now += 5.0
+    driver.scheduler.limiter_failed(OSError("disk full"), driver.now)
+    assert call.waited == 5.0
+
+
 def test_a_bug_in_the_handling_of_a_failure_costs_one_batch(monkeypatch, caplog):
     """Its calls end with the error that the service sent, the log has the traceback, and the next batch is sent."""
 

@@ -9,7 +9,8 @@ from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN
 from electronhub_embeddings._rate_limit.sliding_window import PERIOD, SlidingWindow
 from electronhub_embeddings._scheduling.actions import AcquireSlot, LookAhead, Wait
 from electronhub_embeddings._scheduling.call import Attachment
-from electronhub_embeddings._scheduling.inquiry import Inquiry
+from electronhub_embeddings._scheduling.inquiry import MAX_PLANNED, Inquiry
+from electronhub_embeddings._scheduling.waiting_texts import WaitingTexts
 from electronhub_embeddings.errors import ElectronHubError, ServerError
 from electronhub_embeddings.usage import Usage
 from support.scheduler_driver import Config, Driver, make_call
@@ -170,9 +171,9 @@ def test_a_lower_limit_of_an_inquiry_is_its_own(driver):
     assert [forecast[2] for forecast in forecasts(call)] == [5]
 
 
-def inquire(**options):
+def inquire(texts=20, **options):
     """Return an inquiry about 20 texts."""
-    return Inquiry(make_call(20).inputs, 30.0, Attachment(Config("other", **options), Usage()), lambda: None)
+    return Inquiry(make_call(texts).inputs, 30.0, Attachment(Config("other", **options), Usage()), lambda: None)
 
 
 def test_an_inquiry_is_answered_at_once(driver):
@@ -185,9 +186,24 @@ def test_an_inquiry_is_answered_at_once(driver):
     assert not driver.scheduler.is_waiting
 
 
+def test_an_inquiry_forms_many_batches_but_not_all(driver, monkeypatch):
+    """Whoever asks waits 20 ms for exact numbers; beyond that the others are taken to be like those before."""
+    formed, take = [], WaitingTexts.take
+
+    def count(*arguments, **options):
+        formed.append(True)
+        return take(*arguments, **options)
+
+    monkeypatch.setattr(WaitingTexts, "take", count)
+    inquiry = inquire(MAX_PLANNED + 500, batch_size=1)
+    driver.scheduler.inquire(inquiry, driver.now)
+    driver.action()
+    assert (inquiry.result().requests, len(formed)) == (MAX_PLANNED + 500, MAX_PLANNED)
+
+
 def test_an_inquiry_that_nobody_answers_says_so():
     """Then the workers have ended without a result."""
-    with pytest.raises(ElectronHubError, match="The workers have ended"):
+    with pytest.raises(ElectronHubError, match=r"^The workers have ended\."):
         inquire().result()
 
 
@@ -209,6 +225,26 @@ def test_an_inquiry_fails_with_the_store(driver):
     assert driver.scheduler.take_effects().answered == [inquiry]
     with pytest.raises(ElectronHubError, match="The rate limit store failed: gone"):
         inquiry.result()
+
+
+def test_an_inquiry_that_fails_does_not_hide_one_that_was_answered(driver):
+    """Both callers are woken, although the limiter fails before anybody has looked at the first answer."""
+    first, second = inquire(), inquire(requests_per_minute=2)
+    for inquiry in (first, second):
+        driver.scheduler.inquire(inquiry, driver.now)
+    driver.scheduler.next_action(driver.now)
+    driver.scheduler.looked_ahead(look_ahead(driver.window, driver.now, None), driver.now)
+    driver.scheduler.limiter_failed(OSError("gone"), driver.now)
+    assert driver.scheduler.take_effects().answered == [first, second]
+
+
+def test_an_inquiry_is_about_documents(driver):
+    """They are sent when all that waits already was sent."""
+    driver.submit(40, config=Config("other"))
+    inquiry = inquire(8)
+    driver.scheduler.inquire(inquiry, driver.now)
+    driver.action()
+    assert inquiry.result().seconds > PERIOD
 
 
 def test_an_inquiry_survives_a_bug(driver, monkeypatch):
