@@ -14,11 +14,7 @@ from electronhub_embeddings._scheduling.max_wait import (
     too_long_a_wait,
 )
 from electronhub_embeddings.errors import (
-    APIConnectionError,
-    APITimeoutError,
-    InvalidResponseError,
     RateLimitError,
-    ServerError,
 )
 from support.scheduler_driver import Config, Driver, make_call
 
@@ -183,25 +179,3 @@ def test_calls_that_wait_together_are_warned_of_together(lines):
         driver.submit(is_query=True)
     deny(driver, 57.0)
     assert len(lines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (ServerError("Upstream.", status_code=503), "the service answered 503"),
-        (APITimeoutError("Late.", sent=True), "the service did not answer in time"),
-        (APIConnectionError("Reset.", sent=True), "the connection failed"),
-        (InvalidResponseError("Odd."), "the answer was unusable"),
-    ],
-    ids=["503", "time-out", "connection", "answer"],
-)
-def test_a_retry_is_logged_and_shown(lines, error, words):
-    """The line says what happened, which attempt is next, and when; the progress bar says the same."""
-    driver = Driver(Config(max_retries=6))
-    call = driver.submit()
-    shown = []
-    call.progress.wait_to_retry = lambda what, until: shown.append((what, until - driver.now))
-    driver.finish(driver.send(), error)
-    ((what, pause),) = shown
-    assert what == f"{words}: attempt 2 of {7 if error.retries is None else error.retries + 1}"
-    assert lines() == [("INFO", f"{what} in {pause:.0f} s")]

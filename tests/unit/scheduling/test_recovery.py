@@ -1,7 +1,6 @@
 """Recovery: the text at fault is found, all other texts get vectors, and every path ends."""
 
 import math
-import re
 
 import pytest
 from hypothesis import given
@@ -144,18 +143,29 @@ def test_a_failure_that_can_pass_is_tried_max_retries_more_times(error, max_retr
     assert (len(driver.requests), driver.ended) == (max_retries + 1, [call])
 
 
-@pytest.mark.parametrize(("retries", "attempts"), [(None, 5), (1, 2), (9, 5)])
-def test_a_retry_is_announced(caplog, retries, attempts):
-    """The log says why a text is sent again, when, and how often at most."""
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ServerError("Upstream.", status_code=503), "the service answered 503: attempt 2 of 5"),
+        (APITimeoutError("Late.", sent=True), "the service did not answer in time: attempt 2 of 5"),
+        (APIConnectionError("Reset.", sent=True), "the connection failed: attempt 2 of 5"),
+        (InvalidResponseError("Odd."), "the answer was unusable: attempt 2 of 5"),
+        (InvalidResponseError("Odd.", retries=1), "the answer was unusable: attempt 2 of 2"),
+        (InvalidResponseError("Odd.", retries=9), "the answer was unusable: attempt 2 of 5"),
+    ],
+    ids=["503", "time-out", "connection", "answer", "fewer attempts", "more attempts"],
+)
+def test_a_retry_is_logged_and_shown(caplog, error, words):
+    """The line says what happened, which attempt is next, and when; the progress bar says the same."""
     caplog.set_level("DEBUG", "electronhub_embeddings")
-    driver = large(max_retries=4)
-    driver.submit(30)
-    error = ServerError("x", status_code=503) if retries is None else InvalidResponseError("x", retries=retries)
+    driver, shown = large(max_retries=4), []
+    call = driver.submit(30)
+    call.progress.wait_to_retry = lambda what, until: shown.append((what, until - driver.now))
     driver.finish(driver.send(), error)
-    reason = "the service answered 503" if retries is None else "the answer was unusable"
-    first, second = caplog.messages
-    assert first == f"attempt failed: {type(error).__name__}"
-    assert re.fullmatch(rf"{reason}: attempt 2 of {attempts} in [12] s", second)
+    ((what, pause),) = shown
+    assert what == words
+    assert caplog.messages == [f"attempt failed: {type(error).__name__}", f"{words} in {pause:.0f} s"]
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO"]
 
 
 def test_texts_that_join_a_retry_have_their_own_attempts():
