@@ -149,6 +149,17 @@ def test_without_a_limit_nothing_waits():
     assert window.delay(0.0, calls=1000) == 0.0
 
 
+def test_when_nothing_limits():
+    """Once an answer has named no limit: not before it, and not while nothing may start."""
+    assert told().is_unlimited(0.0)
+    assert told(unknown_until=5.0).is_unlimited(5.0)
+    assert not told(unknown_until=5.0).is_unlimited(4.9)
+    assert not told(cooldown=Cooldown(until=5.0)).is_unlimited(4.9)
+    assert not SlidingWindow().is_unlimited(0.0)
+    assert not told(100).is_unlimited(0.0)
+    assert not told(guess=GuessedLimit(value=100)).is_unlimited(0.0)
+
+
 def test_what_is_remembered_without_a_limit_is_bounded():
     """A million calls without a limit do not fill the memory."""
     window = told()

@@ -20,6 +20,7 @@ from electronhub_embeddings._rate_limit.wording import counted, in_words, limit_
         (47.9 * 3600.0, "47 h 50 min"),
         (48 * 3600.0, "2 days"),
         (100 * 3600.0, "4 days"),
+        (30 * 24 * 3600.0, "30 days"),
     ],
 )
 def test_the_unit_fits_the_length(seconds, words):

@@ -229,6 +229,7 @@ WHOLE_REQUEST = [
     ("a gateway", 400, detail("Model acme/embed-9 is not available in your region")),
     ("a gateway", 400, detail("Invalid authentication credentials")),
     ("a gateway", 400, detail("Your organization has been disabled.")),
+    ("a gateway", 400, openai("Strange.", param="priority")),
     ("a gateway", 400, detail("Strange.") | {"error": {"message": "Strange.", "param": "task"}}),
     ("FastAPI", 422, fastapi((["model"], "missing", "Field required"))),
     ("FastAPI", 422, fastapi((["messages"], "missing", "Field required"))),
@@ -544,6 +545,12 @@ def test_a_status_as_code_is_not_a_number_of_the_message(status, code, limit, se
     """The code of the envelope is neither a number of inputs nor of tokens."""
     error = read_error(status, envelope(OPENAI_MANY.format(limit, sent), code), RateLimitHeaders())
     assert size(limit) == find_cause(error, sent)
+
+
+def test_a_message_can_begin_with_its_name():
+    """What follows is the vendor's own message, not a quotation of a text."""
+    error = BadRequestError('message": "The model does not exist any more."')
+    assert find_cause(error, SENT).cause is Cause.REQUEST
 
 
 REFUSED = 'Cannot embed "{}": request {} has {} tokens of an unusual kind (id {}).'

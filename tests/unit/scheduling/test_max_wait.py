@@ -119,6 +119,11 @@ def test_a_short_wait_is_not_logged(lines):
     driver.submit()
     deny(driver, LOGGED_WAIT - 0.1)
     assert lines() == []
+    driver.now += 60.0
+    driver.grant()
+    driver.submit()
+    deny(driver, LOGGED_WAIT)
+    assert lines() == [("INFO", "rate limit: next request in 5 s")]
 
 
 def test_only_a_wait_that_became_longer_is_logged_again(lines):
@@ -170,6 +175,13 @@ def test_a_call_may_wait_for_its_max_wait(max_wait, seconds, fails):
     """For just so long, and not for longer."""
     error = LimitWait().check_wait(make_call(max_wait=max_wait), seconds, "rate limit", 1000.0)
     assert (error is not None) is fails
+
+
+def test_a_call_that_has_waited_longer_may_still_be_sent_at_once():
+    """Its request can start now: to fail it would save nobody anything."""
+    call = make_call(max_wait=5.0)
+    call.blocked_before = -6.0
+    assert LimitWait().check_wait(call, 0.0, "rate limit", 1000.0) is None
 
 
 def test_calls_that_wait_together_are_warned_of_together(lines):

@@ -168,6 +168,15 @@ def test_a_retry_is_logged_and_shown(caplog, error, words):
     assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO"]
 
 
+def test_a_wait_for_the_limit_is_announced_as_such(caplog):
+    """After a refusal for the limit, the limiter says how long it takes: a line of the retry would say "0 s"."""
+    caplog.set_level("INFO", "electronhub_embeddings")
+    driver = large(max_retries=4)
+    driver.submit(30)
+    driver.finish(driver.send(), RateLimitError("x", status_code=429))
+    assert caplog.messages == []
+
+
 def test_texts_that_join_a_retry_have_their_own_attempts():
     """A new text does not fail together with one that has used all its attempts."""
     exhausted, new = Slice(make_call(1), 0, 1, attempts=2), whole_slice(1)

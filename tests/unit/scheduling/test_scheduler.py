@@ -104,6 +104,26 @@ def test_a_closed_clients_texts_are_not_tried_again():
     assert isinstance(call.error, ServerError)
 
 
+def test_a_closed_clients_texts_are_not_sent_in_the_other_encoding():
+    """They would be sent again without having failed; the call ends with the client."""
+    driver = Driver()
+    call = driver.submit()
+    batch = driver.send()
+    driver.detach(call.attachment)
+    driver.finish(batch, refusal(param="encoding_format"))
+    assert driver.ended == [call]
+    assert (call.error.message, call.error.next_step) == ("The client was closed.", AFTER_CLOSE)
+
+
+def test_the_limiter_is_asked_again_as_often_as_others_may_change_it():
+    """Another process can receive the answer that is waited for."""
+    driver = Driver()
+    driver.submit()
+    driver.action()
+    driver.scheduler.slot_denied(Pause(None, "another request"), 0.25, driver.now)
+    assert driver.action() == Wait(driver.now + 0.25)
+
+
 def test_a_withdrawn_call_has_no_last_chance():
     """Texts refused together with a text at fault are resent for `.partial`, unless the call was withdrawn."""
     driver = Driver()
@@ -456,7 +476,7 @@ def test_a_bug_in_the_handling_of_a_failure_costs_one_batch(monkeypatch, caplog)
         driver.finish(batch, ServerError("Upstream.", status_code=503))
     assert driver.ended == [call]
     assert "Upstream." in str(call.error)
-    assert "error handling failed for a batch" in caplog.text
+    assert caplog.messages == ["error handling failed for a batch"]
     assert "ZeroDivisionError" in caplog.text
     caplog.clear()
     other = driver.submit()
