@@ -102,6 +102,13 @@ def test_the_first_batch_is_careful_and_the_next_are_not():
     assert ask(driver, call).requests == -(-3700 // 1142)
 
 
+def test_no_answer_comes_before_a_request():
+    """If nothing may start for half a minute, the first batches are as careful as at once."""
+    driver = Driver(Config(batch_size=2048, max_concurrency=8))
+    call = driver.submit([1000] * 4000)
+    assert ask(driver, call, told(100, unknown_until=driver.now + 30)).requests == ask(driver, call, told(100)).requests
+
+
 def test_an_answer_on_its_way_is_an_answer():
     """A batch that is in flight teaches the size of those after it."""
     driver = Driver(Config(batch_size=2048, max_concurrency=2))

@@ -18,5 +18,5 @@ def test_a_forecast_counts_the_requests_that_were_answered():
     """So that its sum stays true when the next one is answered."""
     progress = Progress(8)
     progress.requests = 2
-    progress.foresee(3, 50.0, None)
-    assert progress.end == ExpectedEnd(5, 50.0, None)
+    progress.foresee(3, 50.0, 20)
+    assert progress.end == ExpectedEnd(5, 50.0, 20)

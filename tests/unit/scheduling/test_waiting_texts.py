@@ -74,3 +74,9 @@ def test_what_was_taken_out_is_no_longer_counted():
     texts.take_out(lambda part: part.call is gone)
     assert (texts.depth, texts.document_batches(BatchLimits(10))) == (20, 2)
     assert [texts.fills(BatchLimits(2048, max_tokens=tokens)) for tokens in (141, 140)] == [False, True]
+
+
+@pytest.mark.parametrize(("texts", "is_full"), [(7, False), (8, True), (9, True)])
+def test_when_a_batch_is_full(texts, is_full):
+    """A full batch need not wait for further texts."""
+    assert waiting(make_call(texts)).fills(BatchLimits(8)) is is_full

@@ -4,13 +4,17 @@ import logging
 
 import pytest
 
+from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
+from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
 from electronhub_embeddings._rate_limit.outlook import look_ahead
 from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN
 from electronhub_embeddings._rate_limit.sliding_window import PERIOD, SlidingWindow
 from electronhub_embeddings._scheduling.actions import AcquireSlot, LookAhead, Wait
 from electronhub_embeddings._scheduling.call import Attachment
 from electronhub_embeddings._scheduling.inquiry import MAX_PLANNED, Inquiry
+from electronhub_embeddings._scheduling.job_forecast import ASSUMED_ROUND_TRIP
 from electronhub_embeddings._scheduling.waiting_texts import WaitingTexts
+from electronhub_embeddings._scheduling.watchers import LONG_JOB
 from electronhub_embeddings.errors import ElectronHubError, ServerError
 from electronhub_embeddings.usage import Usage
 from support.scheduler_driver import Config, Driver, make_call
@@ -112,6 +116,35 @@ def test_a_long_job_is_announced_once(driver, lines):
     assert len(lines()) == 1
     assert len(forecasts(call)) == 2  # one that knew nothing, and one that was announced
     assert driver.scheduler._watchers.calls == []
+
+
+@pytest.mark.parametrize(("seconds", "announced"), [(LONG_JOB - 0.1, 0), (LONG_JOB, 1)])
+def test_ten_seconds_are_long(driver, lines, seconds, announced):
+    """Until then nobody wonders."""
+    driver.window = SlidingWindow(limit=5, probing=False, unknown_until=driver.now + seconds - ASSUMED_ROUND_TRIP)
+    driver.submit(8 * 2)
+    driver.action()
+    assert len(lines()) == announced
+
+
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        (SlidingWindow(guess=GuessedLimit(value=5), probing=False), "a guess after a refused request"),
+        (
+            SlidingWindow(limit=10, probing=False, foreign=ForeignShare([(1e9, 5)])),
+            "5 more are left to others",
+        ),
+    ],
+    ids=["guess", "others"],
+)
+def test_a_long_job_says_what_the_limit_is(driver, lines, window, words):
+    """Who says so, and what is left to others, explain why it takes so long."""
+    driver.window = window
+    driver.submit(8 * 11)
+    driver.action()
+    ((_, line),) = lines()
+    assert words in line
 
 
 def test_a_long_job_with_a_bar_is_announced_as_well(driver, lines):
@@ -228,14 +261,24 @@ def test_an_inquiry_fails_with_the_store(driver):
 
 
 def test_an_inquiry_that_fails_does_not_hide_one_that_was_answered(driver):
-    """Both callers are woken, although the limiter fails before anybody has looked at the first answer."""
-    first, second = inquire(), inquire(requests_per_minute=2)
-    for inquiry in (first, second):
+    """All callers are woken, although the limiter fails before anybody has looked at the answers."""
+    inquiries = [inquire(), inquire(requests_per_minute=2), inquire(requests_per_minute=3)]
+    for inquiry in inquiries:
         driver.scheduler.inquire(inquiry, driver.now)
-    driver.scheduler.next_action(driver.now)
-    driver.scheduler.looked_ahead(look_ahead(driver.window, driver.now, None), driver.now)
+    for cap in (None, 2):
+        assert driver.scheduler.next_action(driver.now) == LookAhead(cap)
+        driver.scheduler.looked_ahead(look_ahead(driver.window, driver.now, cap), driver.now)
     driver.scheduler.limiter_failed(OSError("gone"), driver.now)
-    assert driver.scheduler.take_effects().answered == [first, second]
+    assert driver.scheduler.take_effects().answered == inquiries
+
+
+def test_the_limit_of_a_client_counts_for_whoever_inquires(driver):
+    """An inquiry without a limit of its own is told what the attached clients leave it."""
+    driver.submit(config=Config(requests_per_minute=2))
+    inquiry = inquire()
+    driver.scheduler.inquire(inquiry, driver.now)
+    driver.action()
+    assert inquiry.result().requests_per_minute == 2
 
 
 def test_an_inquiry_is_about_documents(driver):
