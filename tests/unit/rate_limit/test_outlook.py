@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from electronhub_embeddings._rate_limit.foreign_share import ForeignShare
 from electronhub_embeddings._rate_limit.guessed_limit import GuessedLimit
 from electronhub_embeddings._rate_limit.outlook import RequestFlow, look_ahead
 from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
@@ -56,6 +57,9 @@ def test_answers_take_their_time():
     """A slot is held from the answer on, so a window's cycle is one hold and one round trip."""
     slow = replace(QUICK, round_trip=2.0)
     assert starts(told(2), flow=slow, count=5) == pytest.approx([0, 0, HOLD + 2, HOLD + 2, 2 * HOLD + 4])
+    window = told(1)
+    window.acquire(0.0, "flying", max_duration=70.0)
+    assert starts(window, 0.5, flow=slow) == pytest.approx([HOLD + 2 - 0.5])
 
 
 def test_connections_are_few():
@@ -156,6 +160,8 @@ def test_others_have_their_share():
     assert (outlook.others, outlook.requests_per_minute) == (10, 10)
     window.period = 30.0
     assert look_ahead(window, 1.0, None).others == 20
+    assert look_ahead(told(100, foreign=ForeignShare([(1e9, 50)])), 1.0, None).others == 50
+    assert look_ahead(told(foreign=ForeignShare([(1e9, 50)])), 1.0, None).others == 0
 
 
 def test_what_is_long_ago_counts_no_longer():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electronhub_embeddings._rate_limit.outlook import look_ahead
+from electronhub_embeddings._rate_limit.rate_limit_headers import RateLimitHeaders
 from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN
 from electronhub_embeddings._rate_limit.sliding_window import PERIOD, SlidingWindow
 from electronhub_embeddings._scheduling import job_forecast
@@ -204,7 +205,26 @@ def test_many_batches_before_are_not_all_formed():
     """The texts of other configurations are formed into a bounded number of batches."""
     driver = Driver()
     driver.submit(8000, config=Config("other"))
-    assert ask(driver, driver.submit(8)).requests == 1
+    forecast = ask(driver, driver.submit(8), told(1))
+    before = job_forecast.MAX_PLANNED * (HOLD + ASSUMED_ROUND_TRIP)
+    assert (forecast.requests, forecast.seconds) == (1, pytest.approx(before + ASSUMED_ROUND_TRIP))
+
+
+def test_batches_before_are_full():
+    """The texts of other configurations take no more requests than they need."""
+    driver = Driver()
+    driver.submit(1000, config=Config("other", batch_size=1000))
+    assert ask(driver, driver.submit(8), told(1)).seconds == pytest.approx(HOLD + 2 * ASSUMED_ROUND_TRIP)
+
+
+def test_documents_are_expected_to_leave_spaced():
+    """As long as interactive calls are expected, unless the documents may not be spread."""
+    window = told(5)
+    assert window.acquire(100.0, "a question", max_duration=70.0, interactive=True) is None
+    window.complete(100.0, "a question", RateLimitHeaders(), counted=100.0, good=True)
+    for spread, seconds in ((True, 2 * HOLD / 5), (False, 0.0)):
+        driver = Driver(Config(spread_documents=spread))
+        assert ask(driver, driver.submit(16), window).seconds == pytest.approx(seconds + ASSUMED_ROUND_TRIP)
 
 
 def test_tokens_are_those_of_a_new_call():
@@ -214,7 +234,7 @@ def test_tokens_are_those_of_a_new_call():
     assert ask(driver, driver.submit([40] * 12)).tokens == (0, 0, 0)
 
 
-@pytest.mark.parametrize(("weight", "requests"), [(100.0, 2), (400.0, 4)])
+@pytest.mark.parametrize(("weight", "requests"), [(100.0, 2), (400.0, 4), (800.0, 4)])
 def test_a_new_call_is_as_heavy_as_its_texts(weight, requests):
     """Before the first answer, what fits into a request after the first one follows from the weight."""
     driver = Driver(Config(batch_size=1000, max_concurrency=2))

@@ -451,6 +451,41 @@ def test_without_the_limiter_nothing_is_sent():
     assert [call.error.next_step for call in calls] == [AFTER_STORE_FAILURE] * 2
 
 
+def test_a_call_on_the_wire_does_not_wait_for_the_limit():
+    """Only others do, whose texts are not sent yet; part by part, until its last answer."""
+    driver = Driver()
+    call = driver.submit(12)
+    first, second = driver.send(linger=0.0), driver.send(linger=0.0)
+    driver.finish(first)
+    driver.submit()
+    driver.action()
+    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+    driver.now += 5.0
+    driver.finish(second)
+    assert (driver.ended, call.waited) == ([call], 0.0)
+
+
+def test_the_lowest_limit_of_the_clients_is_asked_for():
+    """For each slot, and for what a max_wait allows."""
+    driver = Driver()
+    driver.submit(config=Config(requests_per_minute=3))
+    driver.submit(config=Config(requests_per_minute=2), max_wait=5.0)
+    assert driver.action() == CheckMaxWait([1], 2)
+    driver.scheduler.max_wait_checked([0.0], driver.now)
+    assert driver.action().cap == 2
+
+
+def test_the_limiter_is_asked_again_when_a_pause_ends():
+    """In that instant, not later."""
+    driver = Driver()
+    driver.submit()
+    driver.action()
+    driver.scheduler.slot_denied(Pause(0.25, "rate limit"), None, driver.now)
+    assert driver.action() == Wait(driver.now + 0.25)
+    driver.now += 0.25
+    assert isinstance(driver.action(), AcquireSlot)
+
+
 def test_what_a_call_waited_counts_although_the_limiter_fails():
     """Its caller reads how long the limit has held it back, until the store was gone."""
     driver = Driver()
