@@ -58,7 +58,8 @@ class RequestQueues:
         """Remove a queue that has no clients and no batches in flight; return whether it was removed."""
         if queue.attachments or queue.in_flight:
             return False
-        return self._queues.pop(queue.config, None) is not None
+        del self._queues[queue.config]
+        return True
 
     def most_urgent(self, now: float) -> RequestQueue | None:
         """Return the queue whose texts are sent next; None: no queue can send now."""

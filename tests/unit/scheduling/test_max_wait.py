@@ -13,6 +13,7 @@ from electronhub_embeddings._scheduling.max_wait import (
     LimitWait,
     too_long_a_wait,
 )
+from electronhub_embeddings._scheduling.progress import ExpectedWait
 from electronhub_embeddings.errors import (
     RateLimitError,
 )
@@ -158,6 +159,18 @@ def test_when_the_limiter_is_asked_again(pause, poll, seconds):
     wait = LimitWait()
     wait.denied(Pause(pause, "rate limit"), [make_call(max_wait=100.0)], poll, 1000.0)
     assert wait.ask_again_at == 1000.0 + seconds
+
+
+def test_a_bar_is_told_why_its_call_waits():
+    """And until when; not while an answer is waited for, and not if the call has failed."""
+    wait, call, failed = LimitWait(), make_call(max_wait=0.7), make_call()
+    failed.fail(RateLimitError("x", status_code=429))
+    assert wait.denied(Pause(None, "another request"), [call, failed], None, 1000.0) == {}
+    assert (call.progress.limit, failed.progress.limit) == (None, None)
+    assert wait.denied(Pause(0.5, "rate limit"), [call, failed], None, 1000.0) == {}
+    assert (call.progress.limit, failed.progress.limit) == (ExpectedWait("rate limit", 1000.5), None)
+    (error,) = wait.denied(Pause(0.8, "rate limit"), [call, failed], None, 1000.0).values()
+    assert "(rate limit)" in error.message
 
 
 def test_waiting_for_an_answer_is_no_wait_for_the_limit():

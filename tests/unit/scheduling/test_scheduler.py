@@ -1,5 +1,6 @@
 """The scheduler: which texts are sent when, how calls end, and what detached clients leave behind."""
 
+from electronhub_embeddings._codec.result import Result
 from electronhub_embeddings._rate_limit.sliding_window import Pause
 from electronhub_embeddings._rate_limit.wording import AFTER_CLOSE, AFTER_STORE_FAILURE
 from electronhub_embeddings._scheduling import request_queue
@@ -266,6 +267,15 @@ def test_usage_is_added_to_all_counters_of_a_call():
     assert second.usages == (Usage(texts=1, prompt_tokens=5),) * 2
 
 
+def test_all_tokens_are_divided_among_the_calls():
+    """Those of the answer, too, where a service charges for more than the texts."""
+    driver = Driver()
+    calls = [driver.submit([3]), driver.submit([1])]
+    driver.scheduler.finished(driver.send(), Result(prompt_tokens=8, total_tokens=12, status=200), driver.now)
+    usages = [call.attachment.usage for call in calls]
+    assert [(usage.prompt_tokens, usage.total_tokens) for usage in usages] == [(6, 9), (2, 3)]
+
+
 def test_texts_of_the_cache_and_waits_are_added_to_all_counters():
     """A call that the limit held back for three seconds, and whose first text was known."""
     driver, tracked = Driver(), Usage()
@@ -455,13 +465,15 @@ def test_a_call_on_the_wire_does_not_wait_for_the_limit():
     """Only others do, whose texts are not sent yet; part by part, until its last answer."""
     driver = Driver()
     call = driver.submit(12)
+    assert not call.was_sent
     first, second = driver.send(linger=0.0), driver.send(linger=0.0)
-    driver.finish(first)
+    assert call.was_sent
     driver.submit()
     driver.action()
-    driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
-    driver.now += 5.0
-    driver.finish(second)
+    for batch in (first, second):
+        driver.scheduler.slot_denied(Pause(50.0, "rate limit"), None, driver.now)
+        driver.now += 5.0
+        driver.finish(batch)
     assert (driver.ended, call.waited) == ([call], 0.0)
 
 
@@ -473,6 +485,34 @@ def test_the_lowest_limit_of_the_clients_is_asked_for():
     assert driver.action() == CheckMaxWait([1], 2)
     driver.scheduler.max_wait_checked([0.0], driver.now)
     assert driver.action().cap == 2
+
+
+def test_after_an_answer_a_max_wait_is_looked_at_again():
+    """What the limiter could not say before the first answer, it is asked after it."""
+    driver = Driver()
+    driver.submit(config=Config("other"))
+    batch = driver.send()
+    driver.submit(max_wait=5.0)
+    assert driver.action() == CheckMaxWait([1], None)
+    driver.scheduler.max_wait_checked(None, driver.now)
+    assert isinstance(driver.action(), AcquireSlot)
+    driver.finish(batch)
+    assert driver.action() == CheckMaxWait([1], None)
+
+
+def test_whose_texts_leave_first():
+    """Queries of any configuration, then what was submitted first: so do halves of what was refused together."""
+    driver, other = Driver(), Config("other")
+    older = driver.submit(config=other, cache=object())
+    refused, younger = driver.submit(2), driver.submit(config=other)
+    assert isinstance(driver.action(), LookUp)
+    driver.finish(driver.send(), refusal())
+    query = driver.submit(is_query=True, config=other)
+    assert texts_of(driver.send().slices) == [(query.number, 0)]
+    driver.scheduler.looked_up(older, None, driver.now)
+    assert texts_of(driver.send(linger=0.0).slices) == [(older.number, 0), (younger.number, 0)]
+    driver.submit(config=other)
+    assert texts_of(driver.send().slices) == [(refused.number, 0)]
 
 
 def test_the_limiter_is_asked_again_when_a_pause_ends():

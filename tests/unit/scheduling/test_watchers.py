@@ -10,6 +10,7 @@ from electronhub_embeddings._rate_limit.outlook import look_ahead
 from electronhub_embeddings._rate_limit.safety_margin import SAFETY_MARGIN
 from electronhub_embeddings._rate_limit.sliding_window import PERIOD, SlidingWindow
 from electronhub_embeddings._scheduling.actions import AcquireSlot, LookAhead, Wait
+from electronhub_embeddings._scheduling.batch_limits import MAX_TOKENS
 from electronhub_embeddings._scheduling.call import Attachment
 from electronhub_embeddings._scheduling.inquiry import MAX_PLANNED, Inquiry
 from electronhub_embeddings._scheduling.job_forecast import ASSUMED_ROUND_TRIP
@@ -173,10 +174,11 @@ def test_a_short_job_is_not_worth_a_line(driver, lines):
     assert lines() == []
 
 
-def test_large_texts_make_a_job_long(driver):
-    """Bytes count as well as texts."""
-    driver.submit([400_000])
-    assert isinstance(driver.scheduler.next_action(driver.now), LookAhead)
+@pytest.mark.parametrize(("size", "action"), [(MAX_TOKENS, AcquireSlot), (MAX_TOKENS + 1, LookAhead)])
+def test_large_texts_make_a_job_long(driver, size, action):
+    """Bytes count as well as texts, if they are more than fit into a request."""
+    driver.submit([size])
+    assert isinstance(driver.scheduler.next_action(driver.now), action)
 
 
 def test_the_lowest_limit_is_asked_for(driver):
