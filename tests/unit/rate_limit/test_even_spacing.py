@@ -204,6 +204,24 @@ def test_documents_that_must_not_be_spread_are_not():
     assert starts(window, [0.1, 0.2, 0.3, 0.4]) == [True] * 4
 
 
+def test_documents_that_must_not_be_spread_do_not_wait_for_those_who_wait():
+    """Their client has chosen speed: they take the first slot that is free."""
+    window = SlidingWindow(limit=2, probing=False)
+    for counted in (0.0, 5.0):
+        assert ask(window, counted, f"{counted}") is None
+        window.complete(counted, f"{counted}", RateLimitHeaders(), counted=counted, good=True)
+    assert ask(window, HOLD - 0.5, "query", **QUERY) is not None
+    assert ask(window, HOLD + 0.1, "documents") is None
+
+
+def test_documents_that_were_held_up_are_expected_for_two_spacings_of_their_own():
+    """If their client has a lower limit, they come back later."""
+    window = new_window()
+    starts(window, [0.0], **QUERY)
+    assert ask(window, 1.0, "documents", cap=2, **DOCUMENTS) is not None
+    assert window.spacing.documents_until == pytest.approx(1.0 + 2 * HOLD / 2)
+
+
 def test_spreading_keeps_the_rate():
     """In an hour as many requests start as without it, less one window."""
     window, now, count = new_window(), 0.0, 0
