@@ -46,7 +46,7 @@ def test_documents_are_spread_after_a_query():
     assert starts(window, times, **DOCUMENTS) == [False, False, True, False, True]
     pause = window.acquire(2 * SPACING + 2.0, "a", max_duration=70.0, **DOCUMENTS)
     assert pause.seconds == pytest.approx(SPACING - 2.0)
-    assert "evenly spaced" in pause.reason
+    assert pause.reason == "requests leave evenly spaced beside interactive calls, one in 12 s"
 
 
 def test_a_query_waits_for_one_spacing_at_most():
@@ -195,6 +195,15 @@ def test_documents_leave_at_once_when_the_queries_have_ended():
     starts(window, [0.0], **QUERY)
     later = INTERACTIVE_MEMORY + 0.1
     assert starts(window, [later, later + 0.1, later + 0.2], **DOCUMENTS) == [True] * 3
+
+
+def test_documents_are_spread_beside_others():
+    """If they do not fit into what is left, also where nobody of ours asks a question."""
+    window = SlidingWindow(limit=10, probing=False)
+    assert ask(window, 0.0, "first") is None
+    window.complete(0.0, "first", RateLimitHeaders(limit=10, remaining=5), counted=0.0, good=True)
+    pause = ask(window, 1.0, "documents", documents=9)
+    assert pause.reason == "requests leave evenly spaced beside others, one in 12 s"
 
 
 def test_documents_that_must_not_be_spread_are_not():
