@@ -96,14 +96,14 @@ def test_documents_beside_queries_have_what_is_left_of_a_request():
 
 def test_older_calls_come_first_whenever_they_came():
     """After a lookup, or after a pause: each takes its place among those that wait, and is counted once."""
-    calls = [make_call(2) for _ in range(5)]
-    first, second, third, fourth, fifth = calls
-    texts = waiting(first, fourth, fifth, second)
-    assert [part.call for part in texts.documents] == [first, second, fourth, fifth]
-    texts.put_back(Slice(third, 1, 2), due=5.0)
-    texts.put_back(Slice(third, 0, 1), due=5.0)
+    calls = [make_call(2) for _ in range(6)]
+    first, second, third, fourth, fifth, sixth = calls
+    texts = waiting(first, fifth, sixth, second, third)
+    assert [part.call for part in texts.documents] == [first, second, third, fifth, sixth]
+    texts.put_back(Slice(fourth, 1, 2), due=5.0)
+    texts.put_back(Slice(fourth, 0, 1), due=5.0)
     texts.end_pauses(4.0)
-    assert (len(texts.documents), texts.depth, texts.next_due()) == (4, 10, 5.0)
+    assert (len(texts.documents), texts.depth, texts.next_due()) == (5, 12, 5.0)
     texts.end_pauses(5.0)
     assert texts_of(texts.documents) == [(call.number, place) for call in calls for place in range(2)]
-    assert (texts.depth, texts.document_batches(BatchLimits(10)), texts.next_due()) == (10, 1, None)
+    assert (texts.depth, texts.document_batches(BatchLimits(12)), texts.next_due()) == (12, 1, None)
