@@ -13,7 +13,7 @@
 # make faults         docs/faults.md, from the table that the tests hold true (tests/support/faults_table.py)
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (5 minutes); SEED=… for one
 # make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (2 minutes)
-# make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (hours)
+# make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (an hour)
 # make bench          how fast, and in how much memory, beside its peers, over HTTP and TLS (20 minutes; benchmarks/results)
 # make bench-compression  which encoding is worth asking for (a minute; table in benchmarks/results)
 # make bench-ingestion  a million texts on each plan and over TLS, and texts into FAISS, pgvector and Qdrant (8 minutes)
