@@ -85,13 +85,9 @@ def test_when_a_batch_is_full(texts, is_full):
 
 def test_documents_beside_queries_have_what_is_left_of_a_request():
     """Of its places and of its size."""
-    texts = waiting(make_call([60], is_query=True), make_call([30, 30]))
-    assert (
-        len(texts_of(texts.take(BatchLimits(8, max_tokens=100), limited=True, connections=4, hold_documents=False)))
-        == 2
-    )
-    texts = waiting(make_call(2, is_query=True), make_call(2))
-    assert len(texts_of(texts.take(BatchLimits(3), limited=True, connections=4, hold_documents=False))) == 3
+    for limits in (BatchLimits(8, max_tokens=100), BatchLimits(2)):
+        texts = waiting(make_call([60], is_query=True), make_call([30, 30]))
+        assert len(texts_of(texts.take(limits, limited=True, connections=4, hold_documents=False))) == 2
 
 
 def test_older_calls_come_first_whenever_they_came():
