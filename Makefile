@@ -12,7 +12,7 @@
 # make site           the documentation, into site/, and a look at each page in a browser, on a desktop and on a phone
 # make faults         docs/faults.md, from the table that the tests hold true (tests/support/faults_table.py)
 # make simulate       10,000 simulated accounts with every order and fault drawn from a seed (5 minutes); SEED=… for one
-# make simulate-breakages  break two dozen rules of the scheduler, and see which seed notices each (2 minutes)
+# make simulate-breakages  break some forty rules of the scheduler, and see which seed notices each (2 minutes)
 # make mutants        break the modules without I/O in thousands of ways, and see that the tests notice (an hour)
 # make bench          how fast, and in how much memory, beside its peers, over HTTP and TLS (20 minutes; benchmarks/results)
 # make bench-compression  which encoding is worth asking for (a minute; table in benchmarks/results)
@@ -28,7 +28,8 @@
 # make audit          known weaknesses of all that the package runs on (asks the package index)
 #
 # Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. What is installed has
-# the versions in uv.lock, whatever is newest on the day; `make matrix` and `make packaging` install the newest. The tests of the
+# the versions in uv.lock, whatever is newest on the day; only `make matrix`, `make lowest`, `make packaging` and the environment
+# of llama-index-core 0.10 choose theirs anew. The tests of the
 # store in Redis start a server: `make test` skips them where there is none, `make check` installs it from Debian's packages,
 # and Chromium, which looks at the site.
 

@@ -76,7 +76,7 @@ class ElectronHubEmbedding(ClientMethods, BaseEmbedding):
         rate_limiter: LlamaIndex's own limiter (core 0.14.16 and later); this package does not need it.
         dimensions: Length of the vectors, for models that can shorten them. None: the model's own.
         user: An id of your end user, for the service's abuse reports. None: not sent.
-        encoding_format: How vectors travel: "base64", or "float", which is four times larger and just as exact.
+        encoding_format: How vectors travel: "base64", or "float", which is 2.6 times as long and just as exact.
         batch_size: Inputs in one request at most; 1 to 2048.
         max_retries: Attempts after the first, for failures that can pass; 6 means at most 7 requests.
         timeout: Seconds that one attempt may take, from connecting to the last byte.

@@ -102,7 +102,7 @@ class Options:
     )
     encoding_format: EncodingFormat = option(
         "base64",
-        'How vectors travel: "base64", or "float", which is four times larger and just as exact.',
+        'How vectors travel: "base64", or "float", which is 2.6 times as long and just as exact.',
         check_encoding_format,
     )
     batch_size: int = option(
