@@ -420,10 +420,10 @@ HEAD = f"""# What goes wrong, and what you get
 Each line is a fault of the service or of the way to it, and what a call then ends in: the right vectors, or an error of
 exactly that type. It is the same for the client, LangChain and LlamaIndex, sync and async; tests hold every line true.
 
-The numbers are those of the requests for the two texts that were hit, with `max_retries={RETRIES}`: {ALL} requests are
-all attempts that there are (7 with the default). *Once*: the fault hits one request, and then all is well. *For ever*: it
-hits every request from then on. The body of an error may have any form: the documented one, the same inside `detail`, plain text,
-a page, or nothing.
+The numbers are those of the requests for the two texts that were hit, with `max_retries={RETRIES}`: {ALL} requests
+are all attempts that there are (7 with the default). *Once*: the fault hits one request, and then all is well. *For
+ever*: it hits every request from then on. The body of an error may have any form: the documented one, the same inside
+`detail`, plain text, a page, or nothing.
 
 Whatever the error, `.partial` has the vectors that came before it, the message has what the service said, without your
 key, and the same object works again as soon as the service does (after a 429, when its wait is over).
