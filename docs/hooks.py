@@ -23,6 +23,8 @@ LINKED = {
     "benchmarks/results/company.json": "figures/company.json",
     "benchmarks/results/speed.json": "figures/speed.json",
     "benchmarks/results/forecast.json": "figures/forecast.json",
+    "benchmarks/results/wire.json": "figures/wire.json",
+    "benchmarks/results/ingestion.json": "figures/ingestion.json",
     "examples/fastapi_server.py": "examples/fastapi_server.py",
     "examples/ray_data.py": "examples/ray_data.py",
     "notebooks/1-langchain.ipynb": "notebooks/1-langchain.ipynb",
