@@ -29,9 +29,8 @@
 #
 # Nothing needs to be there but Python 3.10 or newer with venv, and a package index to install from. What is installed has
 # the versions in uv.lock, whatever is newest on the day; only `make matrix`, `make lowest`, `make packaging` and the environment
-# of llama-index-core 0.10 choose theirs anew. The tests of the
-# store in Redis start a server: `make test` skips them where there is none, `make check` installs it from Debian's packages,
-# and Chromium, which looks at the site.
+# of llama-index-core 0.10 choose theirs anew. The tests of the store in Redis start a server: `make test` skips them where
+# there is none, `make check` installs it from Debian's packages, and Chromium, which looks at the site.
 
 PYTHON ?= python3
 BIN := .venv/bin

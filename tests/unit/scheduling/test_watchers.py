@@ -132,10 +132,7 @@ def test_ten_seconds_are_long(driver, lines, seconds, announced):
     ("window", "words"),
     [
         (SlidingWindow(guess=GuessedLimit(value=5), probing=False), "a guess after a refused request"),
-        (
-            SlidingWindow(limit=10, probing=False, foreign=ForeignShare([(1e9, 5)])),
-            "5 more are left to others",
-        ),
+        (SlidingWindow(limit=10, probing=False, foreign=ForeignShare([(1e9, 5)])), "5 more are left to others"),
     ],
     ids=["guess", "others"],
 )
@@ -207,7 +204,7 @@ def test_a_lower_limit_of_an_inquiry_is_its_own(driver):
 
 
 def inquire(texts=20, **options):
-    """Return an inquiry about 20 texts."""
+    """Return an inquiry about so many texts."""
     return Inquiry(make_call(texts).inputs, 30.0, Attachment(Config("other", **options), Usage()), lambda: None)
 
 
